@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef FERRY_LINK_ENDPOINT_H
+#define FERRY_LINK_ENDPOINT_H
+
+#include "link/request.h"
+
+/*
+ * The one seam between a device and whoever reaches it (a vfio-user server, the in-process
+ * backend) and the place where a filter sits. Not thread safe: every call comes from the
+ * thread that runs the device.
+ */
+
+/* What the user's side offers the device: memory that has no descriptor. */
+struct ferry_client_port {
+    size_t struct_size;
+    /*
+     * Reads or writes the user's memory by message and waits for it (bounded).
+     * Return: FERRY_OK, FERRY_E_RANGE, FERRY_E_TIMEOUT, FERRY_E_CLOSED.
+     */
+    int (*dma_read)(void *user, uint64_t iova, void *ret_data, size_t size);
+    int (*dma_write)(void *user, uint64_t iova, const void *data, size_t size);
+    void *user;
+};
+
+struct ferry_endpoint_ops {
+    size_t struct_size;
+    /*
+     * A user comes: no maps, no interrupts. port: borrowed until detach.
+     * Return: FERRY_OK, FERRY_E_BUSY when another user is attached.
+     */
+    int (*attach)(struct ferry_endpoint *endpoint, const struct ferry_client_port *port);
+    /*
+     * The user is gone: maps, interrupts, dirty log and a data session are dropped and the
+     * device is reset to RUNNING, so that the next user finds no leftovers. Requests that
+     * are still pending are completed with FERRY_E_CLOSED before it returns.
+     */
+    void (*detach)(struct ferry_endpoint *endpoint);
+    /*
+     * Starts a request. Return: FERRY_OK or a negative code: ended (request->status is the
+     * same; done is NOT called); FERRY_PENDING: done is called later.
+     */
+    int (*submit)(struct ferry_endpoint *endpoint, struct ferry_request *request);
+    /*
+     * A slice of the device's own work, bounded (some 100 us).
+     * Return: 1 when more is ready now, 0 when it waits for something to happen.
+     */
+    int (*work)(struct ferry_endpoint *endpoint);
+};
+
+struct ferry_endpoint {
+    const struct ferry_endpoint_ops *ops;
+    struct ferry_endpoint *below; /* a filter's next; NULL for a device */
+};
+
+#endif
