@@ -41,10 +41,18 @@ struct ferry_endpoint_ops {
      */
     int (*submit)(struct ferry_endpoint *endpoint, struct ferry_request *request);
     /*
-     * A slice of the device's own work, bounded (some 100 us).
+     * A slice of the device's own work, bounded (some 100 us); runs completions of requests
+     * that are over. Called after attach and after every submit, then again (other requests
+     * may come in between) until it returns 0, and whenever wake_fd is readable.
      * Return: 1 when more is ready now, 0 when it waits for something to happen.
      */
     int (*work)(struct ferry_endpoint *endpoint);
+    /*
+     * A descriptor that gets readable when work() is due although no request came (another
+     * thread gave memory back, the device's own code asked for work). Owned by the endpoint;
+     * work() clears it. NULL or a negative number: there is none.
+     */
+    int (*wake_fd)(struct ferry_endpoint *endpoint);
 };
 
 struct ferry_endpoint {
