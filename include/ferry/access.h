@@ -44,7 +44,9 @@ enum ferry_verdict {
     FERRY_ALLOW = 1,      /* works as while RUNNING */
     FERRY_REFUSE = 2,     /* fails at once and changes nothing; a read returns read_value */
     FERRY_IGNORE = 3,     /* accepted without effect; a read returns read_value */
-    FERRY_COMPARE = 4     /* cannot be enforced; found by comparison after the freeze */
+    FERRY_COMPARE = 4,    /* cannot be enforced; found by comparison after the freeze */
+    FERRY_LATCH = 5       /* accepted and performed when the device runs again, if it latches
+                             (identity.doorbell_latch); refused if it does not */
 };
 
 /* A rule: why a cell is what it is. */

@@ -18,7 +18,7 @@
 #define FERRY_STREAM_VERSION_MIN 1u
 #define FERRY_RECORD_MAGIC 0x59525246u  /* "FRRY" */
 #define FERRY_RECORD_HEADER_BYTES 32u
-/* Longest payload of a data record (device data, memory pages). */
+/* Most data in one record: device data; memory pages and VMM state after their prefix. */
 #define FERRY_RECORD_DATA_MAX (1u << 20)
 /* Longest payload of every other record. */
 #define FERRY_RECORD_CONTROL_MAX (1u << 16)
@@ -61,7 +61,8 @@ struct ferry_record {
     uint32_t device;            /* index, or FERRY_NO_DEVICE */
     uint32_t channel;           /* 0 */
     uint64_t payload_bytes;
-    uint64_t checksum;          /* XXH3-64 of the payload, seeded with tag and device */
+    uint64_t checksum;          /* XXH3-64 of the payload, seeded with tag | device << 16 |
+                                   flags << 48 */
 };
 
 /* Wire layout: magic@0 u32, tag@4 u16, flags@6 u16, device@8 u32, channel@12 u32,

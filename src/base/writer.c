@@ -44,7 +44,8 @@ uint8_t *ferry_writer_room(struct ferry_writer *writer, size_t count)
         writer->overflow = 1;
         return NULL;
     }
-    at = writer->data + writer->pos;
+    /* No buffer at all is legal with nothing to write. */
+    at = writer->cap > 0 ? writer->data + writer->pos : writer->data;
     writer->pos += count;
     return at;
 }

@@ -3,6 +3,7 @@
 #define FERRY_CORE_STREAM_PAYLOAD_H
 
 #include "base/writer.h"
+#include "core/stream/record.h"
 #include "ferry/session.h"
 #include "ferry/stream.h"
 
@@ -150,6 +151,12 @@ int ferry_stream_get_token(const void *payload, size_t bytes,
                            struct ferry_stream_token *ret_token,
                            struct ferry_error *reterr);
 
+/* Return: FERRY_OK; FERRY_E_FOREIGN when a token is of another session or epoch (rule
+ * STR-ID-1). tag: of the record, for reterr. */
+int ferry_stream_check_token(const struct ferry_stream_token *token, uint32_t tag,
+                             const uint8_t *session_id, uint32_t epoch,
+                             struct ferry_error *reterr);
+
 /*
  * MEMORY_PAGES: a prefix of FERRY_STREAM_PREFIX_BYTES, then the pages, which can so be
  * received straight to where they belong.
@@ -200,6 +207,16 @@ void ferry_stream_put_device_end(struct ferry_writer *writer,
 int ferry_stream_get_device_end(const void *payload, size_t bytes,
                                 struct ferry_stream_device_end *ret_end,
                                 struct ferry_error *reterr);
+
+/*
+ * Compares what came of a device with its end record.
+ * bytes, hash: of all DEVICE_DATA payloads.
+ * Return: FERRY_OK; FERRY_E_SHORT, FERRY_E_LONG, FERRY_E_CORRUPT (rule STR-END-1).
+ */
+int ferry_stream_check_device_end(const struct ferry_stream_device_end *end,
+                                  uint32_t device, uint64_t bytes,
+                                  const struct ferry_stream_hash *hash,
+                                  struct ferry_error *reterr);
 
 /* DEVICE_CONFIG: externally controlled state. Pointers: put borrows them, get points into
  * the payload. A part with count 0 is absent. */

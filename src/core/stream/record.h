@@ -28,7 +28,8 @@ void ferry_record_encode(const struct ferry_record *record, void *ret_bytes);
  * stream_off: offset of the header in the stream, for reterr.
  * Return: FERRY_OK; FERRY_RECORD_SKIP; FERRY_E_PROTOCOL (magic, flags, channel, device),
  *   FERRY_E_MESSAGE (an unknown mandatory tag), FERRY_E_LIMIT (payload too long),
- *   FERRY_E_SHORT (payload shorter than the tag's fixed part).
+ *   FERRY_E_SHORT (payload shorter than the tag's fixed part). ret_record is written on
+ *   success only.
  * Rules: STR-HDR-1 to -7.
  */
 int ferry_record_decode(const void *bytes, uint64_t stream_off,
@@ -37,8 +38,11 @@ int ferry_record_decode(const void *bytes, uint64_t stream_off,
 /* Longest payload that a tag may have; the control limit for an unknown one. */
 uint32_t ferry_record_limit(uint32_t tag);
 
-/* Checksum of a payload in one piece: XXH3-64, seeded with tag | device << 16. */
-uint64_t ferry_record_checksum(uint32_t tag, uint32_t device, const void *payload,
+/*
+ * Checksum of a payload in one piece: XXH3-64, seeded with tag | device << 16 | flags << 48
+ * of the record, so that a damaged header is found as well.
+ */
+uint64_t ferry_record_checksum(const struct ferry_record *record, const void *payload,
                                size_t bytes);
 
 /*
@@ -53,8 +57,9 @@ struct ferry_stream_hash {
     _Alignas(64) uint8_t state[576];
 };
 
-/* The record checksum of a payload in pieces: init, update once per piece in order, digest. */
-void ferry_record_sum_init(struct ferry_stream_hash *sum, uint32_t tag, uint32_t device);
+/* The record checksum of a payload in pieces: init, update once per piece in order, digest.
+ * record: its tag, device and flags count. */
+void ferry_record_sum_init(struct ferry_stream_hash *sum, const struct ferry_record *record);
 void ferry_record_sum_update(struct ferry_stream_hash *sum, const void *data, size_t bytes);
 uint64_t ferry_record_sum_digest(const struct ferry_stream_hash *sum);
 
