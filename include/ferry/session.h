@@ -75,7 +75,8 @@ enum ferry_event_kind {
     FERRY_EV_RESET_DONE,        /* device */
     FERRY_EV_CONFIG_DONE,       /* device: config space, MSI-X, IRQs restored */
     FERRY_EV_LOG_DONE,          /* device: dirty tracking started or stopped */
-    FERRY_EV_ROUND_DONE,        /* a: bytes sent, b: memory bytes dirty now */
+    FERRY_EV_ROUND_DONE,        /* a: bytes sent, b: memory bytes dirty now, c: bytes that
+                                   devices without PRE_COPY would give in STOP_COPY */
     FERRY_EV_DATA_DRY,          /* device; a: bytes sent since the last, b: initial bytes
                                    left, c: bytes that a stop now would leave (data size) */
     FERRY_EV_DATA_END,          /* device: end record sent; a: bytes in STOP_COPY */
@@ -174,6 +175,7 @@ struct ferry_session_config {
     uint64_t peer_limit_ns;      /* an answer of the peer must come within; default 10 s */
     uint64_t rate_bytes_per_s;   /* first guess of the channel's rate; default 1 GB/s */
     uint64_t load_rate_bytes_per_s; /* first guess of the target's load rate; default 2 GB/s */
+    uint64_t overhead_ns;        /* pause, control messages, resume; default 1 ms */
     struct ferry_session_device device[FERRY_SESSION_DEVICES_MAX];
 };
 

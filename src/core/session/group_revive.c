@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "core/session/group.h"
+
+/*
+ * Reviving: every device to RUNNING, from STOP_COPY, PRE_COPY or wherever a failure left it.
+ *
+ *   QUIET   those with P2P to RUNNING_P2P, those without to RUNNING; barrier
+ *   RESET   devices in ERROR, and only those: their peers are quiet now
+ *   CONFIG  what the reset lost is written back
+ *   RUN     all to RUNNING; a device that falls into ERROR here leads to QUIET again
+ *
+ * Rule MIG-BACK-2: never a reset of a device that can go on. Rule MIG-BACK-3: a device
+ * without P2P goes straight to RUNNING, since it reaches no peer. Each device is reset and
+ * retried once at most, so it ends.
+ */
+enum revive_stage { RV_QUIET = 0, RV_RESET, RV_CONFIG, RV_RUN };
+
+static int usable(const struct ferry_group_device *device)
+{
+    return !device->hung && !device->lost && device->state != FERRY_STATE_ERROR;
+}
+
+static void ask_quiet(struct ferry_group *group, struct ferry_actions *actions)
+{
+    for (uint32_t i = 0; i < group->count; i++) {
+        struct ferry_group_device *device = &group->device[i];
+        uint32_t wanted = device->features & FERRY_MIG_P2P ? FERRY_STATE_RUNNING_P2P
+                                                           : FERRY_STATE_RUNNING;
+
+        if (usable(device) && device->state != wanted) {
+            ferry_group_ask(group, i, wanted, actions);
+        }
+    }
+}
+
+/* Resets what is in ERROR; who was reset before, and fails again, is lost. */
+static void reset_errors(struct ferry_group *group, struct ferry_actions *actions)
+{
+    for (uint32_t i = 0; i < group->count; i++) {
+        struct ferry_group_device *device = &group->device[i];
+
+        if (device->state != FERRY_STATE_ERROR || device->lost || device->hung) {
+            continue;
+        }
+        if (device->was_reset) {
+            device->lost = 1;
+            continue;
+        }
+        device->was_reset = 1;
+        device->busy |= FERRY_BUSY_RESET;
+        ferry_actions_add(actions, FERRY_ACT_RESET, i, 0, FERRY_OK, 0);
+    }
+}
+
+static void restore_configs(struct ferry_group *group, struct ferry_actions *actions)
+{
+    for (uint32_t i = 0; i < group->count; i++) {
+        struct ferry_group_device *device = &group->device[i];
+
+        if (!device->was_reset || device->lost || device->hung) {
+            continue;
+        }
+        if (device->state == FERRY_STATE_ERROR) {
+            device->lost = 1; /* the reset itself failed */
+            continue;
+        }
+        device->busy |= FERRY_BUSY_CONFIG;
+        ferry_actions_add(actions, FERRY_ACT_RESTORE_CONFIG, i, 0, FERRY_OK, 0);
+    }
+}
+
+/* Asks all for RUNNING. Return: 1 when somebody was asked. */
+static int ask_run(struct ferry_group *group, struct ferry_actions *actions)
+{
+    int asked = 0;
+
+    for (uint32_t i = 0; i < group->count; i++) {
+        struct ferry_group_device *device = &group->device[i];
+
+        if (!usable(device) || device->state == FERRY_STATE_RUNNING) {
+            continue;
+        }
+        if (device->wanted == FERRY_STATE_RUNNING && group->stage == RV_RUN) {
+            if (device->retried) {
+                device->lost = 1;
+                continue;
+            }
+            device->retried = 1;
+        }
+        ferry_group_ask(group, i, FERRY_STATE_RUNNING, actions);
+        asked = 1;
+    }
+    return asked;
+}
+
+/* Can no device have started anything? One that hangs on its way to RUNNING might have. */
+static int nothing_ran(const struct ferry_group *group)
+{
+    for (uint32_t i = 0; i < group->count; i++) {
+        const struct ferry_group_device *device = &group->device[i];
+
+        if (device->state == FERRY_STATE_RUNNING ||
+            (device->hung && device->wanted == FERRY_STATE_RUNNING)) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+static void forget_wishes(struct ferry_group *group)
+{
+    for (uint32_t i = 0; i < group->count; i++) {
+        group->device[i].wanted = FERRY_STATE_ERROR;
+    }
+}
+
+int ferry_group_revive(struct ferry_group *group, int direct, int may_return,
+                       struct ferry_actions *actions)
+{
+    group->goal = FERRY_GOAL_REVIVE;
+    group->status = FERRY_OK;
+    group->failed_device = FERRY_NO_DEVICE;
+    group->may_return = may_return ? 1 : 0;
+    forget_wishes(group);
+    if (direct && !ferry_group_has_error(group)) {
+        /* Nothing was stopped: in PRE_COPY straight to RUNNING. */
+        group->stage = RV_RUN;
+        ask_run(group, actions);
+    } else {
+        group->stage = RV_QUIET;
+        ask_quiet(group, actions);
+    }
+    return ferry_group_revive_advance(group, actions);
+}
+
+int ferry_group_revive_advance(struct ferry_group *group, struct ferry_actions *actions)
+{
+    for (;;) {
+        if (ferry_group_is_busy(group)) {
+            return FERRY_GROUP_BUSY;
+        }
+        switch ((enum revive_stage)group->stage) {
+        case RV_QUIET:
+            if (group->status != FERRY_OK && group->may_return && nothing_ran(group)) {
+                return FERRY_GROUP_UNRUN;
+            }
+            group->stage = RV_RESET;
+            reset_errors(group, actions);
+            break;
+        case RV_RESET:
+            group->stage = RV_CONFIG;
+            restore_configs(group, actions);
+            break;
+        case RV_CONFIG:
+            forget_wishes(group);
+            group->stage = RV_RUN;
+            ask_run(group, actions);
+            break;
+        case RV_RUN:
+            if (ferry_group_has_error(group)) {
+                group->stage = RV_QUIET;
+                ask_quiet(group, actions);
+            } else if (!ask_run(group, actions)) {
+                return FERRY_GROUP_DONE;
+            }
+            break;
+        }
+    }
+}
