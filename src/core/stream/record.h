@@ -52,9 +52,10 @@ uint64_t ferry_record_checksum(const struct ferry_record *record, const void *pa
 int ferry_record_check(const struct ferry_record *record, uint64_t checksum,
                        uint64_t stream_off, struct ferry_error *reterr);
 
-/* State of an incremental hash; the caller's memory, 64-aligned, plain data. */
+/* State of an incremental hash; the caller's memory, from malloc() or anywhere. It must not
+ * be copied or moved while in use (the state inside is aligned by its address). */
 struct ferry_stream_hash {
-    _Alignas(64) uint8_t state[576];
+    uint64_t state[80];
 };
 
 /* The record checksum of a payload in pieces: init, update once per piece in order, digest.
