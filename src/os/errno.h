@@ -21,4 +21,7 @@ int ferry_os_status(int err);
  */
 int ferry_os_error(struct ferry_error *reterr, int err, const char *what);
 
+/* The same with a status that the caller knows better. Return: status. Thread: any. */
+int ferry_os_error_as(struct ferry_error *reterr, int status, int err, const char *what);
+
 #endif
