@@ -10,13 +10,14 @@
  * One way to reach a device: over vfio-user, in the same process, through the kernel. The
  * rest of the host library sees only this.
  *
- * Thread: submit, call and dispatch may come from any thread; completions run in dispatch.
+ * Thread: submit, call and dispatch may come from any thread; completions run in
+ * dispatch.
  */
 struct ferry_backend;
 
 struct ferry_backend_ops {
     size_t struct_size;
-    const char *scheme;          /* "vfio-user", "local" */
+    const char *scheme; /* "vfio-user", "local" */
     void (*close)(struct ferry_backend *backend);
     /* As ferry_client_submit() / ferry_client_call(). */
     int (*submit)(struct ferry_backend *backend, struct ferry_request *request);
@@ -31,6 +32,8 @@ struct ferry_backend_ops {
      * (kernel VFIO, the data-fd extension), or -1: use FERRY_RQ_DATA_READ and _WRITE.
      */
     int (*data_fd)(struct ferry_backend *backend);
+    /* What went wrong when it died; ret_error->code is FERRY_OK while it lives. */
+    void (*error)(struct ferry_backend *backend, struct ferry_error *ret_error);
 };
 
 struct ferry_backend {
@@ -47,8 +50,8 @@ struct ferry_backend_options {
 /*
  * Opens "vfio-user:/path/to/socket" (the scheme may be left out when the text begins with
  * '/' or '.').
- * Return: FERRY_OK; FERRY_E_ARGUMENT (unknown scheme; reterr lists the known ones) or what the
- *   backend's connect returns.
+ * Return: FERRY_OK; FERRY_E_ARGUMENT (unknown scheme; reterr lists the known ones) or
+ * what the backend's connect returns.
  */
 int ferry_backend_open(const char *uri, const struct ferry_backend_options *options,
                        struct ferry_backend **ret_backend, struct ferry_error *reterr);
