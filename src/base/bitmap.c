@@ -69,7 +69,8 @@ uint64_t ferry_bitmap_count(const void *bitmap, uint64_t bits)
 }
 
 /* First bit at or after `from` whose value is not that of every bit of `skip`. */
-static uint64_t next_other(const void *bitmap, uint64_t bits, uint64_t from, uint64_t skip)
+static uint64_t next_other(const void *bitmap, uint64_t bits, uint64_t from,
+                           uint64_t skip)
 {
     const uint8_t *byte = bitmap;
 

@@ -15,7 +15,8 @@ int ferry_range_inside(uint64_t off, uint64_t size, uint64_t limit)
     return off <= limit && size <= limit - off;
 }
 
-int ferry_range_within(uint64_t off, uint64_t size, uint64_t outer_off, uint64_t outer_size)
+int ferry_range_within(uint64_t off, uint64_t size, uint64_t outer_off,
+                       uint64_t outer_size)
 {
     uint64_t end;
 

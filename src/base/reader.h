@@ -6,9 +6,9 @@
 #include <stdint.h>
 
 /*
- * Reads little-endian values out of bytes that a peer sent. A read past the end gives 0 and
- * sets `failed`, which stays set and keeps `pos` where it was: a decoder reads everything
- * and looks at `failed` once.
+ * Reads little-endian values out of bytes that a peer sent. A read past the end gives 0
+ * and sets `failed`, which stays set and keeps `pos` where it was: a decoder reads
+ * everything and looks at `failed` once.
  *
  * Thread: not thread safe. Memory: the data is borrowed.
  */

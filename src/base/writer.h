@@ -6,8 +6,8 @@
 #include <stdint.h>
 
 /*
- * Writes little-endian values into a buffer of the caller. What does not fit is dropped as
- * a whole and sets `overflow`, which stays set and keeps `pos` where it was.
+ * Writes little-endian values into a buffer of the caller. What does not fit is dropped
+ * as a whole and sets `overflow`, which stays set and keeps `pos` where it was.
  *
  * Thread: not thread safe. Memory: the buffer is borrowed.
  */
@@ -32,7 +32,8 @@ void ferry_writer_bytes(struct ferry_writer *writer, const void *bytes, size_t c
 /* `count` bytes of 0. */
 void ferry_writer_zero(struct ferry_writer *writer, size_t count);
 
-/* Room of `count` bytes to be filled later: a pointer into the buffer, NULL on overflow. */
+/* Room of `count` bytes to be filled later: a pointer into the buffer, NULL on overflow.
+ */
 uint8_t *ferry_writer_room(struct ferry_writer *writer, size_t count);
 
 /* One value at a fixed place; data must have 2, 4 or 8 bytes. Any alignment. */

@@ -30,14 +30,16 @@ static const XXH3_state_t *const_state_of(const struct ferry_stream_hash *hash)
     return (const XXH3_state_t *)(const void *)(hash->state + padding_of(hash));
 }
 
-void ferry_record_sum_init(struct ferry_stream_hash *sum, const struct ferry_record *record)
+void ferry_record_sum_init(struct ferry_stream_hash *sum,
+                           const struct ferry_record *record)
 {
     /* A reset compares the old seed with the new one: it must not be left undefined. */
     state_of(sum)->seed = 0;
     (void)XXH3_64bits_reset_withSeed(state_of(sum), ferry_record_seed(record));
 }
 
-void ferry_record_sum_update(struct ferry_stream_hash *sum, const void *data, size_t bytes)
+void ferry_record_sum_update(struct ferry_stream_hash *sum, const void *data,
+                             size_t bytes)
 {
     if (bytes > 0) {
         (void)XXH3_64bits_update(state_of(sum), data, bytes);
@@ -55,7 +57,8 @@ void ferry_stream_hash_init(struct ferry_stream_hash *hash)
     (void)XXH3_128bits_reset(state_of(hash));
 }
 
-void ferry_stream_hash_update(struct ferry_stream_hash *hash, const void *data, size_t bytes)
+void ferry_stream_hash_update(struct ferry_stream_hash *hash, const void *data,
+                              size_t bytes)
 {
     if (bytes > 0) {
         (void)XXH3_128bits_update(state_of(hash), data, bytes);

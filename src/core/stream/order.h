@@ -10,32 +10,32 @@
  * Which record may come when: the automaton of one received stream (one direction of a
  * connection, or a file). Plain data in the caller's memory.
  *
- * For every record that arrives: ferry_record_decode(), ferry_stream_order_record() before
- * its payload is read, then the payload's checks; those of HELLO_MEMORY, HELLO,
+ * For every record that arrives: ferry_record_decode(), ferry_stream_order_record()
+ * before its payload is read, then the payload's checks; those of HELLO_MEMORY, HELLO,
  * MEMORY_PAGES, MEMORY_ZERO, MEMORY_END and VMM_STATE go on with the call of that name.
  * Records that this side sends are told with ferry_stream_order_sent() before they leave.
  *
  * Thread: not thread safe.
  */
 enum ferry_stream_side {
-    FERRY_STREAM_SOURCE = 0,   /* the stream comes from a source */
-    FERRY_STREAM_TARGET = 1    /* the stream comes from a target */
+    FERRY_STREAM_SOURCE = 0, /* the stream comes from a source */
+    FERRY_STREAM_TARGET = 1  /* the stream comes from a target */
 };
 
 struct ferry_stream_order {
-    uint32_t side;             /* enum ferry_stream_side: who writes the received stream */
-    uint32_t phase;            /* see order.c */
-    uint32_t one_way;          /* 1: a file; nothing is waited for from this side */
-    uint32_t sent;             /* bit per tag that this side has sent */
-    uint32_t seen;             /* bit per tag that came, whole-stream records */
-    uint32_t device_count;     /* HELLO_DEVICE records; for a target's stream: all devices */
-    uint32_t memory_count;     /* HELLO_MEMORY records */
-    uint32_t hello_done;       /* 1: HELLO's counts were right */
+    uint32_t side;         /* enum ferry_stream_side: who writes the received stream */
+    uint32_t phase;        /* see order.c */
+    uint32_t one_way;      /* 1: a file; nothing is waited for from this side */
+    uint32_t sent;         /* bit per tag that this side has sent */
+    uint32_t seen;         /* bit per tag that came, whole-stream records */
+    uint32_t device_count; /* HELLO_DEVICE records; for a target's stream: all devices */
+    uint32_t memory_count; /* HELLO_MEMORY records */
+    uint32_t vmm_started;  /* 1: a VMM_STATE came */
     uint32_t device_seen[FERRY_SESSION_DEVICES_MAX]; /* bit per tag that came */
     uint64_t memory_iova[FERRY_STREAM_MEMORIES_MAX];
     uint64_t memory_size[FERRY_STREAM_MEMORIES_MAX];
-    uint64_t pages, page_bytes;      /* received so far, compared with MEMORY_END */
-    uint64_t vmm_total, vmm_next;    /* VMM_STATE received so far */
+    uint64_t pages, page_bytes;   /* received so far, compared with MEMORY_END */
+    uint64_t vmm_total, vmm_next; /* VMM_STATE received so far */
 };
 
 /*
@@ -52,8 +52,8 @@ void ferry_stream_order_sent(struct ferry_stream_order *order, uint32_t tag);
  * May this record come now? Advances when it may.
  * record: decoded, its tag known (a FERRY_RECORD_SKIP record is not told here).
  * stream_off: offset of the header in the stream, for reterr.
- * Return: FERRY_OK; FERRY_E_PROTOCOL (out of order, twice, of a device that does not exist);
- *   FERRY_E_LIMIT (too many devices or memories). The order is as before then.
+ * Return: FERRY_OK; FERRY_E_PROTOCOL (out of order, twice, of a device that does not
+ * exist); FERRY_E_LIMIT (too many devices or memories). The order is as before then.
  * Rules: STR-ORD-1 to -7.
  */
 int ferry_stream_order_record(struct ferry_stream_order *order,
@@ -80,7 +80,8 @@ int ferry_stream_order_memory_end(struct ferry_stream_order *order,
                                   struct ferry_error *reterr);
 /* VMM_STATE pieces come in order and without gaps, of one total. FERRY_E_PROTOCOL. */
 int ferry_stream_order_vmm(struct ferry_stream_order *order,
-                           const struct ferry_stream_vmm *vmm, struct ferry_error *reterr);
+                           const struct ferry_stream_vmm *vmm,
+                           struct ferry_error *reterr);
 /* 1 when a VMM_STATE came and all of it is here. */
 int ferry_stream_order_vmm_complete(const struct ferry_stream_order *order);
 

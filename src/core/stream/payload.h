@@ -11,19 +11,18 @@
  * Payloads of the records. Each has
  *
  *   void ferry_stream_put_x(struct ferry_writer *writer, const struct ferry_stream_x *x);
- *   int ferry_stream_get_x(const void *payload, size_t bytes, struct ferry_stream_x *ret_x,
- *                          struct ferry_error *reterr);
+ *   int ferry_stream_get_x(const void *payload, size_t bytes, struct ferry_stream_x
+ * *ret_x, struct ferry_error *reterr);
  *
- * put: appends the payload; writer->overflow tells that it did not fit. What is put must be
- *   sound (counts within limits, strings terminated): it is our own, so this is asserted.
- * get: payload is untrusted, borrowed for the call (where a struct holds pointers into it:
- *   borrowed as long as the struct is used). Everything is checked, to the last byte.
- *   Return: FERRY_OK; FERRY_E_SHORT (ends too early), FERRY_E_LONG (bytes after the end),
- *   FERRY_E_LIMIT (a count over its limit), FERRY_E_ALIGN, FERRY_E_RANGE (off + length
- *   overflows), FERRY_E_VERSION, FERRY_E_PROTOCOL (anything else, text that is not
- *   terminated or not printable included). *ret_x is written on success only. reterr names
- *   record, offset inside the payload and rule.
- * Every call may come from any thread.
+ * put: appends the payload; writer->overflow tells that it did not fit. What is put must
+ * be sound (counts within limits, strings terminated): it is our own, so this is
+ * asserted. get: payload is untrusted, borrowed for the call (where a struct holds
+ * pointers into it: borrowed as long as the struct is used). Everything is checked, to
+ * the last byte. Return: FERRY_OK; FERRY_E_SHORT (ends too early), FERRY_E_LONG (bytes
+ * after the end), FERRY_E_LIMIT (a count over its limit), FERRY_E_ALIGN, FERRY_E_RANGE
+ * (off + length overflows), FERRY_E_VERSION, FERRY_E_PROTOCOL (anything else, text that
+ * is not terminated or not printable included). *ret_x is written on success only. reterr
+ * names record, offset inside the payload and rule. Every call may come from any thread.
  */
 
 #define FERRY_STREAM_ID_BYTES 16
@@ -32,10 +31,11 @@
 #define FERRY_STREAM_CONFIG_MAX 4096u     /* bytes of config space */
 #define FERRY_STREAM_VECTORS_MAX 2048u    /* MSI-X vectors of a device */
 #define FERRY_STREAM_VMM_MAX (1ull << 32) /* bytes of the VMM's whole state */
-#define FERRY_STREAM_PREFIX_BYTES 16u     /* before the data of MEMORY_PAGES and VMM_STATE */
+#define FERRY_STREAM_PREFIX_BYTES 16u /* before the data of MEMORY_PAGES and VMM_STATE   \
+                                       */
 
-/* PREAMBLE. get: FERRY_E_VERSION when [version_min, version] and what this build reads have
- * nothing in common. */
+/* PREAMBLE. get: FERRY_E_VERSION when [version_min, version] and what this build reads
+ * have nothing in common. */
 struct ferry_stream_preamble {
     uint32_t version;
     uint32_t version_min;
@@ -53,11 +53,11 @@ uint32_t ferry_stream_common_version(const struct ferry_stream_preamble *peer);
 
 /* HELLO_DEVICE. The record's device is the index. */
 struct ferry_stream_hello_device {
-    char name[32];           /* NUL-terminated */
-    uint32_t features;       /* FERRY_MIG_* that this migration may use */
-    uint32_t can_log;        /* 0 or 1 */
-    uint32_t reaches_peer;   /* 0 or 1 */
-    uint32_t peer;           /* index, when reaches_peer is 1; else 0 */
+    char name[32];         /* NUL-terminated */
+    uint32_t features;     /* FERRY_MIG_* that this migration may use */
+    uint32_t can_log;      /* 0 or 1 */
+    uint32_t reaches_peer; /* 0 or 1 */
+    uint32_t peer;         /* index, when reaches_peer is 1; else 0 */
     struct ferry_identity identity;
 };
 void ferry_stream_put_hello_device(struct ferry_writer *writer,
@@ -68,9 +68,9 @@ int ferry_stream_get_hello_device(const void *payload, size_t bytes,
 
 /* HELLO_MEMORY. */
 struct ferry_stream_hello_memory {
-    uint32_t index;          /* 0, 1, 2, ... in the order of the records */
-    uint32_t writable;       /* 0 or 1 */
-    uint64_t iova, size;     /* page aligned, size not 0, no overflow */
+    uint32_t index;      /* 0, 1, 2, ... in the order of the records */
+    uint32_t writable;   /* 0 or 1 */
+    uint64_t iova, size; /* page aligned, size not 0, no overflow */
 };
 void ferry_stream_put_hello_memory(struct ferry_writer *writer,
                                    const struct ferry_stream_hello_memory *hello);
@@ -80,10 +80,10 @@ int ferry_stream_get_hello_memory(const void *payload, size_t bytes,
 
 /* HELLO. */
 struct ferry_stream_hello {
-    uint32_t device_count;   /* 1 to FERRY_SESSION_DEVICES_MAX */
-    uint32_t memory_count;   /* at most FERRY_STREAM_MEMORIES_MAX */
-    uint32_t page_bytes;     /* a power of two, at least FERRY_STREAM_PAGE_BYTES */
-    uint32_t arbiter;        /* enum ferry_arbiter_kind */
+    uint32_t device_count; /* 1 to FERRY_SESSION_DEVICES_MAX */
+    uint32_t memory_count; /* at most FERRY_STREAM_MEMORIES_MAX */
+    uint32_t page_bytes;   /* a power of two, at least FERRY_STREAM_PAGE_BYTES */
+    uint32_t arbiter;      /* enum ferry_arbiter_kind */
     uint64_t max_downtime_ns, stop_deadline_ns, arc_limit_ns, peer_limit_ns;
 };
 void ferry_stream_put_hello(struct ferry_writer *writer,
@@ -94,8 +94,8 @@ int ferry_stream_get_hello(const void *payload, size_t bytes,
 
 /* Times of a target's device: expected ones in ACCEPT, measured ones in RUNNING. */
 struct ferry_stream_times {
-    uint64_t load_ns;        /* RESUMING to STOP */
-    uint64_t run_ns;         /* the arcs to RUNNING */
+    uint64_t load_ns; /* RESUMING to STOP */
+    uint64_t run_ns;  /* the arcs to RUNNING */
 };
 
 /* ACCEPT. */
@@ -113,8 +113,8 @@ int ferry_stream_get_accept(const void *payload, size_t bytes,
 
 /* RUNNING. */
 struct ferry_stream_running {
-    uint64_t prepare_ns;     /* ALL_SENT received to PREPARED sent */
-    uint64_t run_ns;         /* COMMIT received to RUNNING sent */
+    uint64_t prepare_ns; /* ALL_SENT received to PREPARED sent */
+    uint64_t run_ns;     /* COMMIT received to RUNNING sent */
     uint32_t device_count;
     uint32_t pad;
     struct ferry_stream_times device[FERRY_SESSION_DEVICES_MAX];
@@ -128,8 +128,8 @@ int ferry_stream_get_running(const void *payload, size_t bytes,
 /* REFUSE and ABORT. get wants a code that is an error of enum ferry_status. */
 struct ferry_stream_reason {
     int32_t code;
-    char rule[24];           /* NUL-terminated, may be "" */
-    char text[256];          /* NUL-terminated, printable */
+    char rule[24];  /* NUL-terminated, may be "" */
+    char text[256]; /* NUL-terminated, printable */
 };
 void ferry_stream_put_reason(struct ferry_writer *writer,
                              const struct ferry_stream_reason *reason);
@@ -163,10 +163,10 @@ int ferry_stream_check_token(const struct ferry_stream_token *token, uint32_t ta
  * payload: the prefix; bytes: length of the whole payload as in the record's header.
  */
 struct ferry_stream_pages {
-    uint32_t memory;         /* index of HELLO_MEMORY */
+    uint32_t memory; /* index of HELLO_MEMORY */
     uint32_t pad;
-    uint64_t off;            /* page aligned, inside the region */
-    uint64_t bytes;          /* of pages that follow; not on the wire: from the header */
+    uint64_t off;   /* page aligned, inside the region */
+    uint64_t bytes; /* of pages that follow; not on the wire: from the header */
 };
 void ferry_stream_put_pages(struct ferry_writer *writer,
                             const struct ferry_stream_pages *pages);
@@ -179,7 +179,7 @@ struct ferry_stream_zero {
     uint32_t memory;
     uint32_t pad;
     uint64_t off;
-    uint64_t bytes;          /* page aligned, not 0 */
+    uint64_t bytes; /* page aligned, not 0 */
 };
 void ferry_stream_put_zero(struct ferry_writer *writer,
                            const struct ferry_stream_zero *zero);
@@ -188,8 +188,8 @@ int ferry_stream_get_zero(const void *payload, size_t bytes,
 
 /* MEMORY_END: totals of all MEMORY_PAGES and MEMORY_ZERO records of the session. */
 struct ferry_stream_memory_end {
-    uint64_t pages;          /* FERRY_STREAM_PAGE_BYTES each, zero ones included */
-    uint64_t bytes;          /* bytes of pages that were carried */
+    uint64_t pages; /* FERRY_STREAM_PAGE_BYTES each, zero ones included */
+    uint64_t bytes; /* bytes of pages that were carried */
 };
 void ferry_stream_put_memory_end(struct ferry_writer *writer,
                                  const struct ferry_stream_memory_end *end);
@@ -221,11 +221,11 @@ int ferry_stream_check_device_end(const struct ferry_stream_device_end *end,
 /* DEVICE_CONFIG: externally controlled state. Pointers: put borrows them, get points into
  * the payload. A part with count 0 is absent. */
 struct ferry_stream_config {
-    const uint8_t *config;   /* config space from its first byte on */
-    uint32_t config_bytes;   /* at most FERRY_STREAM_CONFIG_MAX */
-    uint32_t msix_entries;   /* at most FERRY_STREAM_VECTORS_MAX */
-    const uint8_t *msix;     /* MSI-X table, 16 bytes an entry */
-    uint32_t vectors;        /* vectors that SET_IRQS had enabled */
+    const uint8_t *config; /* config space from its first byte on */
+    uint32_t config_bytes; /* at most FERRY_STREAM_CONFIG_MAX */
+    uint32_t msix_entries; /* at most FERRY_STREAM_VECTORS_MAX */
+    const uint8_t *msix;   /* MSI-X table, 16 bytes an entry */
+    uint32_t vectors;      /* vectors that SET_IRQS had enabled */
     uint32_t pad;
 };
 void ferry_stream_put_config(struct ferry_writer *writer,
@@ -244,14 +244,16 @@ void ferry_stream_put_irqs(struct ferry_writer *writer,
 int ferry_stream_get_irqs(const void *payload, size_t bytes,
                           struct ferry_stream_irqs *ret_irqs, struct ferry_error *reterr);
 
-/* VMM_STATE: a prefix of FERRY_STREAM_PREFIX_BYTES, then bytes [off, off + bytes) of total;
- * payload and bytes as in ferry_stream_get_pages. An empty state (total 0) is one record. */
+/* VMM_STATE: a prefix of FERRY_STREAM_PREFIX_BYTES, then bytes [off, off + bytes) of
+ * total; payload and bytes as in ferry_stream_get_pages. An empty state (total 0) is one
+ * record. */
 struct ferry_stream_vmm {
     uint64_t total;
     uint64_t off;
-    uint64_t bytes;          /* not on the wire: from the header */
+    uint64_t bytes; /* not on the wire: from the header */
 };
-void ferry_stream_put_vmm(struct ferry_writer *writer, const struct ferry_stream_vmm *vmm);
+void ferry_stream_put_vmm(struct ferry_writer *writer,
+                          const struct ferry_stream_vmm *vmm);
 int ferry_stream_get_vmm(const void *payload, size_t bytes,
                          struct ferry_stream_vmm *ret_vmm, struct ferry_error *reterr);
 

@@ -69,7 +69,8 @@ static int check_known(const struct ferry_record *record, uint64_t off,
                                                       : "it belongs to no device",
                       record->device);
     }
-    if (record->device != FERRY_NO_DEVICE && record->device >= FERRY_SESSION_DEVICES_MAX) {
+    if (record->device != FERRY_NO_DEVICE &&
+        record->device >= FERRY_SESSION_DEVICES_MAX) {
         return refuse(reterr, FERRY_E_PROTOCOL, "STR-HDR-5", off, record,
                       "device index over the limit", record->device);
     }

@@ -22,9 +22,8 @@ void ferry_record_seal(struct ferry_record *ret_record, uint16_t tag, uint16_t f
 void ferry_record_encode(const struct ferry_record *record, void *ret_bytes);
 
 /*
- * Reads and checks a header: magic, flags, tag, channel, size limit of the tag, device index
- * present or absent as the tag wants it.
- * bytes: FERRY_RECORD_HEADER_BYTES bytes.
+ * Reads and checks a header: magic, flags, tag, channel, size limit of the tag, device
+ * index present or absent as the tag wants it. bytes: FERRY_RECORD_HEADER_BYTES bytes.
  * stream_off: offset of the header in the stream, for reterr.
  * Return: FERRY_OK; FERRY_RECORD_SKIP; FERRY_E_PROTOCOL (magic, flags, channel, device),
  *   FERRY_E_MESSAGE (an unknown mandatory tag), FERRY_E_LIMIT (payload too long),
@@ -39,8 +38,8 @@ int ferry_record_decode(const void *bytes, uint64_t stream_off,
 uint32_t ferry_record_limit(uint32_t tag);
 
 /*
- * Checksum of a payload in one piece: XXH3-64, seeded with tag | device << 16 | flags << 48
- * of the record, so that a damaged header is found as well.
+ * Checksum of a payload in one piece: XXH3-64, seeded with tag | device << 16 | flags <<
+ * 48 of the record, so that a damaged header is found as well.
  */
 uint64_t ferry_record_checksum(const struct ferry_record *record, const void *payload,
                                size_t bytes);
@@ -52,16 +51,18 @@ uint64_t ferry_record_checksum(const struct ferry_record *record, const void *pa
 int ferry_record_check(const struct ferry_record *record, uint64_t checksum,
                        uint64_t stream_off, struct ferry_error *reterr);
 
-/* State of an incremental hash; the caller's memory, from malloc() or anywhere. It must not
- * be copied or moved while in use (the state inside is aligned by its address). */
+/* State of an incremental hash; the caller's memory, from malloc() or anywhere. It must
+ * not be copied or moved while in use (the state inside is aligned by its address). */
 struct ferry_stream_hash {
     uint64_t state[80];
 };
 
-/* The record checksum of a payload in pieces: init, update once per piece in order, digest.
- * record: its tag, device and flags count. */
-void ferry_record_sum_init(struct ferry_stream_hash *sum, const struct ferry_record *record);
-void ferry_record_sum_update(struct ferry_stream_hash *sum, const void *data, size_t bytes);
+/* The record checksum of a payload in pieces: init, update once per piece in order,
+ * digest. record: its tag, device and flags count. */
+void ferry_record_sum_init(struct ferry_stream_hash *sum,
+                           const struct ferry_record *record);
+void ferry_record_sum_update(struct ferry_stream_hash *sum, const void *data,
+                             size_t bytes);
 uint64_t ferry_record_sum_digest(const struct ferry_stream_hash *sum);
 
 /* 128-bit hash (XXH3-128) of all data of one device, in any segmentation. */

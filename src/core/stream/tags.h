@@ -8,16 +8,16 @@
 enum ferry_tag_device {
     FERRY_TAG_NO_DEVICE = 0,
     FERRY_TAG_DEVICE = 1,
-    FERRY_TAG_EITHER = 2   /* REFUSE and ABORT: the device that is the reason, if one is */
+    FERRY_TAG_EITHER = 2 /* REFUSE and ABORT: the device that is the reason, if one is */
 };
 
 /* What every record with a tag has in common. */
 struct ferry_tag {
     const char *name;
-    uint32_t min_bytes;    /* fixed part of the payload */
-    uint32_t max_bytes;    /* equal to min_bytes: the payload has one size only */
-    uint8_t device;        /* enum ferry_tag_device */
-    uint8_t may_chunk;     /* 1: FERRY_RECORD_CHUNK is allowed */
+    uint32_t min_bytes; /* fixed part of the payload */
+    uint32_t max_bytes; /* equal to min_bytes: the payload has one size only */
+    uint8_t device;     /* enum ferry_tag_device */
+    uint8_t may_chunk;  /* 1: FERRY_RECORD_CHUNK is allowed */
     uint8_t pad[6];
 };
 
