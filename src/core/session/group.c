@@ -74,7 +74,7 @@ void ferry_group_log(struct ferry_group *group, int on, struct ferry_actions *ac
     for (uint32_t i = 0; i < group->count; i++) {
         struct ferry_group_device *device = &group->device[i];
 
-        if (on ? !device->can_log : !device->log_on || device->hung) {
+        if (on ? !device->can_log : !device->log_on) {
             continue;
         }
         /* From the request on the log counts as on: whether a failing start left it on is
@@ -188,11 +188,28 @@ uint32_t ferry_group_give_up(struct ferry_group *group)
         if (device->busy) {
             device->busy = 0;
             device->hung = 1;
+            device->given_up = 1;
             note_failure(group, i, FERRY_E_HUNG);
             count++;
         }
     }
     return count;
+}
+
+void ferry_group_late(struct ferry_group *group, uint32_t device,
+                      struct ferry_actions *actions)
+{
+    struct ferry_group_device *late;
+
+    if (device >= group->count) {
+        return;
+    }
+    late = &group->device[device];
+    if (late->given_up && !late->busy && !late->hung && !late->lost && !late->retried &&
+        late->state != FERRY_STATE_RUNNING && late->state != FERRY_STATE_ERROR) {
+        late->retried = 1;
+        ferry_group_ask(group, device, FERRY_STATE_RUNNING, actions);
+    }
 }
 
 int ferry_group_is_busy(const struct ferry_group *group)

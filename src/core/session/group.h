@@ -30,7 +30,8 @@ struct ferry_group_device {
     uint8_t retried;      /* one more try of a failed arc has been made */
     uint8_t log_on;       /* dirty tracking was asked for and not yet stopped */
     uint8_t can_log;
-    uint8_t pad[2];
+    uint8_t given_up;     /* was hung at some time; stays set when it answers after all */
+    uint8_t pad;
 };
 
 enum ferry_group_goal {
@@ -84,6 +85,10 @@ int ferry_group_advance(struct ferry_group *group, struct ferry_actions *actions
 
 /* Whoever still owes an answer is hung from now on. Return: how many. */
 uint32_t ferry_group_give_up(struct ferry_group *group);
+
+/* A device that was given up answered after all: it goes on by itself. */
+void ferry_group_late(struct ferry_group *group, uint32_t device,
+                      struct ferry_actions *actions);
 
 /* Asks one device for a state. */
 void ferry_group_ask(struct ferry_group *group, uint32_t device, uint32_t state,

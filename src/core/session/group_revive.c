@@ -20,17 +20,33 @@ static int usable(const struct ferry_group_device *device)
     return !device->hung && !device->lost && device->state != FERRY_STATE_ERROR;
 }
 
-static void ask_quiet(struct ferry_group *group, struct ferry_actions *actions)
+/*
+ * Asks those that are not quiet yet; one that has failed is asked once more, then lost.
+ * Return: 1 when somebody was asked.
+ */
+static int ask_quiet(struct ferry_group *group, struct ferry_actions *actions)
 {
+    int asked = 0;
+
     for (uint32_t i = 0; i < group->count; i++) {
         struct ferry_group_device *device = &group->device[i];
         uint32_t wanted = device->features & FERRY_MIG_P2P ? FERRY_STATE_RUNNING_P2P
                                                            : FERRY_STATE_RUNNING;
 
-        if (usable(device) && device->state != wanted) {
-            ferry_group_ask(group, i, wanted, actions);
+        if (!usable(device) || device->state == wanted) {
+            continue;
         }
+        if (device->wanted == wanted) {
+            if (device->retried) {
+                device->lost = 1;
+                continue;
+            }
+            device->retried = 1;
+        }
+        ferry_group_ask(group, i, wanted, actions);
+        asked = 1;
     }
+    return asked;
 }
 
 /* Resets what is in ERROR; who was reset before, and fails again, is lost. */
@@ -111,6 +127,7 @@ static void forget_wishes(struct ferry_group *group)
 {
     for (uint32_t i = 0; i < group->count; i++) {
         group->device[i].wanted = FERRY_STATE_ERROR;
+        group->device[i].retried = 0;
     }
 }
 
@@ -128,7 +145,6 @@ int ferry_group_revive(struct ferry_group *group, int direct, int may_return,
         ask_run(group, actions);
     } else {
         group->stage = RV_QUIET;
-        ask_quiet(group, actions);
     }
     return ferry_group_revive_advance(group, actions);
 }
@@ -144,6 +160,10 @@ int ferry_group_revive_advance(struct ferry_group *group, struct ferry_actions *
             if (group->status != FERRY_OK && group->may_return && nothing_ran(group)) {
                 return FERRY_GROUP_UNRUN;
             }
+            /* MIG-BACK-4: nobody runs before all that can are out of STOP. */
+            if (ask_quiet(group, actions)) {
+                break;
+            }
             group->stage = RV_RESET;
             reset_errors(group, actions);
             break;
@@ -158,8 +178,8 @@ int ferry_group_revive_advance(struct ferry_group *group, struct ferry_actions *
             break;
         case RV_RUN:
             if (ferry_group_has_error(group)) {
+                forget_wishes(group);
                 group->stage = RV_QUIET;
-                ask_quiet(group, actions);
             } else if (!ask_run(group, actions)) {
                 return FERRY_GROUP_DONE;
             }

@@ -61,6 +61,8 @@ static const struct phase {
                            FERRY_E_TIMEOUT },
     [FERRY_SRC_UNDECIDED] = { "UNDECIDED", ferry_source_undecided_event, GO_ON, GO_ON,
                               GO_ON, NO_LIMIT, 0 },
+    [FERRY_SRC_BACK_DECIDE] = { "BACK_DECIDE", ferry_source_back_decide_event, GO_ON, GO_ON,
+                                HOLD, PEER, FERRY_E_TIMEOUT },
     [FERRY_SRC_BACK_SETTLE] = { "BACK_SETTLE", ferry_source_back_event, GO_ON, GO_ON, GO_ON,
                                 ARC, 0 },
     [FERRY_SRC_BACK_PAUSE] = { "BACK_PAUSE", ferry_source_back_event, GO_ON, GO_ON, GO_ON,
@@ -95,8 +97,8 @@ void ferry_source_enter(struct ferry_source *source, uint32_t phase, uint64_t no
     }
 }
 
-static void hold(struct ferry_source *source, int32_t status, uint64_t now_ns,
-                 struct ferry_actions *actions)
+void ferry_source_hold(struct ferry_source *source, int32_t status, uint64_t now_ns,
+                       struct ferry_actions *actions)
 {
     if (source->status == FERRY_OK) {
         source->status = status;
@@ -242,8 +244,8 @@ static void transfer_event(struct ferry_source *source, const struct ferry_event
     }
 }
 
-static void send_commit(struct ferry_source *source, uint64_t now_ns,
-                        struct ferry_actions *actions)
+void ferry_source_commit(struct ferry_source *source, uint64_t now_ns,
+                         struct ferry_actions *actions)
 {
     source->decision = FERRY_DECISION_COMMIT;
     ferry_actions_timer_cancel(actions, FERRY_TIMER_STOP);
@@ -252,7 +254,7 @@ static void send_commit(struct ferry_source *source, uint64_t now_ns,
         ferry_actions_send(actions, FERRY_MSG_COMMIT, FERRY_OK);
     } else {
         /* The decision stands and the target reads it; its word cannot come any more. */
-        hold(source, FERRY_E_UNDECIDED, now_ns, actions);
+        ferry_source_hold(source, FERRY_E_UNDECIDED, now_ns, actions);
     }
 }
 
@@ -263,7 +265,7 @@ static void prepare_event(struct ferry_source *source, const struct ferry_event 
         return;
     }
     if (source->config.arbiter == FERRY_ARBITER_NONE) {
-        send_commit(source, event->now_ns, actions);
+        ferry_source_commit(source, event->now_ns, actions);
         return;
     }
     ferry_source_enter(source, FERRY_SRC_DECIDE, event->now_ns, actions);
@@ -277,9 +279,9 @@ static void decide_event(struct ferry_source *source, const struct ferry_event *
         return;
     }
     if (event->status < 0) {
-        hold(source, event->status, event->now_ns, actions);
+        ferry_source_hold(source, event->status, event->now_ns, actions);
     } else if (event->arg == FERRY_DECISION_COMMIT) {
-        send_commit(source, event->now_ns, actions);
+        ferry_source_commit(source, event->now_ns, actions);
     } else if (event->arg == FERRY_DECISION_ABORT) {
         source->decision = FERRY_DECISION_ABORT;
         ferry_source_go_back(source, FERRY_E_REFUSED, event->now_ns, actions);
@@ -324,7 +326,7 @@ static void react(struct ferry_source *source, uint32_t reaction, int32_t status
         ferry_source_go_back(source, status, now_ns, actions);
         break;
     case HOLD:
-        hold(source, status, now_ns, actions);
+        ferry_source_hold(source, status, now_ns, actions);
         break;
     }
 }

@@ -23,6 +23,7 @@ enum ferry_source_phase {
     FERRY_SRC_DECIDE,       /* the arbiter is asked */
     FERRY_SRC_COMMIT,       /* COMMIT is out: the target owns the devices */
     FERRY_SRC_UNDECIDED,    /* stopped and complete, waits for news or the operator */
+    FERRY_SRC_BACK_DECIDE,  /* roll-back: the arbiter is asked, the target may be complete */
     FERRY_SRC_BACK_SETTLE,  /* roll-back: what is under way ends */
     FERRY_SRC_BACK_PAUSE,   /* a device must be reset: CPUs pause for it */
     FERRY_SRC_BACK_FOREIGN, /* and foreign initiators are quieted */
@@ -65,11 +66,22 @@ static_assert(FERRY_SESSION_DEVICES_MAX <= 32, "one bit per device");
 void ferry_source_enter(struct ferry_source *source, uint32_t phase, uint64_t now_ns,
                         struct ferry_actions *actions);
 
+/* source.c: the target owns the devices: COMMIT goes out, or, without a link, HOLD. */
+void ferry_source_commit(struct ferry_source *source, uint64_t now_ns,
+                         struct ferry_actions *actions);
+/* source.c: undecided from now on. */
+void ferry_source_hold(struct ferry_source *source, int32_t status, uint64_t now_ns,
+                       struct ferry_actions *actions);
+
 /* source_back.c */
 
 /* Begins the roll-back; status is the cause. */
 void ferry_source_go_back(struct ferry_source *source, int32_t status, uint64_t now_ns,
                           struct ferry_actions *actions);
+/* The arbiter's answer to a roll-back. */
+void ferry_source_back_decide_event(struct ferry_source *source,
+                                    const struct ferry_event *event,
+                                    struct ferry_actions *actions);
 void ferry_source_end(struct ferry_source *source, uint32_t outcome,
                       struct ferry_actions *actions);
 void ferry_source_back_event(struct ferry_source *source, const struct ferry_event *event,

@@ -101,19 +101,16 @@ static void give_up_errors(struct ferry_source *source)
     }
 }
 
-void ferry_source_go_back(struct ferry_source *source, int32_t status, uint64_t now_ns,
-                          struct ferry_actions *actions)
+/* Nothing stands in the way any more: the target has not committed and will not. */
+static void go_back_now(struct ferry_source *source, uint64_t now_ns,
+                        struct ferry_actions *actions)
 {
     uint32_t from = source->phase;
 
-    if (source->status == FERRY_OK) {
-        source->status = status;
-    }
-    source->end_outcome = FERRY_OUTCOME_ROLLED_BACK;
     if (source->peer_told && source->link_up && from != FERRY_SRC_UNDECIDED &&
         from != FERRY_SRC_COMMIT) {
         source->peer_told = 0;
-        ferry_actions_send(actions, FERRY_MSG_ABORT, status);
+        ferry_actions_send(actions, FERRY_MSG_ABORT, source->status);
     }
     if (from == FERRY_SRC_HELLO) {
         ferry_source_end(source, FERRY_OUTCOME_ROLLED_BACK, actions);
@@ -126,6 +123,43 @@ void ferry_source_go_back(struct ferry_source *source, int32_t status, uint64_t 
     ferry_source_enter(source, FERRY_SRC_BACK_SETTLE, now_ns, actions);
     if (settled(source)) {
         leave_settle(source, now_ns, actions);
+    }
+}
+
+void ferry_source_go_back(struct ferry_source *source, int32_t status, uint64_t now_ns,
+                          struct ferry_actions *actions)
+{
+    if (source->status == FERRY_OK) {
+        source->status = status;
+    }
+    source->end_outcome = FERRY_OUTCOME_ROLLED_BACK;
+    if (source->phase == FERRY_SRC_PREPARE && source->peer_told &&
+        source->config.arbiter != FERRY_ARBITER_NONE) {
+        /* MIG-COMMIT-3: a complete target that lost its source may have committed by the
+         * arbiter; the first writer wins. */
+        ferry_actions_timer_cancel(actions, FERRY_TIMER_STOP);
+        ferry_source_enter(source, FERRY_SRC_BACK_DECIDE, now_ns, actions);
+        ferry_actions_add(actions, FERRY_ACT_DECIDE, 0, FERRY_DECISION_ABORT, FERRY_OK, 0);
+        return;
+    }
+    go_back_now(source, now_ns, actions);
+}
+
+void ferry_source_back_decide_event(struct ferry_source *source,
+                                    const struct ferry_event *event,
+                                    struct ferry_actions *actions)
+{
+    if (event->kind == FERRY_EV_MESSAGE && event->arg == FERRY_MSG_ABORT) {
+        go_back_now(source, event->now_ns, actions);
+    } else if (event->kind == FERRY_EV_DECISION && event->device == 0) {
+        if (event->status < 0) {
+            ferry_source_hold(source, event->status, event->now_ns, actions);
+        } else if (event->arg == FERRY_DECISION_COMMIT) {
+            ferry_source_commit(source, event->now_ns, actions);
+        } else {
+            source->decision = FERRY_DECISION_ABORT;
+            go_back_now(source, event->now_ns, actions);
+        }
     }
 }
 
@@ -206,6 +240,9 @@ void ferry_source_back_event(struct ferry_source *source, const struct ferry_eve
         revive_event(source, event, actions);
         break;
     case FERRY_SRC_BACK_RESUME:
+        if (event->kind == FERRY_EV_STATE_DONE) {
+            ferry_group_late(&source->group, event->device, actions);
+        }
         if (event->kind == FERRY_EV_CPUS_RESUMED || event->kind == FERRY_EV_TIMER) {
             if (event->kind == FERRY_EV_TIMER || event->status < 0) {
                 source->end_outcome = FERRY_OUTCOME_LOST;
@@ -214,6 +251,9 @@ void ferry_source_back_event(struct ferry_source *source, const struct ferry_eve
         }
         break;
     case FERRY_SRC_BACK_LOG:
+        if (event->kind == FERRY_EV_STATE_DONE) {
+            ferry_group_late(&source->group, event->device, actions);
+        }
         if (event->kind == FERRY_EV_TIMER) {
             ferry_group_give_up(&source->group);
         }
@@ -234,6 +274,7 @@ void ferry_source_back_event(struct ferry_source *source, const struct ferry_eve
     case FERRY_SRC_DECIDE:
     case FERRY_SRC_COMMIT:
     case FERRY_SRC_UNDECIDED:
+    case FERRY_SRC_BACK_DECIDE:
     case FERRY_SRC_ENDED:
     case FERRY_SRC_COUNT:
         break;

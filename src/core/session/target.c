@@ -130,7 +130,11 @@ static void hold(struct ferry_target *target, int32_t status, uint64_t now_ns,
     ferry_actions_plain(actions, FERRY_ACT_UNDECIDED);
 }
 
-/* No COMMIT came. Only the arbiter, or an operator, knows whether it was given. */
+/*
+ * No COMMIT came. Only the arbiter, or an operator, knows whether it was given. This side is
+ * complete, the source may be dead: it proposes COMMIT, so that a death loses nothing. A
+ * source that lives proposes ABORT before it goes back; the first writer wins.
+ */
 static void ask(struct ferry_target *target, int32_t status, uint64_t now_ns,
                 struct ferry_actions *actions)
 {
@@ -142,7 +146,7 @@ static void ask(struct ferry_target *target, int32_t status, uint64_t now_ns,
         target->status = status;
     }
     ferry_target_enter(target, FERRY_TGT_DECIDE, now_ns, actions);
-    ferry_actions_add(actions, FERRY_ACT_DECIDE, 0, FERRY_DECISION_ABORT, FERRY_OK, 0);
+    ferry_actions_add(actions, FERRY_ACT_DECIDE, 0, FERRY_DECISION_COMMIT, FERRY_OK, 0);
 }
 
 static void check_event(struct ferry_target *target, const struct ferry_event *event,
