@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <stdlib.h>
+#include <string.h>
+
+#include "device/device_private.h"
+#include "os/eventfd.h"
+#include "os/guard.h"
+
+/* Requests whose legality is asked for elsewhere (by piece of a region) or never. */
+#define NO_OPERATION FERRY_OP_COUNT
+
+static int reset_request(struct ferry_device *device, struct ferry_request *request)
+{
+    (void)request;
+    device_reset(device);
+    return FERRY_OK;
+}
+
+/* Who performs a request, and which row of the access table decides whether it may be. */
+static const struct {
+    int (*perform)(struct ferry_device *device, struct ferry_request *request);
+    uint32_t operation;
+} request_table[FERRY_RQ_COUNT] = {
+    [FERRY_RQ_GET_INFO] = { device_info, FERRY_OP_INFO },
+    [FERRY_RQ_GET_REGION_INFO] = { device_info_region, FERRY_OP_INFO },
+    [FERRY_RQ_GET_IRQ_INFO] = { device_info_irq, FERRY_OP_INFO },
+    [FERRY_RQ_SET_IRQS] = { device_msix_set, FERRY_OP_SET_IRQS },
+    [FERRY_RQ_REGION_READ] = { device_region_read, NO_OPERATION },
+    [FERRY_RQ_REGION_WRITE] = { device_region_write, NO_OPERATION },
+    [FERRY_RQ_DMA_MAP] = { device_dma_map, FERRY_OP_DMA_MAP },
+    [FERRY_RQ_DMA_UNMAP] = { device_dma_unmap, FERRY_OP_DMA_UNMAP },
+    [FERRY_RQ_RESET] = { reset_request, FERRY_OP_RESET },
+    [FERRY_RQ_PROBE] = { device_info_probe, FERRY_OP_INFO },
+    [FERRY_RQ_MIG_FLAGS] = { device_mig_flags, FERRY_OP_INFO },
+    [FERRY_RQ_GET_STATE] = { device_mig_get, NO_OPERATION },
+    [FERRY_RQ_SET_STATE] = { device_mig_set, NO_OPERATION },
+    [FERRY_RQ_LOG_START] = { device_log_start, FERRY_OP_LOG_CONTROL },
+    [FERRY_RQ_LOG_STOP] = { device_log_stop, FERRY_OP_LOG_CONTROL },
+    [FERRY_RQ_LOG_REPORT] = { device_log_report, FERRY_OP_LOG_REPORT },
+    [FERRY_RQ_DATA_SIZE] = { device_mig_size, FERRY_OP_DATA_SIZE },
+    [FERRY_RQ_PRECOPY_INFO] = { device_mig_precopy, FERRY_OP_PRECOPY_INFO },
+    [FERRY_RQ_DATA_READ] = { device_mig_read, FERRY_OP_DATA_READ },
+    [FERRY_RQ_DATA_WRITE] = { device_mig_write, FERRY_OP_DATA_WRITE },
+    [FERRY_RQ_IDENTITY] = { device_info_identity, FERRY_OP_INFO },
+};
+
+int device_access(const struct ferry_device *device, uint32_t operation, uint8_t *ret_fill,
+                  struct ferry_error *reterr)
+{
+    const struct ferry_access *cell = ferry_access_get(operation, device->mig.state);
+    uint32_t verdict = cell->verdict;
+
+    if (ret_fill != NULL) {
+        *ret_fill = cell->read_value;
+    }
+    if (verdict == FERRY_ALLOW || verdict == FERRY_COMPARE) {
+        return DEVICE_DO;
+    }
+    if (verdict == FERRY_LATCH && device->identity.doorbell_latch != 0) {
+        return DEVICE_LATCH;
+    }
+    if (verdict == FERRY_IGNORE) {
+        return DEVICE_IGNORE;
+    }
+    (void)ferry_error_set(reterr, FERRY_E_STATE, "device", cell->rule->id, 0, "%s in %s: %s",
+                          ferry_operation_name(operation),
+                          ferry_state_name(device->mig.state), cell->rule->text);
+    return DEVICE_REFUSE;
+}
+
+int device_permit(const struct ferry_device *device, uint32_t operation,
+                  struct ferry_error *reterr)
+{
+    return device_access(device, operation, NULL, reterr) == DEVICE_DO ? FERRY_OK
+                                                                       : FERRY_E_STATE;
+}
+
+void device_wake(struct ferry_device *device)
+{
+    if (atomic_exchange(&device->woken, 1) == 0) {
+        (void)ferry_os_eventfd_signal(device->wake_fd);
+    }
+}
+
+void device_complete(struct ferry_device *device, struct ferry_request *request, int status)
+{
+    request->status = status;
+    request->next = NULL;
+    *device->over_tail = request;
+    device->over_tail = &request->next;
+}
+
+/* Runs the completions of requests that are over. */
+static void deliver(struct ferry_device *device)
+{
+    while (device->over != NULL) {
+        struct ferry_request *request = device->over;
+
+        device->over = request->next;
+        if (device->over == NULL) {
+            device->over_tail = &device->over;
+        }
+        request->next = NULL;
+        if (request->done != NULL) {
+            request->done(request);
+        }
+    }
+}
+
+void device_reset(struct ferry_device *device)
+{
+    device_mig_reset(device, FERRY_E_CANCELLED);
+    device_msix_clear_pending(&device->msix);
+    device_config_wake(&device->config);
+    device->scheduled = 0;
+    device->ops.reset(device->state, device, FERRY_RESET_REQUEST);
+}
+
+static struct ferry_device *device_of(struct ferry_endpoint *endpoint)
+{
+    return (struct ferry_device *)endpoint; /* its first member */
+}
+
+static int endpoint_attach(struct ferry_endpoint *endpoint,
+                           const struct ferry_client_port *port)
+{
+    struct ferry_device *device = device_of(endpoint);
+
+    if (device->attached) {
+        return FERRY_E_BUSY;
+    }
+    device->attached = 1;
+    device->port = port;
+    return FERRY_OK;
+}
+
+static void endpoint_detach(struct ferry_endpoint *endpoint)
+{
+    struct ferry_device *device = device_of(endpoint);
+
+    if (!device->attached) {
+        return;
+    }
+    device->depth++;
+    /* First of all no more messages: whoever would answer them is gone. */
+    device->port = NULL;
+    device_mig_reset(device, FERRY_E_CLOSED);
+    device->scheduled = 0;
+    device->ops.reset(device->state, device, FERRY_RESET_CLIENT_GONE);
+    device_dma_drop(device);
+    memset(&device->log, 0, sizeof(device->log));
+    device_msix_drop(&device->msix);
+    device_msix_power_on(&device->msix);
+    device_config_power_on(&device->config);
+    device_region_renew(device);
+    deliver(device);
+    device->attached = 0;
+    device->depth--;
+}
+
+static int endpoint_submit(struct ferry_endpoint *endpoint, struct ferry_request *request)
+{
+    struct ferry_device *device = device_of(endpoint);
+    uint32_t operation;
+    int access = DEVICE_DO, status = FERRY_OK;
+
+    if (request->kind >= FERRY_RQ_COUNT || request_table[request->kind].perform == NULL) {
+        status = ferry_error_set(request->reterr, FERRY_E_MESSAGE, "device", NULL, 0,
+                                 "no request has number %u", request->kind);
+    } else if (!device->attached) {
+        status = ferry_error_set(request->reterr, FERRY_E_CLOSED, "device", NULL, 0,
+                                 "%s: no user is attached to the device",
+                                 ferry_request_name(request->kind));
+    }
+    if (status != FERRY_OK) {
+        request->status = status;
+        return status;
+    }
+    operation = request_table[request->kind].operation;
+    if (operation != NO_OPERATION) {
+        access = device_access(device, operation, NULL, request->reterr);
+    }
+    if (access == DEVICE_REFUSE) {
+        status = FERRY_E_STATE;
+    } else if (access != DEVICE_IGNORE) {
+        device->depth++;
+        status = request_table[request->kind].perform(device, request);
+        device->depth--;
+    }
+    if (status != FERRY_PENDING) {
+        request->status = status;
+    }
+    return status;
+}
+
+/* May the author's work() run now? */
+static int may_work(const struct ferry_device *device)
+{
+    return device->scheduled && (device_mig_pending(device) ||
+                                 device_permit(device, FERRY_OP_DMA_START, NULL) == FERRY_OK);
+}
+
+/* What waits for segments or for the author goes on. */
+static void poll_pending(struct ferry_device *device)
+{
+    device_dma_poll(device);
+    device_mig_poll(device);
+    atomic_store(&device->waiting, device->dma.unmap != NULL || device_mig_pending(device));
+}
+
+static int endpoint_work(struct ferry_endpoint *endpoint)
+{
+    struct ferry_device *device = device_of(endpoint);
+    int more;
+
+    device->depth++;
+    if (atomic_load(&device->woken) != 0) {
+        /* Emptied before the flag falls, and both before anything is looked at. */
+        (void)ferry_os_eventfd_drain(device->wake_fd, NULL);
+        atomic_store(&device->woken, 0);
+    }
+    poll_pending(device);
+    if (may_work(device)) {
+        device->scheduled = 0;
+        if (device->ops.work(device->state, device) > 0) {
+            device->scheduled = 1;
+        }
+        poll_pending(device);
+    }
+    deliver(device);
+    more = may_work(device) || device->over != NULL;
+    device->depth--;
+    return more;
+}
+
+static int endpoint_wake_fd(struct ferry_endpoint *endpoint)
+{
+    return device_of(endpoint)->wake_fd;
+}
+
+static const struct ferry_endpoint_ops endpoint_ops = {
+    .struct_size = sizeof(struct ferry_endpoint_ops),
+    .attach = endpoint_attach,
+    .detach = endpoint_detach,
+    .submit = endpoint_submit,
+    .work = endpoint_work,
+    .wake_fd = endpoint_wake_fd,
+};
+
+/* Everything that can fail. */
+static int build(struct ferry_device *device, const struct ferry_device_desc *desc,
+                 struct ferry_error *reterr)
+{
+    int status = device_config_init(&device->config, desc, reterr);
+
+    if (status == FERRY_OK) {
+        status = device_msix_init(&device->msix, desc);
+    }
+    if (status == FERRY_OK) {
+        status = device_region_init(device);
+    }
+    if (status == FERRY_OK) {
+        status = ferry_os_eventfd_create(&device->wake_fd);
+    }
+    if (status == FERRY_OK) {
+        status = ferry_os_guard_install();
+    }
+    return status;
+}
+
+int ferry_device_create(const struct ferry_device_desc *desc,
+                        struct ferry_device **ret_device, struct ferry_error *reterr)
+{
+    struct ferry_device_desc full = { 0 };
+    struct ferry_device_ops ops = { 0 };
+    struct ferry_device *device;
+    int status;
+
+    if (desc->struct_size < sizeof(desc->struct_size) + sizeof(desc->ops) ||
+        desc->ops == NULL || desc->ops->struct_size < sizeof(size_t)) {
+        return ferry_error_set(reterr, FERRY_E_ARGUMENT, "device", NULL, 0,
+                               "struct_size of the description or its ops is not set");
+    }
+    /* Members that a caller of an older header does not know are 0. */
+    memcpy(&full, desc, desc->struct_size < sizeof(full) ? desc->struct_size : sizeof(full));
+    memcpy(&ops, desc->ops,
+           desc->ops->struct_size < sizeof(ops) ? desc->ops->struct_size : sizeof(ops));
+    status = device_desc_check(&full, &ops, reterr);
+    if (status != FERRY_OK) {
+        return status;
+    }
+    device = calloc(1, sizeof(*device));
+    if (device == NULL) {
+        return ferry_error_set(reterr, FERRY_E_MEMORY, "device", NULL, 0, "no memory");
+    }
+    device_ops_fill(&ops);
+    device->endpoint.ops = &endpoint_ops;
+    device->ops = ops;
+    device->state = full.state;
+    device->identity = full.identity;
+    memcpy(device->region, full.region, sizeof(device->region));
+    device->mig.state = FERRY_STATE_RUNNING;
+    device->over_tail = &device->over;
+    device->wake_fd = -1;
+    for (uint32_t i = 0; i < 7; i++) {
+        device->memory[i].fd = -1;
+    }
+    status = build(device, &full, reterr);
+    if (status != FERRY_OK) {
+        ferry_device_destroy(device);
+        return status;
+    }
+    *ret_device = device;
+    return FERRY_OK;
+}
+
+void ferry_device_destroy(struct ferry_device *device)
+{
+    if (device == NULL) {
+        return;
+    }
+    device_save_end(device);
+    device_dma_free(device);
+    device_msix_free(&device->msix);
+    device_region_free(device);
+    ferry_os_close(&device->wake_fd);
+    free(device);
+}
+
+struct ferry_endpoint *ferry_device_endpoint(struct ferry_device *device)
+{
+    return &device->endpoint;
+}
+
+uint32_t ferry_device_state(const struct ferry_device *device)
+{
+    return device->mig.state;
+}
+
+uint32_t ferry_device_cap_off(const struct ferry_device *device, uint32_t i)
+{
+    return i < device->config.cap_count ? device->config.cap_off[i] : 0;
+}
+
+int ferry_device_bus_master(const struct ferry_device *device)
+{
+    return device_config_bus_master(&device->config);
+}
+
+void ferry_device_schedule(struct ferry_device *device)
+{
+    device->scheduled = 1;
+    if (device->depth == 0) {
+        device_wake(device);
+    }
+}
