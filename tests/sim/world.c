@@ -163,6 +163,16 @@ static void next_operator(const struct world *world, struct list *list)
     }
 }
 
+static int at_rest(const struct world *world, uint32_t side)
+{
+    const struct world_host *host = &world->host[side];
+
+    return !host->alive || host->finished ||
+           (side == SIDE_SOURCE ? ferry_source_undecided(&world->source)
+                                : ferry_target_undecided(&world->target) ||
+                                      ferry_target_phase(&world->target) == FERRY_TGT_IDLE);
+}
+
 uint32_t world_next(const struct world *world, struct world_transition *ret_list,
                     uint32_t cap)
 {
@@ -186,7 +196,8 @@ uint32_t world_next(const struct world *world, struct world_transition *ret_list
     if (list.count == 0) {
         next_timers(world, &list);
     }
-    if (list.count == 0) {
+    /* He cannot see what is still on its way between the two. */
+    if (at_rest(world, SIDE_SOURCE) && at_rest(world, SIDE_TARGET)) {
         next_operator(world, &list);
     }
     next_faults(world, &list);
