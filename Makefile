@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# make demo     installs what is missing, builds, moves three working devices back and forth
+# make check    the same with all tests; ends with "N passed, N failed"
+# make bench    prints every benchmark
+# make install  installs what is built (DESTDIR, PREFIX)
+# make clean    removes the build folders
+
+PREFIX ?= /usr/local
+BUILD ?= build
+FILE ?=
+DEMO_ARGS ?=
+
+.PHONY: all demo check bench install clean
+
+all: $(BUILD)/build.ninja
+	@ninja -C $(BUILD)
+
+$(BUILD)/build.ninja:
+	@scripts/install-packages build
+	@meson setup $(BUILD) --prefix $(PREFIX) -Dcheck=false >/dev/null
+
+demo: all
+	@$(BUILD)/src/cli/ferry demo $(FILE) $(DEMO_ARGS)
+
+check:
+	@scripts/check
+
+bench: all
+	@scripts/bench $(BUILD)
+
+install: all
+	@meson install -C $(BUILD) --no-rebuild
+
+clean:
+	@rm -rf $(BUILD) build-*
