@@ -44,7 +44,8 @@ static int parse_tcp(const char *text, struct ferry_os_address *address,
     if (colon == NULL || bytes == 0 || !parse_port(colon + 1, &address->port)) {
         return ferry_error_set(reterr, FERRY_E_ARGUMENT, "os", NULL, 0,
                                "\"tcp:%.100s\" is not tcp:HOST:PORT (an IPv6 address in "
-                               "brackets, a port from 0 to 65535)", text);
+                               "brackets, a port from 0 to 65535)",
+                               text);
     }
     if (bytes >= sizeof(address->host)) {
         return ferry_error_set(reterr, FERRY_E_LIMIT, "os", NULL, 0,
@@ -87,8 +88,9 @@ int ferry_os_address_parse(const char *text, struct ferry_os_address *ret_addres
     } else if (strncmp(text, "unix:", 5) == 0) {
         status = parse_unix(text + 5, &address, reterr);
     } else {
-        status = ferry_error_set(reterr, FERRY_E_ARGUMENT, "os", NULL, 0,
-                                 "\"%.100s\" is neither tcp:HOST:PORT nor unix:PATH", text);
+        status =
+            ferry_error_set(reterr, FERRY_E_ARGUMENT, "os", NULL, 0,
+                            "\"%.100s\" is neither tcp:HOST:PORT nor unix:PATH", text);
     }
     if (status == FERRY_OK) {
         *ret_address = address;

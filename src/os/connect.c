@@ -82,13 +82,15 @@ static int connect_one(const struct addrinfo *info, uint64_t deadline_ns, int *r
     const int one = 1;
     int err = 0;
     int flags;
-    int fd = socket(info->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP);
+    int fd =
+        socket(info->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP);
 
     if (fd < 0) {
         return errno;
     }
     if (connect(fd, info->ai_addr, info->ai_addrlen) < 0) {
-        err = errno == EINPROGRESS || errno == EINTR ? finish_connect(fd, deadline_ns) : errno;
+        err = errno == EINPROGRESS || errno == EINTR ? finish_connect(fd, deadline_ns)
+                                                     : errno;
     }
     flags = fcntl(fd, F_GETFL);
     if (err == 0 && (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) < 0 ||
@@ -103,8 +105,8 @@ static int connect_one(const struct addrinfo *info, uint64_t deadline_ns, int *r
     return 0;
 }
 
-static int connect_tcp(const struct ferry_os_address *address, uint32_t limit_ms, int *ret_fd,
-                       struct ferry_error *reterr)
+static int connect_tcp(const struct ferry_os_address *address, uint32_t limit_ms,
+                       int *ret_fd, struct ferry_error *reterr)
 {
     const struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_family = AF_UNSPEC };
     struct addrinfo *list = NULL;
@@ -130,8 +132,8 @@ static int connect_tcp(const struct ferry_os_address *address, uint32_t limit_ms
     return err == 0 ? FERRY_OK : ferry_os_error(reterr, err, address->host);
 }
 
-int ferry_os_connect(const struct ferry_os_address *address, uint32_t limit_ms, int *ret_fd,
-                     struct ferry_error *reterr)
+int ferry_os_connect(const struct ferry_os_address *address, uint32_t limit_ms,
+                     int *ret_fd, struct ferry_error *reterr)
 {
     if (address->family == FERRY_OS_UNIX) {
         return connect_unix(address->path, limit_ms, ret_fd, reterr);

@@ -69,8 +69,8 @@ int ferry_os_error(struct ferry_error *reterr, int err, const char *what)
 int ferry_os_error_as(struct ferry_error *reterr, int status, int err, const char *what)
 {
     if (reterr != NULL) {
-        (void)ferry_error_set(reterr, status, "os", NULL, 0, "%.180s: %s (errno %d)", what,
-                              strerrordesc_np(err), err);
+        (void)ferry_error_set(reterr, status, "os", NULL, 0, "%.180s: %s (errno %d)",
+                              what, strerrordesc_np(err), err);
         reterr->os_errno = (uint32_t)err;
     }
     return status;

@@ -140,7 +140,8 @@ int ferry_os_file_read(const char *path, void *ret_data, size_t cap, size_t *ret
         return ferry_os_error(reterr, errno, path);
     }
     for (;;) {
-        ssize_t got = done < cap ? read(fd, data + done, cap - done) : read(fd, &extra, 1);
+        ssize_t got =
+            done < cap ? read(fd, data + done, cap - done) : read(fd, &extra, 1);
 
         if (got < 0 && errno == EINTR) {
             continue;

@@ -18,7 +18,8 @@
 static struct sigaction before;
 static atomic_int installed;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-static _Thread_local __attribute__((tls_model("initial-exec"))) sigjmp_buf *volatile guard;
+static _Thread_local __attribute__((tls_model("initial-exec")))
+sigjmp_buf *volatile guard;
 
 /* Not ours: do what would have been done without us. */
 static void chain(int number, siginfo_t *info, void *context)
@@ -31,8 +32,9 @@ static void chain(int number, siginfo_t *info, void *context)
         before.sa_handler(number);
         return;
     }
-    /* The access is repeated on return and the kernel's default ends the process; a signal
-     * that was sent by somebody (no fault to repeat) is ignored or raised again. */
+    /* The access is repeated on return and the kernel's default ends the process; a
+     * signal that was sent by somebody (no fault to repeat) is ignored or raised again.
+     */
     if (before.sa_handler == SIG_DFL || info->si_code > 0) {
         struct sigaction fallback = { .sa_handler = SIG_DFL };
 

@@ -5,15 +5,14 @@
 #include <stddef.h>
 
 /*
- * A peer that gave us a file can shorten it after we mapped it; the next access raises SIGBUS.
- * The guard turns that into a status.
+ * A peer that gave us a file can shorten it after we mapped it; the next access raises
+ * SIGBUS. The guard turns that into a status.
  */
 
 /*
- * Installs the SIGBUS handler of the process; further calls do nothing. A SIGBUS outside of a
- * guarded copy goes to the handler that was there before.
- * Return: FERRY_OK, FERRY_E_IO.
- * Thread: any; to be called before the first guarded copy.
+ * Installs the SIGBUS handler of the process; further calls do nothing. A SIGBUS outside
+ * of a guarded copy goes to the handler that was there before. Return: FERRY_OK,
+ * FERRY_E_IO. Thread: any; to be called before the first guarded copy.
  */
 int ferry_os_guard_install(void);
 

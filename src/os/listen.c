@@ -171,13 +171,15 @@ static int listen_tcp(const struct ferry_os_address *address, int backlog, int *
         /* One address of the name that others can reach is one too many. */
         if (!is_loopback(info->ai_addr)) {
             freeaddrinfo(list);
-            return ferry_error_set(reterr, FERRY_E_PERMISSION, "os", NULL, 0,
-                                   "listening on %.100s is refused: the connection is not "
-                                   "protected, so only loopback addresses are allowed",
-                                   address->host);
+            return ferry_error_set(
+                reterr, FERRY_E_PERMISSION, "os", NULL, 0,
+                "listening on %.100s is refused: the connection is not "
+                "protected, so only loopback addresses are allowed",
+                address->host);
         }
     }
-    for (const struct addrinfo *info = list; info != NULL && err != 0; info = info->ai_next) {
+    for (const struct addrinfo *info = list; info != NULL && err != 0;
+         info = info->ai_next) {
         err = listen_one(info, backlog, ret_fd);
     }
     freeaddrinfo(list);

@@ -23,27 +23,27 @@
 #define IDLE_KEY (UINT64_MAX - 1)
 
 /*
- * Events name a slot and its generation, never a watch: a watch that went away (and may be
- * freed memory) after epoll_wait() returned is found gone instead of being called.
+ * Events name a slot and its generation, never a watch: a watch that went away (and may
+ * be freed memory) after epoll_wait() returned is found gone instead of being called.
  */
 struct slot {
-    struct ferry_watch *watch;   /* NULL: free */
+    struct ferry_watch *watch; /* NULL: free */
     uint32_t generation;
-    uint32_t next_free;          /* slot number + 1; 0: none */
+    uint32_t next_free; /* slot number + 1; 0: none */
 };
 
 struct ferry_loop {
     int epoll_fd;
     int timer_fd;
-    int idle_fd;                 /* readable while any idle is active */
+    int idle_fd; /* readable while any idle is active */
     uint32_t slot_count;
-    uint32_t first_free;         /* slot number + 1; 0: none */
+    uint32_t first_free; /* slot number + 1; 0: none */
     uint32_t idle_signalled;
     struct slot *slot;
-    struct ferry_loop_timer *timer;   /* ascending deadlines */
+    struct ferry_loop_timer *timer; /* ascending deadlines */
     struct ferry_loop_idle *idle;
     struct ferry_loop_idle *idle_next; /* next to run in this round */
-    uint64_t armed_ns;           /* when timer_fd will fire; 0: not armed */
+    uint64_t armed_ns;                 /* when timer_fd will fire; 0: not armed */
 };
 
 static uint32_t to_epoll(uint32_t events)
@@ -59,8 +59,8 @@ static uint32_t from_epoll(uint32_t events)
            ((events & (EPOLLHUP | EPOLLERR)) != 0 ? FERRY_LOOP_HANGUP : 0);
 }
 
-static int epoll_set(const struct ferry_loop *loop, int operation, int fd, uint32_t events,
-                     uint64_t key)
+static int epoll_set(const struct ferry_loop *loop, int operation, int fd,
+                     uint32_t events, uint64_t key)
 {
     struct epoll_event event = { .events = events, .data.u64 = key };
 
@@ -175,7 +175,8 @@ int ferry_loop_change(struct ferry_loop *loop, struct ferry_watch *watch, uint32
     if (watch->events == events) {
         return FERRY_OK;
     }
-    status = epoll_set(loop, EPOLL_CTL_MOD, watch->fd, to_epoll(events), watch_key(watch));
+    status =
+        epoll_set(loop, EPOLL_CTL_MOD, watch->fd, to_epoll(events), watch_key(watch));
     if (status == FERRY_OK) {
         watch->events = events;
     }
@@ -202,7 +203,8 @@ void ferry_loop_remove(struct ferry_loop *loop, struct ferry_watch *watch)
 
 /*
  * Makes timer_fd fire no later than the first deadline. It is left alone when it fires
- * earlier anyway: a limit that is set and cancelled with every message costs no system call.
+ * earlier anyway: a limit that is set and cancelled with every message costs no system
+ * call.
  */
 static void arm(struct ferry_loop *loop)
 {
@@ -310,13 +312,15 @@ void ferry_loop_idle_start(struct ferry_loop *loop, struct ferry_loop_idle *idle
     }
 }
 
-/* Runs every active idle once. The eventfd stays readable until none is active any more. */
+/* Runs every active idle once. The eventfd stays readable until none is active any more.
+ */
 static int run_idle(struct ferry_loop *loop)
 {
     int ran = 0;
     int active = 0;
 
-    for (struct ferry_loop_idle *idle = loop->idle; idle != NULL; idle = loop->idle_next) {
+    for (struct ferry_loop_idle *idle = loop->idle; idle != NULL;
+         idle = loop->idle_next) {
         loop->idle_next = idle->next;
         if (idle->active != 0) {
             /* Cleared before the call, so that a start from within it is not lost; the
@@ -329,7 +333,8 @@ static int run_idle(struct ferry_loop *loop)
         }
     }
     loop->idle_next = NULL;
-    for (const struct ferry_loop_idle *idle = loop->idle; idle != NULL; idle = idle->next) {
+    for (const struct ferry_loop_idle *idle = loop->idle; idle != NULL;
+         idle = idle->next) {
         active |= idle->active != 0;
     }
     if (active == 0) {

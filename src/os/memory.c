@@ -55,7 +55,8 @@ int ferry_os_file_size(int fd, uint64_t *ret_size)
     return FERRY_OK;
 }
 
-/* What a mapping's start and length must be a multiple of: more than a page for huge pages. */
+/* What a mapping's start and length must be a multiple of: more than a page for huge
+ * pages. */
 static uint64_t map_granule(int fd)
 {
     struct statfs fs;
@@ -68,8 +69,9 @@ static uint64_t map_granule(int fd)
     return page;
 }
 
-static int map_file(int fd, uint64_t off, uint64_t size, uint32_t access, uint64_t granule,
-                    struct ferry_os_map *ret_map, struct ferry_error *reterr)
+static int map_file(int fd, uint64_t off, uint64_t size, uint32_t access,
+                    uint64_t granule, struct ferry_os_map *ret_map,
+                    struct ferry_error *reterr)
 {
     uint64_t lead = off & (granule - 1);
     uint64_t whole;
@@ -151,7 +153,8 @@ int ferry_os_map_anonymous(uint64_t size, struct ferry_os_map *ret_map)
     if (size == 0) {
         return FERRY_E_ARGUMENT;
     }
-    if (!ferry_range_round_up(size, ferry_os_page_size(), &whole) || whole > SIZE_MAX / 2) {
+    if (!ferry_range_round_up(size, ferry_os_page_size(), &whole) ||
+        whole > SIZE_MAX / 2) {
         return FERRY_E_MEMORY;
     }
     base = mmap(NULL, (size_t)whole, PROT_READ | PROT_WRITE,

@@ -12,9 +12,9 @@
 
 /* A mapping; all zero when there is none. */
 struct ferry_os_map {
-    void *data;          /* the first byte asked for */
-    size_t size;         /* bytes asked for */
-    void *base;          /* page-aligned start of what is really mapped */
+    void *data;  /* the first byte asked for */
+    size_t size; /* bytes asked for */
+    void *base;  /* page-aligned start of what is really mapped */
     size_t base_size;
 };
 
@@ -36,10 +36,10 @@ int ferry_os_memfd_create(const char *name, uint64_t size, int *ret_fd);
 int ferry_os_file_size(int fd, uint64_t *ret_size);
 
 /*
- * Maps [off, off + size) of a file, shared. off need not be page aligned: data points at off.
- * fd: borrowed; it may be closed afterwards. access: FERRY_OS_MAP_* bits, at least one.
- * Return: FERRY_OK; FERRY_E_RANGE (off + size overflows or lies past the end of the file),
- *   FERRY_E_ARGUMENT (size or access 0), FERRY_E_UNSUPPORTED (not a regular file),
+ * Maps [off, off + size) of a file, shared. off need not be page aligned: data points at
+ * off. fd: borrowed; it may be closed afterwards. access: FERRY_OS_MAP_* bits, at least
+ * one. Return: FERRY_OK; FERRY_E_RANGE (off + size overflows or lies past the end of the
+ * file), FERRY_E_ARGUMENT (size or access 0), FERRY_E_UNSUPPORTED (not a regular file),
  *   FERRY_E_PERMISSION (the descriptor does not permit the access), FERRY_E_MEMORY,
  *   FERRY_E_IO. *ret_map is written on success only.
  */

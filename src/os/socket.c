@@ -115,7 +115,8 @@ int ferry_os_send(int fd, const struct iovec *iov, size_t iov_count, const int *
     return sent >= 0 ? (int)sent : transfer_status(errno, flags, fd_count);
 }
 
-/* Takes the descriptors of one control message over, or closes them when they do not fit. */
+/* Takes the descriptors of one control message over, or closes them when they do not fit.
+ */
 static int take_fds(struct cmsghdr *cmsg, struct ferry_os_fds *fds)
 {
     size_t count = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
@@ -149,7 +150,8 @@ static int collect_fds(struct msghdr *msg, struct ferry_os_fds *ret_fds)
             status = FERRY_E_FDS;
         }
     }
-    /* Cut off: the kernel closed some, and which vector is missing its own nobody knows. */
+    /* Cut off: the kernel closed some, and which vector is missing its own nobody knows.
+     */
     if ((msg->msg_flags & MSG_CTRUNC) != 0) {
         status = FERRY_E_FDS;
     }
@@ -168,7 +170,8 @@ int ferry_os_receive(int fd, const struct iovec *iov, size_t iov_count,
     struct iovec piece[IOV_MAX_PIECES];
     struct msghdr msg = { 0 };
     ssize_t got;
-    int receive_flags = MSG_CMSG_CLOEXEC | ((flags & FERRY_OS_NOWAIT) != 0 ? MSG_DONTWAIT : 0);
+    int receive_flags =
+        MSG_CMSG_CLOEXEC | ((flags & FERRY_OS_NOWAIT) != 0 ? MSG_DONTWAIT : 0);
 
     if (!iov_valid(iov, iov_count)) {
         return FERRY_E_ARGUMENT;

@@ -18,17 +18,17 @@
 #define FERRY_OS_HOST_BYTES 256
 #define FERRY_OS_UNIX_PATH_BYTES 108
 
-#define FERRY_OS_WAIT 0u      /* as long as the socket's limit says */
+#define FERRY_OS_WAIT 0u /* as long as the socket's limit says */
 #define FERRY_OS_NOWAIT 1u
 
 enum ferry_os_family { FERRY_OS_UNIX = 1, FERRY_OS_TCP = 2 };
 
 struct ferry_os_address {
-    uint32_t family;                        /* enum ferry_os_family */
-    uint16_t port;                          /* TCP; 0: the system chooses (listen) */
+    uint32_t family; /* enum ferry_os_family */
+    uint16_t port;   /* TCP; 0: the system chooses (listen) */
     uint16_t pad;
-    char host[FERRY_OS_HOST_BYTES];         /* TCP: name or number, without brackets */
-    char path[FERRY_OS_UNIX_PATH_BYTES];    /* UNIX, NUL-terminated */
+    char host[FERRY_OS_HOST_BYTES];      /* TCP: name or number, without brackets */
+    char path[FERRY_OS_UNIX_PATH_BYTES]; /* UNIX, NUL-terminated */
 };
 
 /* Descriptors that came with a message; the receiver owns them. */
@@ -39,7 +39,8 @@ struct ferry_os_fds {
 
 /*
  * Reads "tcp:HOST:PORT" ("tcp:[::1]:4000" for IPv6) or "unix:PATH".
- * Return: FERRY_OK; FERRY_E_ARGUMENT (reterr says what is wrong); FERRY_E_LIMIT (too long).
+ * Return: FERRY_OK; FERRY_E_ARGUMENT (reterr says what is wrong); FERRY_E_LIMIT (too
+ * long).
  */
 int ferry_os_address_parse(const char *text, struct ferry_os_address *ret_address,
                            struct ferry_error *reterr);
@@ -48,9 +49,9 @@ int ferry_os_address_parse(const char *text, struct ferry_os_address *ret_addres
  * Listens. UNIX: a socket file that nobody listens on is replaced; any other file is left
  * alone. TCP: loopback addresses only, since nothing protects the connection.
  * ret_fd: the listener; the caller closes it (and removes the file of a UNIX one).
- * Return: FERRY_OK; FERRY_E_EXISTS (somebody listens, or a file that is no socket is there),
- *   FERRY_E_PERMISSION (also: not a loopback address), FERRY_E_NOT_FOUND, FERRY_E_LIMIT,
- *   FERRY_E_MEMORY, FERRY_E_IO.
+ * Return: FERRY_OK; FERRY_E_EXISTS (somebody listens, or a file that is no socket is
+ * there), FERRY_E_PERMISSION (also: not a loopback address), FERRY_E_NOT_FOUND,
+ * FERRY_E_LIMIT, FERRY_E_MEMORY, FERRY_E_IO.
  */
 int ferry_os_listen(const struct ferry_os_address *address, int backlog, int *ret_fd,
                     struct ferry_error *reterr);
@@ -66,14 +67,13 @@ int ferry_os_listen_port(int fd, uint16_t *ret_port);
 int ferry_os_accept(int listener, int *ret_fd);
 
 /*
- * Connects, waiting at most limit_ms (0: for ever). TCP: any address, every address of a name
- * is tried in turn, TCP_NODELAY is set. (A name is looked up by the system's resolver, whose
- * own limits hold.)
- * Return: FERRY_OK; FERRY_E_NOT_FOUND (no such file, name or listener), FERRY_E_TIMEOUT,
- *   FERRY_E_PERMISSION, FERRY_E_LIMIT, FERRY_E_IO.
+ * Connects, waiting at most limit_ms (0: for ever). TCP: any address, every address of a
+ * name is tried in turn, TCP_NODELAY is set. (A name is looked up by the system's
+ * resolver, whose own limits hold.) Return: FERRY_OK; FERRY_E_NOT_FOUND (no such file,
+ * name or listener), FERRY_E_TIMEOUT, FERRY_E_PERMISSION, FERRY_E_LIMIT, FERRY_E_IO.
  */
-int ferry_os_connect(const struct ferry_os_address *address, uint32_t limit_ms, int *ret_fd,
-                     struct ferry_error *reterr);
+int ferry_os_connect(const struct ferry_os_address *address, uint32_t limit_ms,
+                     int *ret_fd, struct ferry_error *reterr);
 
 /* A connected pair of UNIX stream sockets. */
 int ferry_os_socketpair(int *ret_a, int *ret_b);
@@ -90,8 +90,8 @@ void ferry_os_shutdown(int fd);
 
 /*
  * Sends bytes, and descriptors with the first of them, in one call.
- * iov: at most 16 pieces, not all empty. fds: fd_count descriptors, borrowed, sent whenever
- *   at least one byte is: a caller that goes on after a partial send gives none.
+ * iov: at most 16 pieces, not all empty. fds: fd_count descriptors, borrowed, sent
+ * whenever at least one byte is: a caller that goes on after a partial send gives none.
  * Return: bytes sent, > 0, perhaps fewer than given; FERRY_E_AGAIN (FERRY_OS_NOWAIT: no
  *   room), FERRY_E_TIMEOUT (the send limit ran out and nothing was sent), FERRY_E_CLOSED,
  *   FERRY_E_FDS (more than FERRY_OS_FDS_MAX, or a descriptor that is not open),
@@ -106,7 +106,8 @@ int ferry_os_send(int fd, const struct iovec *iov, size_t iov_count, const int *
  * Return: bytes received, > 0; FERRY_E_AGAIN (FERRY_OS_NOWAIT: nothing there),
  *   FERRY_E_TIMEOUT (the receive limit ran out), FERRY_E_CLOSED (the peer closed),
  *   FERRY_E_FDS (more descriptors than fit: all that came with this call are closed and
- *   its bytes are lost, so the connection is of no more use), FERRY_E_ARGUMENT, FERRY_E_IO.
+ *   its bytes are lost, so the connection is of no more use), FERRY_E_ARGUMENT,
+ * FERRY_E_IO.
  */
 int ferry_os_receive(int fd, const struct iovec *iov, size_t iov_count,
                      struct ferry_os_fds *ret_fds, uint32_t flags);

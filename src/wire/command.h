@@ -28,12 +28,12 @@ enum ferry_wire_command_number {
 /* What follows the fixed part of a payload, and which limit bounds it. */
 enum ferry_wire_tail {
     FERRY_WIRE_TAIL_NONE = 0,
-    FERRY_WIRE_TAIL_JSON,     /* FERRY_WIRE_JSON_MAX */
-    FERRY_WIRE_TAIL_DATA,     /* limits.max_data_bytes */
-    FERRY_WIRE_TAIL_BITMAP,   /* limits.max_bitmap_bytes */
-    FERRY_WIRE_TAIL_BOOLS,    /* FERRY_WIRE_IRQS_MAX */
-    FERRY_WIRE_TAIL_RANGES,   /* FERRY_WIRE_LOG_RANGES_MAX ranges */
-    FERRY_WIRE_TAIL_CAPS      /* FERRY_WIRE_REGION_CAPS_MAX */
+    FERRY_WIRE_TAIL_JSON,   /* FERRY_WIRE_JSON_MAX */
+    FERRY_WIRE_TAIL_DATA,   /* limits.max_data_bytes */
+    FERRY_WIRE_TAIL_BITMAP, /* limits.max_bitmap_bytes */
+    FERRY_WIRE_TAIL_BOOLS,  /* FERRY_WIRE_IRQS_MAX */
+    FERRY_WIRE_TAIL_RANGES, /* FERRY_WIRE_LOG_RANGES_MAX ranges */
+    FERRY_WIRE_TAIL_CAPS    /* FERRY_WIRE_REGION_CAPS_MAX */
 };
 
 #define FERRY_WIRE_FDS_MAX 64u
@@ -44,18 +44,18 @@ enum ferry_wire_tail {
 /* One command. Sizes are bytes of payload, without the header. */
 struct ferry_wire_command {
     uint16_t number;
-    uint8_t sender;          /* enum ferry_wire_sender of the request */
-    uint8_t postable;        /* 1: may carry No_reply */
-    uint8_t request_tail;    /* enum ferry_wire_tail */
+    uint8_t sender;       /* enum ferry_wire_sender of the request */
+    uint8_t postable;     /* 1: may carry No_reply */
+    uint8_t request_tail; /* enum ferry_wire_tail */
     uint8_t reply_tail;
     uint16_t request_min;
-    uint16_t request_fixed;  /* largest payload without the tail */
+    uint16_t request_fixed; /* largest payload without the tail */
     uint16_t reply_min;
     uint16_t reply_fixed;
-    uint16_t request_fds;    /* most descriptors with a request; the least is 0 */
+    uint16_t request_fds; /* most descriptors with a request; the least is 0 */
     uint16_t reply_fds;
     uint16_t pad[3];
-    const char *name;        /* "DMA_MAP" */
+    const char *name; /* "DMA_MAP" */
 };
 
 /* The command of a number, or NULL. Thread: any. */

@@ -10,9 +10,10 @@
 #include "wire/header.h"
 
 /*
- * Every vfio-user request and reply as plain fields. A message is a head (header and fixed
- * fields, encoded here) and data that follows it and is never copied: JSON, region data,
- * bools, ranges, bitmaps. Pure: no allocation, no I/O; every call may come from any thread.
+ * Every vfio-user request and reply as plain fields. A message is a head (header and
+ * fixed fields, encoded here) and data that follows it and is never copied: JSON, region
+ * data, bools, ranges, bitmaps. Pure: no allocation, no I/O; every call may come from any
+ * thread.
  */
 
 #define FERRY_WIRE_AREAS_MAX 16u
@@ -20,7 +21,7 @@
 #define FERRY_WIRE_HEAD_MAX 320u
 
 struct ferry_wire_range {
-    uint64_t off, size;      /* 16 bytes each on the wire */
+    uint64_t off, size; /* 16 bytes each on the wire */
 };
 
 /* Data of the message: the JSON with its NUL, or none. */
@@ -31,8 +32,8 @@ struct ferry_wire_version {
 #define FERRY_WIRE_MAP_READ 1u
 #define FERRY_WIRE_MAP_WRITE 2u
 struct ferry_wire_dma_map {
-    uint32_t flags;          /* FERRY_WIRE_MAP_* */
-    uint64_t offset;         /* inside the descriptor; means nothing without one */
+    uint32_t flags;  /* FERRY_WIRE_MAP_* */
+    uint64_t offset; /* inside the descriptor; means nothing without one */
     uint64_t iova, size;
 };
 
@@ -41,38 +42,38 @@ struct ferry_wire_dma_map {
 /* Data of the reply with FERRY_WIRE_UNMAP_BITMAP: bitmap_bytes of bitmap. */
 struct ferry_wire_dma_unmap {
     uint32_t argsz;
-    uint32_t flags;          /* FERRY_WIRE_UNMAP_* */
-    uint64_t iova, size;     /* both 0 with FERRY_WIRE_UNMAP_ALL */
-    uint64_t page_size;      /* these two with FERRY_WIRE_UNMAP_BITMAP, else 0 */
+    uint32_t flags;      /* FERRY_WIRE_UNMAP_* */
+    uint64_t iova, size; /* both 0 with FERRY_WIRE_UNMAP_ALL */
+    uint64_t page_size;  /* these two with FERRY_WIRE_UNMAP_BITMAP, else 0 */
     uint64_t bitmap_bytes;
 };
 
 struct ferry_wire_info {
     uint32_t argsz;
-    uint32_t flags;          /* reply: bit 0 reset, bit 1 PCI */
+    uint32_t flags; /* reply: bit 0 reset, bit 1 PCI */
     uint32_t region_count;
     uint32_t irq_count;
 };
 
-#define FERRY_WIRE_REGION_FLAGS 7u     /* the flags below; bit 3 (caps) is internal */
+#define FERRY_WIRE_REGION_FLAGS 7u /* the flags below; bit 3 (caps) is internal */
 struct ferry_wire_region_info {
     uint32_t argsz;
-    uint32_t flags;          /* reply: bit 0 read, 1 write, 2 mmap */
+    uint32_t flags; /* reply: bit 0 read, 1 write, 2 mmap */
     uint32_t index;
-    uint32_t area_count;     /* reply: mmappable areas; 0 with mmap: the whole region */
-    uint64_t size;           /* reply */
-    uint64_t offset;         /* reply: of the region inside its descriptor */
-    uint32_t cut;            /* decoded reply: 1 when the capabilities did not fit: ask
-                                again with the reply's argsz */
+    uint32_t area_count; /* reply: mmappable areas; 0 with mmap: the whole region */
+    uint64_t size;       /* reply */
+    uint64_t offset;     /* reply: of the region inside its descriptor */
+    uint32_t cut;        /* decoded reply: 1 when the capabilities did not fit: ask
+                            again with the reply's argsz */
     uint32_t pad;
     struct ferry_wire_range area[FERRY_WIRE_AREAS_MAX];
 };
 
 struct ferry_wire_irq_info {
     uint32_t argsz;
-    uint32_t flags;          /* reply: bit 0 eventfd, 1 maskable, 2 automasked, 3 noresize */
+    uint32_t flags; /* reply: bit 0 eventfd, 1 maskable, 2 automasked, 3 noresize */
     uint32_t index;
-    uint32_t count;          /* reply */
+    uint32_t count; /* reply */
 };
 
 #define FERRY_WIRE_IRQ_NONE 1u
@@ -86,7 +87,8 @@ struct ferry_wire_irq_set {
     uint32_t flags, index, start, count;
 };
 
-/* REGION_READ, REGION_WRITE. Data: count bytes in a read's reply and a write's request. */
+/* REGION_READ, REGION_WRITE. Data: count bytes in a read's reply and a write's request.
+ */
 struct ferry_wire_region_io {
     uint64_t off;
     uint32_t region, count;
@@ -104,26 +106,27 @@ struct ferry_wire_dma_io {
 #define FERRY_WIRE_FEATURE_LOG_STOP 7u
 #define FERRY_WIRE_FEATURE_LOG_REPORT 8u
 #define FERRY_WIRE_FEATURE_DATA_SIZE 9u
-#define FERRY_WIRE_FEATURE_PRECOPY_INFO 0xfe01u   /* Ferry's extension */
+#define FERRY_WIRE_FEATURE_PRECOPY_INFO 0xfe01u /* Ferry's extension */
 
 #define FERRY_WIRE_GET 1u
 #define FERRY_WIRE_SET 2u
 
 struct ferry_wire_feature {
     uint32_t argsz;
-    uint32_t index;          /* FERRY_WIRE_FEATURE_*; with probe any number */
-    uint32_t operation;      /* FERRY_WIRE_GET, FERRY_WIRE_SET; with probe any mix */
-    uint32_t probe;          /* 1: only asks whether it is there; no further fields */
+    uint32_t index;     /* FERRY_WIRE_FEATURE_*; with probe any number */
+    uint32_t operation; /* FERRY_WIRE_GET, FERRY_WIRE_SET; with probe any mix */
+    uint32_t probe;     /* 1: only asks whether it is there; no further fields */
     union {
         uint64_t migration_flags;
         uint32_t state;
         struct {
-            uint64_t page_size;    /* reply: what the device uses */
-            uint32_t range_count;  /* 0: everything. Data: the ranges, in both directions */
+            uint64_t page_size; /* reply: what the device uses */
+            uint32_t
+                range_count; /* 0: everything. Data: the ranges, in both directions */
             uint32_t pad;
         } log_start;
         struct {
-            uint64_t iova, length, page_size;   /* data of the reply: the bitmap */
+            uint64_t iova, length, page_size; /* data of the reply: the bitmap */
         } log_report;
         uint64_t data_size;
         struct {
@@ -135,18 +138,18 @@ struct ferry_wire_feature {
 /* DATA_READ: data in the reply; DATA_WRITE: data in the request. */
 struct ferry_wire_data_io {
     uint32_t argsz;
-    uint32_t size;           /* wanted, or there */
+    uint32_t size; /* wanted, or there */
 };
 
 struct ferry_wire_message {
     uint16_t id;
-    uint16_t command;        /* enum ferry_wire_command_number */
-    uint8_t reply;           /* 0 request, 1 reply */
-    uint8_t posted;          /* request: no reply is wanted */
+    uint16_t command; /* enum ferry_wire_command_number */
+    uint8_t reply;    /* 0 request, 1 reply */
+    uint8_t posted;   /* request: no reply is wanted */
     uint16_t pad;
-    uint32_t fd_count;       /* descriptors that come with it */
-    uint32_t data_bytes;     /* of what follows the head */
-    const uint8_t *data;     /* borrowed; decoded: NULL when it has not arrived yet */
+    uint32_t fd_count;   /* descriptors that come with it */
+    uint32_t data_bytes; /* of what follows the head */
+    const uint8_t *data; /* borrowed; decoded: NULL when it has not arrived yet */
     union {
         struct ferry_wire_version version;
         struct ferry_wire_dma_map map;
@@ -164,9 +167,9 @@ struct ferry_wire_message {
 
 /* A payload as it came in. */
 struct ferry_wire_body {
-    const void *bytes;       /* borrowed; what is there of the payload */
-    size_t have;             /* all of it, or at least ferry_wire_decode_need() bytes */
-    uint32_t fd_count;       /* descriptors that came with the message */
+    const void *bytes; /* borrowed; what is there of the payload */
+    size_t have;       /* all of it, or at least ferry_wire_decode_need() bytes */
+    uint32_t fd_count; /* descriptors that came with the message */
     uint32_t pad;
 };
 
@@ -174,8 +177,8 @@ struct ferry_wire_body {
  * Encodes a message's head; the sender sends message->data behind it.
  *
  * Fields that the sender need not fill: a request's argsz (0: what the reply needs, for
- * GET_REGION_INFO room for all areas), data_bytes where a count says it. In a reply argsz is
- * the one of the request (take the request's message and fill in the answer): a
+ * GET_REGION_INFO room for all areas), data_bytes where a count says it. In a reply argsz
+ * is the one of the request (take the request's message and fill in the answer): a
  * GET_REGION_INFO reply that does not fit in it is cut to its fixed part, as the protocol
  * wants it.
  *
@@ -183,11 +186,13 @@ struct ferry_wire_body {
  * Return: bytes of the head, > 0; FERRY_E_ARGUMENT (the message breaks a rule that the
  *   receiver would check, or lies about its data), FERRY_E_CAPACITY.
  */
-int ferry_wire_encode(const struct ferry_wire_message *message, void *ret_head, size_t cap);
+int ferry_wire_encode(const struct ferry_wire_message *message, void *ret_head,
+                      size_t cap);
 
 /*
- * Bytes of a message's payload that have to be there for decoding it; the data behind them
- * may still be under way or be received to another place. At most the payload's size.
+ * Bytes of a message's payload that have to be there for decoding it; the data behind
+ * them may still be under way or be received to another place. At most the payload's
+ * size.
  */
 uint32_t ferry_wire_decode_need(const struct ferry_wire_header *header);
 
@@ -197,9 +202,9 @@ uint32_t ferry_wire_decode_need(const struct ferry_wire_header *header);
  *   not complete.
  * Return: FERRY_OK; FERRY_E_AGAIN (less there than ferry_wire_decode_need()),
  *   FERRY_E_PROTOCOL, FERRY_E_LIMIT, FERRY_E_RANGE (overflow), FERRY_E_FDS,
- *   FERRY_E_UNSUPPORTED (a feature that this protocol has not): all of them can be answered
- *   with an Error reply. reterr names message, offset (from the header's first byte) and
- *   rule.
+ *   FERRY_E_UNSUPPORTED (a feature that this protocol has not): all of them can be
+ * answered with an Error reply. reterr names message, offset (from the header's first
+ * byte) and rule.
  */
 int ferry_wire_request_decode(const struct ferry_wire_header *header,
                               const struct ferry_wire_body *body,
