@@ -9,8 +9,9 @@
 #include "ferry/error.h"
 
 /*
- * The device models that come with Ferry: "acc", a virtio-crypto device, and "copy", a DMA
- * engine with memory of its own. They are made over the device SDK's public interface only.
+ * The device models that come with Ferry: "acc", a virtio-crypto device, and "copy", a
+ * DMA engine with memory of its own. They are made over the device SDK's public interface
+ * only.
  */
 
 /* One option that a model takes, for checks and help texts. All strings are static. */
@@ -23,14 +24,14 @@ struct ferry_model_option {
 
 /* Options for a new device. */
 struct ferry_model_options {
-    size_t struct_size;        /* sizeof(struct ferry_model_options) */
+    size_t struct_size; /* sizeof(struct ferry_model_options) */
     size_t count;
     const char *const *option; /* count strings "name=value"; borrowed for the call */
 };
 
 struct ferry_model {
-    const char *name;     /* "acc" */
-    const char *summary;  /* one line */
+    const char *name;    /* "acc" */
+    const char *summary; /* one line */
     const struct ferry_model_option *option;
     size_t option_count;
     /*

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "models/models.h"
+
+#include <string.h>
+
+#include "models/acc.h"
+#include "models/copy.h"
+
+static const struct ferry_model *const models[] = { &acc_model, &copy_model };
+
+const struct ferry_model *ferry_model_get(size_t i)
+{
+    return i < sizeof(models) / sizeof(models[0]) ? models[i] : NULL;
+}
+
+const struct ferry_model *ferry_model_find(const char *name)
+{
+    for (size_t i = 0; i < sizeof(models) / sizeof(models[0]); i++) {
+        if (strcmp(models[i]->name, name) == 0) {
+            return models[i];
+        }
+    }
+    return NULL;
+}
