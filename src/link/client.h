@@ -34,7 +34,7 @@ struct ferry_client_options {
 /*
  * Connects to a server's UNIX socket and negotiates the version.
  * Return: FERRY_OK; FERRY_E_NOT_FOUND, FERRY_E_TIMEOUT, FERRY_E_CLOSED, FERRY_E_VERSION,
- *   FERRY_E_PROTOCOL, FERRY_E_IO, FERRY_E_MEMORY.
+ *   FERRY_E_BUSY (it serves another client), FERRY_E_PROTOCOL, FERRY_E_IO, FERRY_E_MEMORY.
  */
 int ferry_client_connect(const char *path, const struct ferry_client_options *options,
                          struct ferry_client **ret_client, struct ferry_error *reterr);
@@ -72,6 +72,9 @@ int ferry_client_dispatch(struct ferry_client *client);
 
 /* Largest data of one region or migration-data message that both sides agreed to. */
 uint32_t ferry_client_max_data(const struct ferry_client *client);
+
+/* Most descriptors with one request (interrupts of one SET_IRQS) that the server takes. */
+uint32_t ferry_client_max_fds(const struct ferry_client *client);
 
 /* What went wrong when the connection died. ret_error->code is FERRY_OK while it lives. */
 void ferry_client_error(struct ferry_client *client, struct ferry_error *ret_error);
