@@ -145,6 +145,19 @@ int ferry_os_map_device(int fd, uint64_t off, uint64_t size, uint32_t access,
     return map_file(fd, off, size, access, ferry_os_page_size(), ret_map, reterr);
 }
 
+int ferry_os_map_replace(struct ferry_os_map *map, int fd, uint64_t off, uint32_t access)
+{
+    int prot = 0;
+
+    prot |= (access & FERRY_OS_MAP_READ) != 0 ? PROT_READ : 0;
+    prot |= (access & FERRY_OS_MAP_WRITE) != 0 ? PROT_WRITE : 0;
+    if (mmap(map->base, map->base_size, prot, MAP_SHARED | MAP_FIXED, fd, (off_t)off) ==
+        MAP_FAILED) {
+        return ferry_os_status(errno);
+    }
+    return FERRY_OK;
+}
+
 int ferry_os_map_anonymous(uint64_t size, struct ferry_os_map *ret_map)
 {
     uint64_t whole;

@@ -53,6 +53,13 @@ int ferry_os_map_shared(int fd, uint64_t off, uint64_t size, uint32_t access,
 int ferry_os_map_device(int fd, uint64_t off, uint64_t size, uint32_t access,
                         struct ferry_os_map *ret_map, struct ferry_error *reterr);
 
+/*
+ * Puts [off, off + map->size) of another file where *map is, in one step: other threads that
+ * use the memory see the old or the new one, never a hole. off: page aligned.
+ * Return: FERRY_OK; FERRY_E_MEMORY, FERRY_E_IO, FERRY_E_PERMISSION: the old one is still there.
+ */
+int ferry_os_map_replace(struct ferry_os_map *map, int fd, uint64_t off, uint32_t access);
+
 /* Private zeroed memory of whole pages, readable and writable, backed when touched. */
 int ferry_os_map_anonymous(uint64_t size, struct ferry_os_map *ret_map);
 
