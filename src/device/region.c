@@ -59,7 +59,18 @@ void device_region_renew(struct ferry_device *device)
     for (uint32_t i = 0; i < 7; i++) {
         struct device_memory *memory = &device->memory[i];
 
-        if (memory->map.data != NULL) {
+        int fresh = -1;
+
+        if (memory->map.data == NULL) {
+            continue;
+        }
+        if (ferry_os_memfd_create("ferry-bar", memory->map.size, &fresh) == FERRY_OK &&
+            ferry_os_map_replace(&memory->map, fresh, 0,
+                                 FERRY_OS_MAP_READ | FERRY_OS_MAP_WRITE) == FERRY_OK) {
+            ferry_os_close(&memory->fd);
+            memory->fd = fresh;
+        } else {
+            ferry_os_close(&fresh);
             memset(memory->map.data, 0, memory->map.size);
         }
     }
