@@ -25,7 +25,7 @@ static uint64_t requests_off(void)
     return virtqueue_need(CONTROL_QUEUE_SIZE) + virtqueue_need(ACC_QUEUE_SIZE_MAX);
 }
 
-uint64_t acc_driver_need(uint32_t lanes)
+uint64_t acc_guest_need(uint32_t lanes)
 {
     uint64_t end = requests_off() + (uint64_t)lanes * sizeof(struct acc_request) +
                    sizeof(struct session_request);
@@ -153,9 +153,9 @@ static int setup_queues(struct virtio_pci *virtio, const struct guest_ram *ram,
                                                 ferry_status_text(status));
 }
 
-int acc_driver_init(const struct pci_function *pci, const struct guest_ram *ram,
-                    struct acc_driver *acc, const struct acc_setup *setup,
-                    struct ferry_error *reterr)
+int acc_guest_init(const struct pci_function *pci, const struct guest_ram *ram,
+                   struct acc_driver *acc, const struct acc_setup *setup,
+                   struct ferry_error *reterr)
 {
     uint64_t features = 1ull << VIRTIO_F_VERSION_1;
     struct virtio_pci virtio;
@@ -181,7 +181,7 @@ int acc_driver_init(const struct pci_function *pci, const struct guest_ram *ram,
     return status == FERRY_OK ? create_session(pci, ram, acc, setup, reterr) : status;
 }
 
-int acc_driver_check(const struct acc_driver *acc, const struct acc_setup *setup)
+int acc_guest_check(const struct acc_driver *acc, const struct acc_setup *setup)
 {
     uint64_t data = setup->iova + virtqueue_need(CONTROL_QUEUE_SIZE);
 
@@ -200,9 +200,9 @@ static struct acc_request *lane_request(const struct guest_ram *ram,
                     sizeof(struct acc_request));
 }
 
-void acc_driver_encrypt(const struct guest_ram *ram, struct acc_driver *acc,
-                        uint32_t lane, const uint8_t *iv, uint64_t from_iova,
-                        uint64_t to_iova, uint32_t bytes)
+void acc_guest_encrypt(const struct guest_ram *ram, struct acc_driver *acc, uint32_t lane,
+                       const uint8_t *iv, uint64_t from_iova, uint64_t to_iova,
+                       uint32_t bytes)
 {
     struct acc_request *request = lane_request(ram, acc, lane);
     struct virtio_crypto_cipher_para *para = &request->op.u.sym_req.u.cipher.para;
@@ -230,13 +230,13 @@ void acc_driver_encrypt(const struct guest_ram *ram, struct acc_driver *acc,
     virtqueue_put(ram, &acc->data, (uint16_t)(lane * ACC_CHAIN), piece, ACC_CHAIN);
 }
 
-int acc_driver_kick(const struct pci_function *pci, const struct acc_driver *acc)
+int acc_guest_kick(const struct pci_function *pci, const struct acc_driver *acc)
 {
     return virtqueue_ring(pci, &acc->data);
 }
 
-int acc_driver_take(const struct guest_ram *ram, struct acc_driver *acc,
-                    uint32_t *ret_lane, uint8_t *ret_status)
+int acc_guest_take(const struct guest_ram *ram, struct acc_driver *acc,
+                   uint32_t *ret_lane, uint8_t *ret_status)
 {
     uint16_t head;
     uint32_t bytes;

@@ -40,12 +40,12 @@ struct acc_driver {
 };
 
 /* Bytes of guest memory for rings and requests of this many lanes. */
-uint64_t acc_driver_need(uint32_t lanes);
+uint64_t acc_guest_need(uint32_t lanes);
 
 /*
  * Resets the device, negotiates, sets both queues up and makes the session. Waits for the
  * control queue's interrupt in control_eventfd, at most timeout_ms.
- * iova: acc_driver_need() bytes, page aligned.
+ * iova: acc_guest_need() bytes, page aligned.
  * Return: FERRY_OK; FERRY_E_UNSUPPORTED, FERRY_E_LIMIT (too many lanes for the queue),
  *   FERRY_E_TIMEOUT (no interrupt), FERRY_E_DEVICE (session refused), or what an access
  *   returned; reterr says where.
@@ -61,28 +61,28 @@ struct acc_setup {
 #define ACC_VECTOR_DATA 1
 #define ACC_VECTOR_CONTROL 2
 #define ACC_VECTORS 3
-int acc_driver_init(const struct pci_function *pci, const struct guest_ram *ram,
-                    struct acc_driver *acc, const struct acc_setup *setup,
-                    struct ferry_error *reterr);
+int acc_guest_init(const struct pci_function *pci, const struct guest_ram *ram,
+                   struct acc_driver *acc, const struct acc_setup *setup,
+                   struct ferry_error *reterr);
 
 /*
- * 1 when memory that came from elsewhere holds a driver as acc_driver_init() makes it
+ * 1 when memory that came from elsewhere holds a driver as acc_guest_init() makes it
  * with this setup (iova and lanes are looked at), so that using it stays inside the
  * memory.
  */
-int acc_driver_check(const struct acc_driver *acc, const struct acc_setup *setup);
+int acc_guest_check(const struct acc_driver *acc, const struct acc_setup *setup);
 
-/* Queues one encryption; acc_driver_kick() tells the device. */
-void acc_driver_encrypt(const struct guest_ram *ram, struct acc_driver *acc,
-                        uint32_t lane, const uint8_t *iv, uint64_t from_iova,
-                        uint64_t to_iova, uint32_t bytes);
-int acc_driver_kick(const struct pci_function *pci, const struct acc_driver *acc);
+/* Queues one encryption; acc_guest_kick() tells the device. */
+void acc_guest_encrypt(const struct guest_ram *ram, struct acc_driver *acc, uint32_t lane,
+                       const uint8_t *iv, uint64_t from_iova, uint64_t to_iova,
+                       uint32_t bytes);
+int acc_guest_kick(const struct pci_function *pci, const struct acc_driver *acc);
 
 /*
  * Takes one completion. Return: 1 with the lane and the device's status
  *   (VIRTIO_CRYPTO_*, ACC_STATUS_NONE when it never answered); 0: none; FERRY_E_PROTOCOL.
  */
-int acc_driver_take(const struct guest_ram *ram, struct acc_driver *acc,
-                    uint32_t *ret_lane, uint8_t *ret_status);
+int acc_guest_take(const struct guest_ram *ram, struct acc_driver *acc,
+                   uint32_t *ret_lane, uint8_t *ret_status);
 
 #endif

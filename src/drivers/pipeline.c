@@ -152,8 +152,7 @@ static void take_acc(struct pipeline *pipeline)
     uint8_t status = 0;
     int taken;
 
-    while ((taken = acc_driver_take(&pipeline->ram, &header->acc, &index, &status)) ==
-           1) {
+    while ((taken = acc_guest_take(&pipeline->ram, &header->acc, &index, &status)) == 1) {
         struct guest_lane *lane = lane_at(pipeline, index);
         uint32_t slot;
 
@@ -269,9 +268,9 @@ static uint64_t begin(struct pipeline *pipeline, uint32_t lane_index, uint32_t i
         pipeline_fail(pipeline, "cannot read the input: has the file become shorter?");
         return 0;
     }
-    acc_driver_encrypt(&pipeline->ram, &header->acc, lane_index, lane->iv,
-                       buffer_iova(pipeline, index, BUFFER_PLAIN),
-                       buffer_iova(pipeline, index, BUFFER_CIPHER), slot->bytes);
+    acc_guest_encrypt(&pipeline->ram, &header->acc, lane_index, lane->iv,
+                      buffer_iova(pipeline, index, BUFFER_PLAIN),
+                      buffer_iova(pipeline, index, BUFFER_CIPHER), slot->bytes);
     lane->encrypting = index + 1;
     lane->block++;
     if (lane->block == lane_blocks(pipeline, &cut)) {
@@ -294,7 +293,7 @@ static void ring_doorbells(struct pipeline *pipeline)
             continue;
         }
         status = stage == GUEST_ACC
-                     ? acc_driver_kick(pci, &header->acc)
+                     ? acc_guest_kick(pci, &header->acc)
                      : copy_driver_kick(pci, &header->copy[stage - GUEST_COPY_OUT]);
         if (status < 0) {
             pipeline_fail(pipeline, "%s takes no doorbell: %s", stage_name[stage],

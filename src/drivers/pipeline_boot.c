@@ -26,7 +26,7 @@ static struct plan make_plan(uint32_t lanes, uint32_t slots, uint32_t block_byte
     plan.lane_off = whole_pages(sizeof(struct guest_header));
     plan.slot_off = plan.lane_off + whole_pages(lanes * sizeof(struct guest_lane));
     plan.acc_off = plan.slot_off + whole_pages(slots * sizeof(struct guest_slot));
-    plan.copy_off[0] = plan.acc_off + acc_driver_need(lanes);
+    plan.copy_off[0] = plan.acc_off + acc_guest_need(lanes);
     plan.copy_off[1] = plan.copy_off[0] + copy_driver_need(plan.copy_entries);
     plan.buffer_off = plan.copy_off[1] + copy_driver_need(plan.copy_entries);
     plan.end = plan.buffer_off + (uint64_t)slots * GUEST_BUFFERS * block_bytes;
@@ -127,8 +127,8 @@ int pipeline_boot(struct pipeline *pipeline, const struct pipeline_boot *boot,
         return status;
     }
     lay_out(pipeline, boot, &plan);
-    status = acc_driver_init(&pipeline->pci[GUEST_ACC], &pipeline->ram, &header->acc,
-                             &acc, reterr);
+    status = acc_guest_init(&pipeline->pci[GUEST_ACC], &pipeline->ram, &header->acc, &acc,
+                            reterr);
     for (uint32_t i = 0; i < COPY_STAGES && status == FERRY_OK; i++) {
         uint64_t local = (uint64_t)header->slots * header->block_bytes;
 
@@ -151,7 +151,7 @@ static int same_rings(const struct pipeline *pipeline, const struct plan *plan)
     const struct guest_header *header = pipeline->header;
     uint64_t base = pipeline->ram.iova;
     struct acc_setup acc = { .iova = base + plan->acc_off, .lanes = header->lanes };
-    int same = acc_driver_check(&header->acc, &acc);
+    int same = acc_guest_check(&header->acc, &acc);
 
     for (uint32_t i = 0; i < COPY_STAGES; i++) {
         same = same &&

@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/commands.h"
+#include "cli/output.h"
+
+#define INDEX_COUNT 5
+#define REGION_COUNT 9
+#define HINDRANCES_MAX 4
+
+enum info_key { KEY_JSON = 'j', KEY_TO = 't' };
+
+struct info_args {
+    const char *uri, *to;
+    int json;
+};
+
+/* What a person wants to know about one device. */
+struct hindrances {
+    const char *text[HINDRANCES_MAX];
+    size_t count;
+};
+
+static const char *const irq_name[INDEX_COUNT] = { "INTx", "MSI", "MSI-X", "ERR", "REQ" };
+static const char *const region_name[REGION_COUNT] = { "BAR0", "BAR1",   "BAR2",
+                                                       "BAR3", "BAR4",   "BAR5",
+                                                       "ROM",  "config", "VGA" };
+
+static const struct argp_option info_options[] = {
+    { "to", KEY_TO, "URI", 0, "also ask whether its state could move to this device", 0 },
+    { "json", KEY_JSON, NULL, 0, "print JSON", 0 },
+    { NULL, 0, NULL, 0, NULL, 0 },
+};
+
+static error_t parse_info(int key, char *text, struct argp_state *state)
+{
+    struct info_args *args = state->input;
+
+    switch (key) {
+    case KEY_TO:
+        args->to = text;
+        return 0;
+    case KEY_JSON:
+        args->json = 1;
+        return 0;
+    case ARGP_KEY_ARG:
+        if (args->uri != NULL) {
+            argp_error(state, "one URI, not also '%s'", text);
+        }
+        args->uri = text;
+        return 0;
+    case ARGP_KEY_END:
+        if (args->uri == NULL) {
+            argp_error(state,
+                       "the URI of a device is needed, such as vfio-user:/run/acc.sock");
+        }
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp info_argp = {
+    .options = info_options,
+    .parser = parse_info,
+    .args_doc = "URI",
+    .doc =
+        "Shows a device: identity, regions, interrupts, what it offers for migration and "
+        "what would keep it from migrating. The device must not be in use: this command "
+        "becomes its user for a moment.",
+};
+
+/* Return: FERRY_OK with the view; the error has been printed else. */
+static int look_at(struct ferry_context *context, const char *name, const char *uri,
+                   struct ferry_device_view *ret_view)
+{
+    struct ferry_error error = { .code = FERRY_OK };
+    int index = ferry_context_add_device(context, name, uri, &error);
+    int status = index;
+
+    if (index >= 0) {
+        status = ferry_context_device(context, (uint32_t)index, ret_view, &error);
+    }
+    if (status < 0) {
+        print_error("info", &error, "cannot open %s", uri);
+    }
+    return status;
+}
+
+static void add(struct hindrances *list, int applies, const char *text)
+{
+    if (applies && list->count < HINDRANCES_MAX) {
+        list->text[list->count++] = text;
+    }
+}
+
+static struct hindrances find_hindrances(const struct ferry_device_view *view)
+{
+    uint32_t flags = view->migration_flags;
+    struct hindrances list = { .count = 0 };
+
+    add(&list, (flags & FERRY_MIG_STOP_COPY) == 0, "it has no migration support at all");
+    add(&list, view->state == FERRY_STATE_ERROR, "it is in ERROR and has to be reset");
+    return list;
+}
+
+/* Not hindrances, but limits that its user should know. */
+static struct hindrances find_limits(const struct ferry_device_view *view)
+{
+    uint32_t flags = view->migration_flags;
+    struct hindrances list = { .count = 0 };
+
+    if ((flags & FERRY_MIG_STOP_COPY) == 0) {
+        return list;
+    }
+    add(&list, (flags & FERRY_MIG_P2P) == 0,
+        "no P2P states: it cannot move while another device's memory is in its DMA map");
+    add(&list, (flags & FERRY_MIG_PRE_COPY) == 0,
+        "no PRE_COPY: all of its state is sent during the downtime");
+    add(&list, view->can_log == 0,
+        "no dirty log: all memory counts as written after each round");
+    return list;
+}
+
+static struct json_object *json_list(const struct hindrances *list)
+{
+    struct json_object *array = json_object_new_array();
+
+    for (size_t i = 0; i < list->count; i++) {
+        json_object_array_add(array, json_object_new_string(list->text[i]));
+    }
+    return array;
+}
+
+static struct json_object *json_region(const struct ferry_device_view *view, uint32_t i)
+{
+    struct json_object *object = json_object_new_object();
+    struct json_object *areas = json_object_new_array();
+    uint32_t flags = view->region[i].flags;
+
+    json_object_object_add(object, "name", json_object_new_string(region_name[i]));
+    json_object_object_add(object, "index", json_u64(i));
+    json_object_object_add(object, "size", json_u64(view->region[i].size));
+    json_object_object_add(object, "read", json_object_new_boolean((flags & 1) != 0));
+    json_object_object_add(object, "write", json_object_new_boolean((flags & 2) != 0));
+    json_object_object_add(object, "mmap", json_object_new_boolean((flags & 4) != 0));
+    for (uint32_t j = 0; j < view->region[i].area_count && j < 16; j++) {
+        struct json_object *area = json_object_new_object();
+
+        json_object_object_add(area, "off", json_u64(view->region[i].area_off[j]));
+        json_object_object_add(area, "size", json_u64(view->region[i].area_size[j]));
+        json_object_array_add(areas, area);
+    }
+    json_object_object_add(object, "areas", areas);
+    return object;
+}
+
+static struct json_object *json_migration(const struct ferry_device_view *view)
+{
+    struct json_object *object = json_object_new_object();
+    struct hindrances hindrances = find_hindrances(view), limits = find_limits(view);
+    uint32_t flags = view->migration_flags;
+
+    json_object_object_add(object, "stop_copy",
+                           json_object_new_boolean((flags & FERRY_MIG_STOP_COPY) != 0));
+    json_object_object_add(object, "p2p",
+                           json_object_new_boolean((flags & FERRY_MIG_P2P) != 0));
+    json_object_object_add(object, "pre_copy",
+                           json_object_new_boolean((flags & FERRY_MIG_PRE_COPY) != 0));
+    json_object_object_add(object, "dirty_log",
+                           json_object_new_boolean(view->can_log != 0));
+    json_object_object_add(object, "precopy_info",
+                           json_object_new_boolean(view->has_precopy_info != 0));
+    json_object_object_add(object, "doorbell_latch",
+                           json_object_new_boolean(view->identity.doorbell_latch != 0));
+    json_object_object_add(object, "data_bytes", json_u64(view->data_size));
+    json_object_object_add(object, "hindrances", json_list(&hindrances));
+    json_object_object_add(object, "limits", json_list(&limits));
+    return object;
+}
+
+static struct json_object *json_view(const struct info_args *args,
+                                     const struct ferry_device_view *view)
+{
+    struct json_object *object = json_object_new_object();
+    struct json_object *regions = json_object_new_array();
+    struct json_object *irqs = json_object_new_object();
+
+    json_object_object_add(object, "uri", json_object_new_string(args->uri));
+    json_object_object_add(object, "identity", json_identity(&view->identity));
+    json_object_object_add(object, "state",
+                           json_object_new_string(ferry_state_name(view->state)));
+    for (uint32_t i = 0; i < REGION_COUNT; i++) {
+        if (view->region[i].size > 0) {
+            json_object_array_add(regions, json_region(view, i));
+        }
+    }
+    json_object_object_add(object, "regions", regions);
+    for (uint32_t i = 0; i < INDEX_COUNT; i++) {
+        json_object_object_add(irqs, irq_name[i], json_u64(view->irq[i]));
+    }
+    json_object_object_add(object, "irqs", irqs);
+    json_object_object_add(object, "migration", json_migration(view));
+    return object;
+}
+
+static void print_identity(const struct ferry_identity *identity)
+{
+    static const char *const relation[] = { "?", "=", ">=", "has" };
+
+    printf("model        %s\n",
+           identity->model[0] != '\0' ? identity->model : "(not said)");
+    printf("PCI          %04x:%04x (sub %04x:%04x) class %06x\n", identity->pci_vendor,
+           identity->pci_device, identity->pci_subvendor, identity->pci_subdevice,
+           identity->pci_class >> 8);
+    printf("state        version %u, reads from %u\n", identity->state_version,
+           identity->state_version_min);
+    for (uint32_t i = 0; i < identity->key_count && i < FERRY_KEYS_MAX; i++) {
+        const struct ferry_compat_key *key = &identity->key[i];
+
+        printf("  key        %s %s %llu\n", key->name,
+               relation[key->relation <= 3 ? key->relation : 0],
+               (unsigned long long)key->value);
+    }
+}
+
+static void print_view(const struct ferry_device_view *view)
+{
+    struct hindrances hindrances = find_hindrances(view), limits = find_limits(view);
+    uint32_t flags = view->migration_flags;
+    char text[TEXT_BYTES];
+
+    print_identity(&view->identity);
+    printf("now          %s\n", ferry_state_name(view->state));
+    for (uint32_t i = 0; i < REGION_COUNT; i++) {
+        if (view->region[i].size > 0) {
+            printf("%-12s %s%s\n", region_name[i], text_bytes(view->region[i].size, text),
+                   (view->region[i].flags & 4) != 0 ? ", can be mapped" : "");
+        }
+    }
+    for (uint32_t i = 0; i < INDEX_COUNT; i++) {
+        if (view->irq[i] > 0) {
+            printf("%-12s %u\n", irq_name[i], view->irq[i]);
+        }
+    }
+    printf("migration   %s%s%s%s\n",
+           (flags & FERRY_MIG_STOP_COPY) ? " STOP_COPY" : " none",
+           (flags & FERRY_MIG_P2P) ? " P2P" : "",
+           (flags & FERRY_MIG_PRE_COPY) ? " PRE_COPY" : "",
+           view->can_log ? " dirty-log" : "");
+    printf("data         %s\n",
+           view->data_size > 0 ? text_bytes(view->data_size, text) : "not known");
+    for (size_t i = 0; i < limits.count; i++) {
+        printf("limit        %s\n", limits.text[i]);
+    }
+    for (size_t i = 0; i < hindrances.count; i++) {
+        printf("CANNOT MOVE  %s\n", hindrances.text[i]);
+    }
+    if (hindrances.count == 0) {
+        puts("nothing keeps it from migrating");
+    }
+}
+
+static int compare(struct ferry_context *context, const struct info_args *args,
+                   const struct ferry_device_view *view, struct json_object *json)
+{
+    struct ferry_error error = { .code = FERRY_OK };
+    struct ferry_device_view other;
+    struct json_object *answer;
+    int status;
+
+    if (look_at(context, "to", args->to, &other) < 0) {
+        return EXIT_FAILED;
+    }
+    status = ferry_compat_check(&view->identity, &other.identity, &error);
+    if (json == NULL) {
+        if (status < 0) {
+            printf("to           %s: no: %s\n", args->to, error.text);
+        } else {
+            printf("to           %s: yes\n", args->to);
+        }
+    } else {
+        answer = json_object_new_object();
+        json_object_object_add(answer, "uri", json_object_new_string(args->to));
+        json_object_object_add(answer, "compatible",
+                               json_object_new_boolean(status >= 0));
+        if (status < 0) {
+            json_object_object_add(answer, "error", json_error(&error));
+        }
+        json_object_object_add(json, "to", answer);
+    }
+    return status < 0 ? EXIT_REFUSED : EXIT_OK;
+}
+
+int command_info(int argc, char **argv)
+{
+    struct info_args args = { .json = 0 };
+    struct ferry_context_options options = { .struct_size = sizeof(options) };
+    struct ferry_error error = { .code = FERRY_OK };
+    struct ferry_context *context = NULL;
+    struct ferry_device_view view;
+    struct json_object *json = NULL;
+    int result = EXIT_FAILED;
+
+    argp_parse(&info_argp, argc, argv, 0, NULL, &args);
+    if (ferry_context_create(&options, &context, &error) < 0) {
+        print_error("info", &error, "cannot make a context");
+        return EXIT_FAILED;
+    }
+    if (look_at(context, "device", args.uri, &view) >= 0) {
+        result = EXIT_OK;
+        if (args.json) {
+            json = json_view(&args, &view);
+        } else {
+            print_view(&view);
+        }
+        if (args.to != NULL) {
+            result = compare(context, &args, &view, json);
+        }
+    }
+    if (json != NULL) {
+        print_json(json, 1);
+        json_object_put(json);
+    }
+    ferry_context_destroy(context);
+    return result;
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef FERRY_CLI_COMMANDS_H
+#define FERRY_CLI_COMMANDS_H
+
+#include <argp.h>
+#include <stdint.h>
+
+/* Exit codes of every command; ferry(1) has the same table. */
+enum exit_code {
+    EXIT_OK = 0,
+    EXIT_FAILED = 1,      /* it went wrong in another way than those below */
+    EXIT_USAGE = 2,       /* wrong options or arguments */
+    EXIT_REFUSED = 3,     /* refused before anything was touched */
+    EXIT_ROLLED_BACK = 4, /* the source runs again */
+    EXIT_UNDECIDED = 5,   /* the operator's word is needed: ferry resolve */
+    EXIT_CANCELLED = 6,   /* cancelled by the user; the source runs again */
+    EXIT_LOST = 7         /* a device could not be brought back */
+};
+
+/* One command; argv[0] is its full name ("ferry serve"). Return: enum exit_code. */
+struct command {
+    const char *name;
+    const char *full_name;
+    const char *summary;
+    int (*run)(int argc, char **argv);
+};
+
+int command_serve(int argc, char **argv);
+int command_info(int argc, char **argv);
+int command_host(int argc, char **argv);
+int command_migrate(int argc, char **argv);
+int command_resolve(int argc, char **argv);
+int command_demo(int argc, char **argv);
+
+/*
+ * Option values. On a wrong value they end the process by argp_error() with EXIT_USAGE
+ * and a text that names the option and what it takes.
+ */
+uint64_t parse_number(const struct argp_state *state, const char *option,
+                      const char *text, uint64_t least, uint64_t most);
+/* A size in bytes with an optional K, M or G. */
+uint64_t parse_size(const struct argp_state *state, const char *option, const char *text,
+                    uint64_t least, uint64_t most);
+
+#endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/commands.h"
+#include "ferry/version.h"
+
+static const struct command commands[] = {
+    { "serve", "ferry serve", "serve a device model over vfio-user", command_serve },
+    { "info", "ferry info", "show a device and what would keep it from migrating",
+      command_info },
+    { "host", "ferry host", "hold devices and memory that move together", command_host },
+    { "migrate", "ferry migrate", "move a host's context to another host",
+      command_migrate },
+    { "resolve", "ferry resolve", "say which side goes on after an undecided migration",
+      command_resolve },
+    { "demo", "ferry demo", "move working devices to and fro and check the work",
+      command_demo },
+};
+#define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
+
+static void print_help(FILE *to)
+{
+    fputs("Usage: ferry COMMAND [OPTION...]\n"
+          "Live migration of devices.\n\n",
+          to);
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].summary);
+    }
+    fputs(
+        "\n  --help     this text; also after a command\n"
+        "  --version  the version\n\n"
+        "Exit status: 0 done, 1 failed, 2 usage, 3 refused, 4 rolled back, 5 undecided,\n"
+        "6 cancelled, 7 a device was lost. See ferry(1).\n",
+        to);
+}
+
+int main(int argc, char **argv)
+{
+    const char *name = argc > 1 ? argv[1] : "";
+
+    argp_err_exit_status = EXIT_USAGE;
+    argp_program_version = NULL;
+    if (strcmp(name, "--help") == 0 || strcmp(name, "help") == 0) {
+        print_help(stdout);
+        return EXIT_OK;
+    }
+    if (strcmp(name, "--version") == 0) {
+        printf("ferry %s\n", ferry_version());
+        return EXIT_OK;
+    }
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        if (strcmp(name, commands[i].name) == 0) {
+            char full_name[32];
+
+            /* argp takes the name in its texts from argv[0]. */
+            snprintf(full_name, sizeof(full_name), "%s", commands[i].full_name);
+            argv[1] = full_name;
+            return commands[i].run(argc - 1, argv + 1);
+        }
+    }
+    if (name[0] == '\0') {
+        print_help(stderr);
+    } else {
+        fprintf(stderr, "ferry: there is no command '%s'; see ferry --help\n", name);
+    }
+    return EXIT_USAGE;
+}
