@@ -455,6 +455,28 @@ static void a_device_that_cannot_be_reopened_stays_away_alone(void **state)
     teardown(&pair);
 }
 
+static void a_closed_device_is_out_of_its_peers_maps_and_says_nothing(void **state)
+{
+    struct ferry_request request = { .kind = FERRY_RQ_GET_STATE };
+    struct pair pair;
+
+    (void)state;
+    setup(&pair);
+    assert_int_equal(
+        ferry_context_map_peer(pair.context, 0, 1, 2, 0x1000, 0x1000, PEER_IOVA, NULL),
+        FERRY_OK);
+    ferry_host_device_close(pair.context, 1);
+    assert_int_equal(pair.a.map_count, 0);
+    assert_int_equal(pair.b.detaches, 1);
+    assert_int_equal(ferry_context_call(pair.context, 1, &request), FERRY_E_CLOSED);
+    assert_int_equal(ferry_context_submit(pair.context, 1, &request), FERRY_E_CLOSED);
+    ferry_host_device_close(pair.context, 1);
+    assert_int_equal(pair.b.detaches, 1);
+    assert_int_equal(ferry_context_dispatch(pair.context, 0), FERRY_OK);
+    assert_int_equal(pair.events.lost, 0);
+    teardown(&pair);
+}
+
 /* --- requests that take their time -----------------------------------------------------
  */
 
@@ -557,6 +579,7 @@ static void a_device_that_keeps_borrowed_memory_is_lost_once(void **state)
                      FERRY_E_CLOSED);
     request.reterr = &error;
     assert_int_equal(ferry_context_call(pair.context, 1, &request), FERRY_E_CLOSED);
+    assert_non_null(strstr(error.text, "'b' is gone"));
     assert_non_null(strstr(error.text, "REGION_READ"));
     assert_int_equal(ferry_context_region_read(pair.context, 0, 0, 0, data, 4), FERRY_OK);
     teardown(&pair);
@@ -595,6 +618,7 @@ int main(void)
         cmocka_unit_test(peer_maps_can_be_switched_off),
         cmocka_unit_test(a_reopened_context_has_everything_in_place),
         cmocka_unit_test(a_device_that_cannot_be_reopened_stays_away_alone),
+        cmocka_unit_test(a_closed_device_is_out_of_its_peers_maps_and_says_nothing),
         cmocka_unit_test(a_pending_request_ends_in_dispatch_and_not_before),
         cmocka_unit_test(an_arc_that_does_not_end_is_given_back_and_the_device_stays),
         cmocka_unit_test(a_device_that_keeps_borrowed_memory_is_lost_once),
