@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A whole device that can be migrated: a register that counts. A write to ADD is a doorbell:
- * a moment later the value is added to COUNT, the new count is written into the guest's memory
- * at ADDRESS, and an MSI-X interrupt says so.
+ * A whole device that can be migrated: a register that counts. A write to ADD is a
+ * doorbell: a moment later the value is added to COUNT, the new count is written into the
+ * guest's memory at ADDRESS, and an MSI-X interrupt says so.
  *
  *   counter /run/counter.sock
  *
@@ -22,7 +22,8 @@
 
 /*
  * What migrates: first who we are, so that a target of another kind can refuse early (in
- * PRE_COPY already), then the registers and the work that has been asked for but not done.
+ * PRE_COPY already), then the registers and the work that has been asked for but not
+ * done.
  */
 #define MATCH_BYTES 8u
 #define STATE_BYTES (MATCH_BYTES + 24u)
@@ -31,9 +32,9 @@ static const uint8_t match[MATCH_BYTES] = { 'c', 'o', 'u', 'n', 't', 'e', 'r', '
 struct counter {
     uint64_t count;
     uint64_t address;
-    uint64_t waiting;              /* asked for, not yet added */
-    uint8_t stream[STATE_BYTES];   /* being saved or loaded */
-    size_t done;                   /* bytes of it that are saved or loaded */
+    uint64_t waiting;            /* asked for, not yet added */
+    uint8_t stream[STATE_BYTES]; /* being saved or loaded */
+    size_t done;                 /* bytes of it that are saved or loaded */
 };
 
 static void put64(uint8_t *to, uint64_t value)
@@ -104,7 +105,8 @@ static int work(void *state, struct ferry_device *device)
     return 0;
 }
 
-static void reset(void *state, struct ferry_device *device, enum ferry_reset_reason reason)
+static void reset(void *state, struct ferry_device *device,
+                  enum ferry_reset_reason reason)
 {
     (void)device;
     (void)reason;
@@ -132,8 +134,8 @@ static int thaw(struct counter *counter)
 }
 
 /*
- * work() does one piece at a time and leaves nothing in flight, so every arc ends at once: a
- * device that must wait for its hardware returns FERRY_PENDING and calls
+ * work() does one piece at a time and leaves nothing in flight, so every arc ends at
+ * once: a device that must wait for its hardware returns FERRY_PENDING and calls
  * ferry_device_arc_done().
  */
 static int arc(void *state, struct ferry_device *device, uint32_t from, uint32_t to)
@@ -160,7 +162,8 @@ static int arc(void *state, struct ferry_device *device, uint32_t from, uint32_t
 /* Bytes that may go out now. */
 static size_t ready(const struct ferry_device *device)
 {
-    return ferry_device_state(device) == FERRY_STATE_STOP_COPY ? STATE_BYTES : MATCH_BYTES;
+    return ferry_device_state(device) == FERRY_STATE_STOP_COPY ? STATE_BYTES
+                                                               : MATCH_BYTES;
 }
 
 static int save(void *state, struct ferry_device *device, void *ret_data, size_t cap)

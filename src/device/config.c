@@ -56,19 +56,22 @@ static uint16_t get16(const struct device_config *config, uint32_t off)
     return ferry_load_le16(config->byte + off);
 }
 
-static void put16(struct device_config *config, uint32_t off, uint32_t value, uint32_t mask)
+static void put16(struct device_config *config, uint32_t off, uint32_t value,
+                  uint32_t mask)
 {
     ferry_store_le16(config->initial + off, (uint16_t)value);
     ferry_store_le16(config->mask + off, (uint16_t)mask);
 }
 
-static void put32(struct device_config *config, uint32_t off, uint32_t value, uint32_t mask)
+static void put32(struct device_config *config, uint32_t off, uint32_t value,
+                  uint32_t mask)
 {
     ferry_store_le32(config->initial + off, value);
     ferry_store_le32(config->mask + off, mask);
 }
 
-static void init_header(struct device_config *config, const struct ferry_identity *identity)
+static void init_header(struct device_config *config,
+                        const struct ferry_identity *identity)
 {
     put16(config, PCI_VENDOR, identity->pci_vendor, 0);
     put16(config, PCI_DEVICE, identity->pci_device, 0);
@@ -81,8 +84,10 @@ static void init_header(struct device_config *config, const struct ferry_identit
     put16(config, PCI_INTERRUPT_LINE, 0, 0xff);
 }
 
-/* The bits below a BAR's size cannot be written: a user who writes all ones reads the size. */
-static void init_bars(struct device_config *config, const struct ferry_device_region *region)
+/* The bits below a BAR's size cannot be written: a user who writes all ones reads the
+ * size. */
+static void init_bars(struct device_config *config,
+                      const struct ferry_device_region *region)
 {
     for (uint32_t i = 0; i < 6; i++) {
         const struct ferry_device_region *bar = &region[i];
@@ -219,9 +224,8 @@ int device_config_asleep(const struct device_config *config)
 
 int device_config_msix_on(const struct device_config *config)
 {
-    return config->msix_off != 0 &&
-           (get16(config, config->msix_off + MSIX_CONTROL) &
-            (MSIX_ENABLE | MSIX_FUNCTION_MASK)) == MSIX_ENABLE;
+    return config->msix_off != 0 && (get16(config, config->msix_off + MSIX_CONTROL) &
+                                     (MSIX_ENABLE | MSIX_FUNCTION_MASK)) == MSIX_ENABLE;
 }
 
 void device_config_msix_enable(struct device_config *config)
@@ -238,8 +242,8 @@ void device_config_msix_enable(struct device_config *config)
 
 /*
  * The trapped capability that an access at off meets.
- * Return: its number and *ret_len, the bytes from off that belong to it; or -1 and the bytes
- * until the next one begins (count at most).
+ * Return: its number and *ret_len, the bytes from off that belong to it; or -1 and the
+ * bytes until the next one begins (count at most).
  */
 static int trapped_at(const struct device_config *config, uint32_t off, size_t count,
                       size_t *ret_len)

@@ -21,8 +21,8 @@ static int wrong(struct ferry_error *reterr, const char *member, uint64_t value,
                            member, (unsigned long long)value, why);
 }
 
-static int check_ops(const struct ferry_device_desc *desc, const struct ferry_device_ops *ops,
-                     struct ferry_error *reterr)
+static int check_ops(const struct ferry_device_desc *desc,
+                     const struct ferry_device_ops *ops, struct ferry_error *reterr)
 {
     const uint32_t flags = desc->identity.migration_flags;
 
@@ -37,7 +37,8 @@ static int check_ops(const struct ferry_device_desc *desc, const struct ferry_de
                      "required with FERRY_MIG_STOP_COPY");
     }
     if ((flags & FERRY_MIG_PRE_COPY) != 0 && ops->precopy_info == NULL) {
-        return wrong(reterr, "ops.precopy_info", flags, "required with FERRY_MIG_PRE_COPY");
+        return wrong(reterr, "ops.precopy_info", flags,
+                     "required with FERRY_MIG_PRE_COPY");
     }
     return FERRY_OK;
 }
@@ -48,9 +49,9 @@ static int check_areas(const struct ferry_device_region *region, uint32_t index,
     uint64_t end = 0;
 
     if ((region->flags & FERRY_BAR_MEMORY) == 0) {
-        return region->area_count == 0
-                   ? FERRY_OK
-                   : wrong(reterr, "region.area_count", index, "areas without BAR_MEMORY");
+        return region->area_count == 0 ? FERRY_OK
+                                       : wrong(reterr, "region.area_count", index,
+                                               "areas without BAR_MEMORY");
     }
     if (!ferry_range_aligned(region->size_bytes, DEVICE_PAGE_BYTES) ||
         region->area_count > FERRY_DEVICE_AREAS_MAX) {
@@ -59,7 +60,8 @@ static int check_areas(const struct ferry_device_region *region, uint32_t index,
     for (uint32_t i = 0; i < region->area_count; i++) {
         const uint64_t off = region->area[i].off, size = region->area[i].size;
 
-        if (size == 0 || off < end || !ferry_range_aligned(off | size, DEVICE_PAGE_BYTES) ||
+        if (size == 0 || off < end ||
+            !ferry_range_aligned(off | size, DEVICE_PAGE_BYTES) ||
             !ferry_range_inside(off, size, region->size_bytes)) {
             return wrong(reterr, "region.area", index,
                          "not page aligned, ascending and inside the region");
@@ -105,7 +107,8 @@ static int check_rom(const struct ferry_device_region *rom, struct ferry_error *
     return check_areas(rom, FERRY_REGION_ROM, reterr);
 }
 
-/* Table or PBA must lie in the trapped part, or users could reach around the emulation. */
+/* Table or PBA must lie in the trapped part, or users could reach around the emulation.
+ */
 static int check_msix_part(const struct ferry_device_region *bar, uint64_t off,
                            uint64_t bytes, const char *member, struct ferry_error *reterr)
 {
@@ -149,7 +152,8 @@ static int check_msix(const struct ferry_device_desc *desc, struct ferry_error *
     return status;
 }
 
-static int check_identity(const struct ferry_device_desc *desc, struct ferry_error *reterr)
+static int check_identity(const struct ferry_device_desc *desc,
+                          struct ferry_error *reterr)
 {
     /* A malformed identity is refused by the comparison with itself. */
     if (ferry_compat_check(&desc->identity, &desc->identity, reterr) != FERRY_OK) {
@@ -244,7 +248,8 @@ static int default_work(void *state, struct ferry_device *device)
     return 0;
 }
 
-static int default_arc(void *state, struct ferry_device *device, uint32_t from, uint32_t to)
+static int default_arc(void *state, struct ferry_device *device, uint32_t from,
+                       uint32_t to)
 {
     (void)state;
     (void)device;
@@ -267,7 +272,8 @@ static int default_dma_unmap(void *state, struct ferry_device *device, uint64_t 
 void device_ops_fill(struct ferry_device_ops *ops)
 {
     ops->region_read = ops->region_read != NULL ? ops->region_read : default_region_read;
-    ops->region_write = ops->region_write != NULL ? ops->region_write : default_region_write;
+    ops->region_write =
+        ops->region_write != NULL ? ops->region_write : default_region_write;
     ops->cap_read = ops->cap_read != NULL ? ops->cap_read : default_cap_read;
     ops->cap_write = ops->cap_write != NULL ? ops->cap_write : default_cap_write;
     ops->reset = ops->reset != NULL ? ops->reset : default_reset;

@@ -44,8 +44,8 @@ static const struct {
     [FERRY_RQ_IDENTITY] = { device_info_identity, FERRY_OP_INFO },
 };
 
-int device_access(const struct ferry_device *device, uint32_t operation, uint8_t *ret_fill,
-                  struct ferry_error *reterr)
+int device_access(const struct ferry_device *device, uint32_t operation,
+                  uint8_t *ret_fill, struct ferry_error *reterr)
 {
     const struct ferry_access *cell = ferry_access_get(operation, device->mig.state);
     uint32_t verdict = cell->verdict;
@@ -62,8 +62,8 @@ int device_access(const struct ferry_device *device, uint32_t operation, uint8_t
     if (verdict == FERRY_IGNORE) {
         return DEVICE_IGNORE;
     }
-    (void)ferry_error_set(reterr, FERRY_E_STATE, "device", cell->rule->id, 0, "%s in %s: %s",
-                          ferry_operation_name(operation),
+    (void)ferry_error_set(reterr, FERRY_E_STATE, "device", cell->rule->id, 0,
+                          "%s in %s: %s", ferry_operation_name(operation),
                           ferry_state_name(device->mig.state), cell->rule->text);
     return DEVICE_REFUSE;
 }
@@ -82,7 +82,8 @@ void device_wake(struct ferry_device *device)
     }
 }
 
-void device_complete(struct ferry_device *device, struct ferry_request *request, int status)
+void device_complete(struct ferry_device *device, struct ferry_request *request,
+                     int status)
 {
     request->status = status;
     request->next = NULL;
@@ -196,8 +197,9 @@ static int endpoint_submit(struct ferry_endpoint *endpoint, struct ferry_request
 /* May the author's work() run now? */
 static int may_work(const struct ferry_device *device)
 {
-    return device->scheduled && (device_mig_pending(device) ||
-                                 device_permit(device, FERRY_OP_DMA_START, NULL) == FERRY_OK);
+    return device->scheduled &&
+           (device_mig_pending(device) ||
+            device_permit(device, FERRY_OP_DMA_START, NULL) == FERRY_OK);
 }
 
 /* What waits for segments or for the author goes on. */
@@ -205,7 +207,8 @@ static void poll_pending(struct ferry_device *device)
 {
     device_dma_poll(device);
     device_mig_poll(device);
-    atomic_store(&device->waiting, device->dma.unmap != NULL || device_mig_pending(device));
+    atomic_store(&device->waiting,
+                 device->dma.unmap != NULL || device_mig_pending(device));
 }
 
 static int endpoint_work(struct ferry_endpoint *endpoint)
@@ -282,7 +285,8 @@ int ferry_device_create(const struct ferry_device_desc *desc,
                                "struct_size of the description or its ops is not set");
     }
     /* Members that a caller of an older header does not know are 0. */
-    memcpy(&full, desc, desc->struct_size < sizeof(full) ? desc->struct_size : sizeof(full));
+    memcpy(&full, desc,
+           desc->struct_size < sizeof(full) ? desc->struct_size : sizeof(full));
     memcpy(&ops, desc->ops,
            desc->ops->struct_size < sizeof(ops) ? desc->ops->struct_size : sizeof(ops));
     status = device_desc_check(&full, &ops, reterr);

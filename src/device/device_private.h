@@ -20,7 +20,7 @@
 
 struct ferry_device {
     struct ferry_endpoint endpoint;
-    struct ferry_device_ops ops;   /* the author's, every slot filled */
+    struct ferry_device_ops ops; /* the author's, every slot filled */
     void *state;
     struct ferry_identity identity;
     struct ferry_device_region region[7];
@@ -36,11 +36,11 @@ struct ferry_device {
     const struct ferry_client_port *port;
     struct ferry_request *over, **over_tail; /* to be completed by the next work() */
     uint32_t attached;
-    uint32_t depth;                /* inside an endpoint call: work() will follow */
-    uint32_t scheduled;            /* the author wants work() */
+    uint32_t depth;     /* inside an endpoint call: work() will follow */
+    uint32_t scheduled; /* the author wants work() */
     int wake_fd;
-    _Atomic uint32_t woken;        /* wake_fd has been written to */
-    _Atomic uint32_t waiting;      /* an unmap or an arc waits for segments */
+    _Atomic uint32_t woken;   /* wake_fd has been written to */
+    _Atomic uint32_t waiting; /* an unmap or an arc waits for segments */
 };
 
 /* What becomes of an operation in the present state. */
@@ -57,21 +57,22 @@ enum device_access {
  * reterr: names the rule when the answer is DEVICE_REFUSE.
  * Return: an enum device_access value.
  */
-int device_access(const struct ferry_device *device, uint32_t operation, uint8_t *ret_fill,
-                  struct ferry_error *reterr);
+int device_access(const struct ferry_device *device, uint32_t operation,
+                  uint8_t *ret_fill, struct ferry_error *reterr);
 
 /* The same for operations that are done or not: FERRY_OK or FERRY_E_STATE. */
 int device_permit(const struct ferry_device *device, uint32_t operation,
                   struct ferry_error *reterr);
 
 /* Ends a pending request: its done() runs in the next work(). */
-void device_complete(struct ferry_device *device, struct ferry_request *request, int status);
+void device_complete(struct ferry_device *device, struct ferry_request *request,
+                     int status);
 
 /* Makes wake_fd readable. Thread: any; also from a signal handler. */
 void device_wake(struct ferry_device *device);
 
-/* Resets the device at its user's wish; what the user controls (config space, MSI-X table,
- * eventfds, maps, log) stays, as with VFIO_DEVICE_RESET in the kernel. */
+/* Resets the device at its user's wish; what the user controls (config space, MSI-X
+ * table, eventfds, maps, log) stays, as with VFIO_DEVICE_RESET in the kernel. */
 void device_reset(struct ferry_device *device);
 
 /* Info requests. */
@@ -81,9 +82,10 @@ int device_info_irq(struct ferry_device *device, struct ferry_request *request);
 int device_info_probe(struct ferry_device *device, struct ferry_request *request);
 int device_info_identity(struct ferry_device *device, struct ferry_request *request);
 
-/* Checks a description. Return: FERRY_OK or FERRY_E_ARGUMENT with the member in reterr. */
-int device_desc_check(const struct ferry_device_desc *desc, const struct ferry_device_ops *ops,
-                      struct ferry_error *reterr);
+/* Checks a description. Return: FERRY_OK or FERRY_E_ARGUMENT with the member in reterr.
+ */
+int device_desc_check(const struct ferry_device_desc *desc,
+                      const struct ferry_device_ops *ops, struct ferry_error *reterr);
 /* Fills slots that the author left out. */
 void device_ops_fill(struct ferry_device_ops *ops);
 

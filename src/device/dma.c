@@ -102,7 +102,8 @@ static int map_error(struct ferry_request *request, int code, const char *what)
                            (unsigned long long)request->u.map.iova, what);
 }
 
-/* Is the request well formed and is there room for it? *ret_at: its place in the table. */
+/* Is the request well formed and is there room for it? *ret_at: its place in the table.
+ */
 static int check_map(const struct device_dma *dma, struct ferry_request *request,
                      uint32_t *ret_at)
 {
@@ -160,7 +161,8 @@ static int open_memory(struct device_map *map, struct ferry_request *request)
     const struct ferry_dma_map *want = &request->u.map;
     const uint32_t access =
         ((want->flags & FERRY_DMA_READ) != 0 ? FERRY_OS_MAP_READ : 0) |
-        ((want->flags & FERRY_DMA_WRITE) != 0 ? FERRY_OS_MAP_READ | FERRY_OS_MAP_WRITE : 0);
+        ((want->flags & FERRY_DMA_WRITE) != 0 ? FERRY_OS_MAP_READ | FERRY_OS_MAP_WRITE
+                                              : 0);
 
     if (want->fd < 0) {
         return FERRY_OK;
@@ -317,7 +319,8 @@ static int transfer_all(struct ferry_device *device, uint64_t iova, uint8_t *dat
     return status;
 }
 
-int ferry_dma_read(struct ferry_device *device, uint64_t iova, void *ret_data, size_t size)
+int ferry_dma_read(struct ferry_device *device, uint64_t iova, void *ret_data,
+                   size_t size)
 {
     return transfer_all(device, iova, ret_data, size, 0);
 }
@@ -376,7 +379,8 @@ void ferry_dma_put(struct ferry_device *device, const struct ferry_dma_segment *
     /* From here on the slot may be freed; the device may not (the author's duty). */
     atomic_fetch_sub(&map->held, 1);
     atomic_fetch_sub(&device->dma.held, 1);
-    /* Whoever waits sets `waiting` before it looks at `held`: one of both sees the other. */
+    /* Whoever waits sets `waiting` before it looks at `held`: one of both sees the other.
+     */
     if (atomic_load(&device->waiting) != 0) {
         device_wake(device);
     }

@@ -14,9 +14,9 @@
 /*
  * The user's memory: a table of maps sorted by IOVA, each with its part of the dirty log.
  *
- * Thread: the device's, except that ferry_dma_put() comes from any. It reaches its map through
- * a slot, whose memory stays where it is for the device's life; `held` keeps map and log
- * alive until it has run.
+ * Thread: the device's, except that ferry_dma_put() comes from any. It reaches its map
+ * through a slot, whose memory stays where it is for the device's life; `held` keeps map
+ * and log alive until it has run.
  */
 
 /* Maps that one device takes; one more is refused with FERRY_E_LIMIT. */
@@ -28,22 +28,22 @@
 
 struct device_map {
     uint64_t iova, size;
-    struct ferry_os_map memory;  /* memory.data NULL: reached by messages only */
-    uint32_t flags;              /* FERRY_DMA_* */
+    struct ferry_os_map memory; /* memory.data NULL: reached by messages only */
+    uint32_t flags;             /* FERRY_DMA_* */
     uint32_t slot;
-    _Atomic uint32_t held;       /* segments that are out */
-    uint32_t released;           /* the author agreed to its unmap */
-    struct ferry_request *leaving; /* the unmap that waits for it, or NULL */
+    _Atomic uint32_t held;               /* segments that are out */
+    uint32_t released;                   /* the author agreed to its unmap */
+    struct ferry_request *leaving;       /* the unmap that waits for it, or NULL */
     _Atomic(struct ferry_dirty *) dirty; /* &log while its writes are logged, or NULL */
     struct ferry_dirty log;
     void *log_memory;
-    struct device_map *next;     /* free, or gone while segments are still out */
+    struct device_map *next; /* free, or gone while segments are still out */
 };
 
 struct device_dma {
-    struct device_map **map;     /* sorted by iova */
+    struct device_map **map; /* sorted by iova */
     uint32_t count, cap;
-    uint32_t slots;              /* made so far */
+    uint32_t slots; /* made so far */
     struct device_map *chunk[DEVICE_SLOT_CHUNKS];
     struct device_map *free;
     struct device_map *gone;     /* unmapped by a disconnect, segments still out */

@@ -8,7 +8,8 @@
 #include "base/range.h"
 #include "device/device_private.h"
 
-static int log_error(struct ferry_error *reterr, int code, uint64_t value, const char *what)
+static int log_error(struct ferry_error *reterr, int code, uint64_t value,
+                     const char *what)
 {
     return ferry_error_set(reterr, code, "device", "MIG-LOG", 0, "dirty log: %s (0x%llx)",
                            what, (unsigned long long)value);
@@ -92,7 +93,8 @@ int device_log_map(struct ferry_device *device, struct device_map *map)
 void device_log_unmap(struct device_map *map)
 {
     atomic_store(&map->dirty, NULL);
-    /* A segment that is out may be marking right now; then the memory waits with the map. */
+    /* A segment that is out may be marking right now; then the memory waits with the map.
+     */
     if (atomic_load(&map->held) == 0) {
         free(map->log_memory);
         map->log_memory = NULL;
@@ -132,8 +134,8 @@ int device_log_stop(struct ferry_device *device, struct ferry_request *request)
     return FERRY_OK;
 }
 
-int device_log_check(const struct ferry_device *device, const struct ferry_log_report *report,
-                     struct ferry_error *reterr)
+int device_log_check(const struct ferry_device *device,
+                     const struct ferry_log_report *report, struct ferry_error *reterr)
 {
     uint64_t end;
 
@@ -195,8 +197,9 @@ static void harvest_map(struct device_map *map, const struct ferry_log_report *r
 }
 
 /* All maps in [iova, end). */
-static void harvest_range(struct ferry_device *device, const struct ferry_log_report *report,
-                          uint64_t iova, uint64_t end)
+static void harvest_range(struct ferry_device *device,
+                          const struct ferry_log_report *report, uint64_t iova,
+                          uint64_t end)
 {
     const struct device_dma *dma = &device->dma;
 
@@ -215,7 +218,8 @@ static void harvest_range(struct ferry_device *device, const struct ferry_log_re
     }
 }
 
-void device_log_harvest(struct ferry_device *device, const struct ferry_log_report *report)
+void device_log_harvest(struct ferry_device *device,
+                        const struct ferry_log_report *report)
 {
     const struct device_dmalog *log = &device->log;
     const uint64_t end = report->iova + report->length;

@@ -8,8 +8,8 @@
 #include "link/request.h"
 
 /*
- * The dirty log. Writes mark pages of 4096 bytes in the log of their map; the ranges given at
- * START are applied when the log is read. Thread: the device's.
+ * The dirty log. Writes mark pages of 4096 bytes in the log of their map; the ranges
+ * given at START are applied when the log is read. Thread: the device's.
  */
 struct device_dmalog {
     uint32_t on;
@@ -23,7 +23,8 @@ int device_log_stop(struct ferry_device *device, struct ferry_request *request);
 int device_log_report(struct ferry_device *device, struct ferry_request *request);
 
 /*
- * Starts the log of a map that is new or not logged yet. Return: FERRY_OK, FERRY_E_MEMORY.
+ * Starts the log of a map that is new or not logged yet. Return: FERRY_OK,
+ * FERRY_E_MEMORY.
  */
 int device_log_map(struct ferry_device *device, struct device_map *map);
 /* Ends the log of a map; its memory goes at once, or later when segments are out. */
@@ -31,12 +32,14 @@ void device_log_unmap(struct device_map *map);
 
 /*
  * What a report wants: is it well formed?
- * Return: FERRY_OK; FERRY_E_NOT_FOUND (the log is not on), FERRY_E_ARGUMENT (page size, no
- *   length), FERRY_E_ALIGN, FERRY_E_RANGE (overflow), FERRY_E_CAPACITY (bitmap too small).
+ * Return: FERRY_OK; FERRY_E_NOT_FOUND (the log is not on), FERRY_E_ARGUMENT (page size,
+ * no length), FERRY_E_ALIGN, FERRY_E_RANGE (overflow), FERRY_E_CAPACITY (bitmap too
+ * small).
  */
-int device_log_check(const struct ferry_device *device, const struct ferry_log_report *report,
-                     struct ferry_error *reterr);
+int device_log_check(const struct ferry_device *device,
+                     const struct ferry_log_report *report, struct ferry_error *reterr);
 /* Moves what is marked in the report's range into its bitmap. */
-void device_log_harvest(struct ferry_device *device, const struct ferry_log_report *report);
+void device_log_harvest(struct ferry_device *device,
+                        const struct ferry_log_report *report);
 
 #endif

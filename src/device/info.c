@@ -15,7 +15,8 @@ enum {
     FEATURE_PRECOPY_INFO = 0xfe01
 };
 
-/* Which features there are, what may be done with them, which migration flag they need. */
+/* Which features there are, what may be done with them, which migration flag they need.
+ */
 static const struct {
     uint32_t index;
     uint32_t operations;
@@ -41,7 +42,8 @@ int device_info(struct ferry_device *device, struct ferry_request *request)
     return FERRY_OK;
 }
 
-static void describe_bar(const struct ferry_device *device, struct ferry_region_info *info)
+static void describe_bar(const struct ferry_device *device,
+                         struct ferry_region_info *info)
 {
     const struct ferry_device_region *region = &device->region[info->index];
 
@@ -71,7 +73,8 @@ int device_info_region(struct ferry_device *device, struct ferry_request *reques
 
     if (index >= FERRY_DEVICE_REGIONS) {
         return ferry_error_set(request->reterr, FERRY_E_NOT_FOUND, "device", NULL, 0,
-                               "region %u: the device has %u", index, FERRY_DEVICE_REGIONS);
+                               "region %u: the device has %u", index,
+                               FERRY_DEVICE_REGIONS);
     }
     *info = (struct ferry_region_info){ .index = index, .fd = FERRY_NO_REGION_FD };
     if (index < 7) {

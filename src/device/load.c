@@ -7,8 +7,8 @@
 #include "device/device_private.h"
 
 /*
- * The way in. Each stage collects one item of `need` bytes, then looks at it whole; data goes
- * to the author as it comes.
+ * The way in. Each stage collects one item of `need` bytes, then looks at it whole; data
+ * goes to the author as it comes.
  */
 enum load_stage {
     LOAD_HEADER = 0,
@@ -79,15 +79,18 @@ static int frame_done(struct ferry_device *device, struct ferry_error *reterr)
         load->left = length;
         return FERRY_OK;
     }
-    if (type == DEVICE_FRAME_LATCH && load->latch_seen == 0 && length >= DEVICE_STREAM_LATCH_BYTES &&
+    if (type == DEVICE_FRAME_LATCH && load->latch_seen == 0 &&
+        length >= DEVICE_STREAM_LATCH_BYTES &&
         (length - DEVICE_STREAM_LATCH_BYTES) % DEVICE_STREAM_ENTRY_BYTES == 0 &&
-        (length - DEVICE_STREAM_LATCH_BYTES) / DEVICE_STREAM_ENTRY_BYTES <= DEVICE_LATCH_MAX) {
+        (length - DEVICE_STREAM_LATCH_BYTES) / DEVICE_STREAM_ENTRY_BYTES <=
+            DEVICE_LATCH_MAX) {
         load->latch_seen = 1;
         load->left = (length - DEVICE_STREAM_LATCH_BYTES) / DEVICE_STREAM_ENTRY_BYTES;
         expect(load, LOAD_LATCH, DEVICE_STREAM_LATCH_BYTES);
         return FERRY_OK;
     }
-    if (type == DEVICE_FRAME_END && load->latch_seen != 0 && length == DEVICE_STREAM_END_BYTES) {
+    if (type == DEVICE_FRAME_END && load->latch_seen != 0 &&
+        length == DEVICE_STREAM_END_BYTES) {
         expect(load, LOAD_END, DEVICE_STREAM_END_BYTES);
         return FERRY_OK;
     }
@@ -110,7 +113,8 @@ static int latch_done(struct ferry_device *device, struct ferry_error *reterr)
     const uint32_t count = ferry_load_le32(load->item);
 
     if (count != load->left || ferry_load_le32(load->item + 4) != 0) {
-        return refuse(reterr, FERRY_E_PROTOCOL, load, "count of latched doorbells", count);
+        return refuse(reterr, FERRY_E_PROTOCOL, load, "count of latched doorbells",
+                      count);
     }
     if (count != 0 && device->identity.doorbell_latch == 0) {
         return refuse(reterr, FERRY_E_INCOMPATIBLE, load,
@@ -129,7 +133,8 @@ static int entry_done(struct ferry_device *device, struct ferry_error *reterr)
     const uint8_t region = load->item[16], count = load->item[17];
     int status = FERRY_E_PROTOCOL;
 
-    if (count >= 1 && count <= DEVICE_LATCH_BYTES && memcmp(load->item + 18, zero, 6) == 0 &&
+    if (count >= 1 && count <= DEVICE_LATCH_BYTES &&
+        memcmp(load->item + 18, zero, 6) == 0 &&
         memcmp(data + count, zero, DEVICE_LATCH_BYTES - count) == 0) {
         status = device_latch_push(device, region, off, data, count);
     }

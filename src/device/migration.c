@@ -6,8 +6,8 @@
 #include "device/device_private.h"
 
 /*
- * A SET of the state walks from arc to arc (rule MIG-ARC-1). Each arc goes through the phases
- * of enum device_arc_phase:
+ * A SET of the state walks from arc to arc (rule MIG-ARC-1). Each arc goes through the
+ * phases of enum device_arc_phase:
  *
  *   NONE --begin_arc--> CALLED --FERRY_PENDING--> AUTHOR --arc_done--+
  *                          |                                         |
@@ -73,16 +73,19 @@ static int end_arc(struct ferry_device *device, int status)
     return FERRY_OK;
 }
 
-/* The author is done with its arc. Return: FERRY_OK, FERRY_PENDING or the arc's failure. */
+/* The author is done with its arc. Return: FERRY_OK, FERRY_PENDING or the arc's failure.
+ */
 static int author_done(struct ferry_device *device, int status)
 {
     struct device_migration *mig = &device->mig;
 
     if (status > 0) {
-        status = FERRY_E_DEVICE; /* no status at all: the author's mistake, not a success */
+        status =
+            FERRY_E_DEVICE; /* no status at all: the author's mistake, not a success */
     }
     if (status == FERRY_OK && !allows_dma(mig->to)) {
-        atomic_store(&device->waiting, 1); /* before `held` is looked at: see ferry_dma_put */
+        atomic_store(&device->waiting,
+                     1); /* before `held` is looked at: see ferry_dma_put */
         if (atomic_load(&device->dma.held) != 0) {
             mig->phase = DEVICE_ARC_SEGMENTS;
             return FERRY_PENDING;
@@ -135,8 +138,8 @@ static int walk(struct ferry_device *device)
     while (status == FERRY_OK && mig->state != mig->wanted) {
         uint32_t next;
 
-        status = ferry_state_next(mig->state, mig->wanted, device->identity.migration_flags,
-                                  &next);
+        status = ferry_state_next(mig->state, mig->wanted,
+                                  device->identity.migration_flags, &next);
         if (status == FERRY_OK) {
             status = begin_arc(device, next);
         }
@@ -208,7 +211,8 @@ static int explain(const struct ferry_device *device, struct ferry_request *requ
     return ferry_error_set(request->reterr, status, "device", "MIG-ARC-1", 0,
                            "SET_STATE %s failed; the device is in %s: %s",
                            ferry_state_name(request->u.state),
-                           ferry_state_name(device->mig.state), ferry_status_text(status));
+                           ferry_state_name(device->mig.state),
+                           ferry_status_text(status));
 }
 
 int device_mig_set(struct ferry_device *device, struct ferry_request *request)
@@ -226,8 +230,8 @@ int device_mig_set(struct ferry_device *device, struct ferry_request *request)
     if (mig->state == FERRY_STATE_ERROR) {
         return explain(device, request, FERRY_E_DEVICE_ERROR);
     }
-    status = ferry_state_next(mig->state, request->u.state, device->identity.migration_flags,
-                              &next);
+    status = ferry_state_next(mig->state, request->u.state,
+                              device->identity.migration_flags, &next);
     if (status != FERRY_OK) {
         return explain(device, request, status);
     }
@@ -280,7 +284,8 @@ int device_mig_precopy(struct ferry_device *device, struct ferry_request *reques
     }
     if (status == FERRY_OK) {
         /* What the author has given but the user has not read is still to come. */
-        request->u.precopy.initial_bytes = info.initial_bytes + device_save_waiting(device);
+        request->u.precopy.initial_bytes =
+            info.initial_bytes + device_save_waiting(device);
         request->u.precopy.dirty_bytes = info.dirty_bytes;
     }
     return status;

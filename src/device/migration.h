@@ -11,18 +11,18 @@
 
 enum device_arc_phase {
     DEVICE_ARC_NONE = 0,
-    DEVICE_ARC_CALLED,   /* inside the author's arc() */
-    DEVICE_ARC_AUTHOR,   /* waits for ferry_device_arc_done() */
-    DEVICE_ARC_SEGMENTS  /* waits until every segment is put back */
+    DEVICE_ARC_CALLED,  /* inside the author's arc() */
+    DEVICE_ARC_AUTHOR,  /* waits for ferry_device_arc_done() */
+    DEVICE_ARC_SEGMENTS /* waits until every segment is put back */
 };
 
 struct device_migration {
-    uint32_t state;            /* enum ferry_state; written by one function only */
-    uint32_t phase;            /* enum device_arc_phase */
-    uint32_t to;               /* the arc under way ends here */
-    uint32_t wanted;           /* the SET wants this */
+    uint32_t state;  /* enum ferry_state; written by one function only */
+    uint32_t phase;  /* enum device_arc_phase */
+    uint32_t to;     /* the arc under way ends here */
+    uint32_t wanted; /* the SET wants this */
     uint32_t has_result;
-    int32_t result;            /* ferry_device_arc_done()'s */
+    int32_t result;                /* ferry_device_arc_done()'s */
     struct ferry_request *request; /* the SET that is pending */
 };
 

@@ -14,9 +14,10 @@
 #define ENTRY_CONTROL 12u /* byte of an entry whose bit 0 masks the vector */
 #define ENTRY_MASKED 1u
 #define IRQ_INDEX_MSIX 2u
-#define IRQ_DATA_MASK \
+#define IRQ_DATA_MASK                                                                    \
     (FERRY_IRQ_SET_DATA_NONE | FERRY_IRQ_SET_DATA_BOOL | FERRY_IRQ_SET_DATA_EVENTFD)
-#define IRQ_ACTION_MASK (FERRY_IRQ_SET_MASK | FERRY_IRQ_SET_UNMASK | FERRY_IRQ_SET_TRIGGER)
+#define IRQ_ACTION_MASK                                                                  \
+    (FERRY_IRQ_SET_MASK | FERRY_IRQ_SET_UNMASK | FERRY_IRQ_SET_TRIGGER)
 
 int device_msix_init(struct device_msix *msix, const struct ferry_device_desc *desc)
 {
@@ -135,7 +136,8 @@ void device_msix_table_write(struct ferry_device *device, uint64_t off, const vo
         } else if (in_entry == 0) {
             mask = 0xfc; /* the address is 4-byte aligned */
         }
-        msix->table[off + i] = (uint8_t)((msix->table[off + i] & ~mask) | (from[i] & mask));
+        msix->table[off + i] =
+            (uint8_t)((msix->table[off + i] & ~mask) | (from[i] & mask));
     }
     device_msix_flush(device);
 }
@@ -157,7 +159,8 @@ static int assign(struct ferry_device *device, const struct ferry_irq_set *set)
     assert(set->fd_count <= FERRY_REQUEST_FDS_MAX);
     while (made < set->fd_count && status == FERRY_OK) {
         fresh[made] = -1;
-        if (set->fds[made] >= 0) { /* -1 takes the vector's eventfd away, as in the uAPI */
+        if (set->fds[made] >=
+            0) { /* -1 takes the vector's eventfd away, as in the uAPI */
             status = ferry_os_eventfd_adopt(set->fds[made]);
         }
         if (set->fds[made] >= 0 && status == FERRY_OK) {
@@ -217,9 +220,9 @@ static int check_set(const struct ferry_device *device, const struct ferry_irq_s
     }
     if ((set->flags & ~(IRQ_DATA_MASK | IRQ_ACTION_MASK)) != 0 ||
         !ferry_is_power_of_2(data) || !ferry_is_power_of_2(action)) {
-        return ferry_error_set(reterr, FERRY_E_ARGUMENT, "device", NULL, 0,
-                               "SET_IRQS: flags 0x%x are not one kind of data and one action",
-                               set->flags);
+        return ferry_error_set(
+            reterr, FERRY_E_ARGUMENT, "device", NULL, 0,
+            "SET_IRQS: flags 0x%x are not one kind of data and one action", set->flags);
     }
     if (!ferry_range_inside(set->start, set->count, device->msix.count)) {
         return ferry_error_set(reterr, FERRY_E_RANGE, "device", NULL, 0,

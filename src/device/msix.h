@@ -10,8 +10,8 @@
 
 /*
  * MSI-X: table and pending bits as the user sees them in the BAR, one eventfd per vector.
- * A vector fires when it has an eventfd, MSI-X is enabled and neither the function nor the
- * vector is masked; else it becomes pending and fires as soon as all that holds.
+ * A vector fires when it has an eventfd, MSI-X is enabled and neither the function nor
+ * the vector is masked; else it becomes pending and fires as soon as all that holds.
  * Thread: the device's.
  */
 #define DEVICE_MSIX_ENTRY_BYTES 16u

@@ -11,14 +11,14 @@
 enum piece_kind {
     PIECE_TRAPPED, /* the author's */
     PIECE_MEMORY,
-    PIECE_TABLE,   /* MSI-X */
+    PIECE_TABLE, /* MSI-X */
     PIECE_PBA
 };
 
 struct piece {
     enum piece_kind kind;
-    size_t len;       /* bytes of the access that it covers */
-    uint64_t inside;  /* offset from the start of table or PBA */
+    size_t len;      /* bytes of the access that it covers */
+    uint64_t inside; /* offset from the start of table or PBA */
 };
 
 int device_region_init(struct ferry_device *device)
@@ -117,8 +117,8 @@ static int is_msix(enum piece_kind kind)
 }
 
 /* Does the access lie inside the region? */
-static int check_bounds(const struct ferry_device *device, const struct ferry_region_io *io,
-                        struct ferry_error *reterr)
+static int check_bounds(const struct ferry_device *device,
+                        const struct ferry_region_io *io, struct ferry_error *reterr)
 {
     uint64_t size = 0;
 
@@ -149,8 +149,9 @@ static int check_bounds(const struct ferry_device *device, const struct ferry_re
  * The strictest answer of the access table to all pieces of an access, asked before the
  * first is performed, so that a refused access changes nothing.
  */
-static int access_pieces(const struct ferry_device *device, const struct ferry_region_io *io,
-                         int write, uint8_t *ret_fill, struct ferry_error *reterr)
+static int access_pieces(const struct ferry_device *device,
+                         const struct ferry_region_io *io, int write, uint8_t *ret_fill,
+                         struct ferry_error *reterr)
 {
     int strictest = DEVICE_DO;
     size_t done = 0;

@@ -36,7 +36,8 @@ struct device_memory {
     int fd;
 };
 
-/* Memory of the FERRY_BAR_MEMORY regions. Return: FERRY_OK, FERRY_E_MEMORY, FERRY_E_IO. */
+/* Memory of the FERRY_BAR_MEMORY regions. Return: FERRY_OK, FERRY_E_MEMORY, FERRY_E_IO.
+ */
 int device_region_init(struct ferry_device *device);
 void device_region_free(struct ferry_device *device);
 
@@ -52,8 +53,8 @@ int device_region_write(struct ferry_device *device, struct ferry_request *reque
 
 /*
  * Puts a trapped write into the latch.
- * Return: FERRY_OK; FERRY_E_LIMIT (full), FERRY_E_MEMORY; FERRY_E_RANGE when it is no write
- *   of 1 to 8 bytes to a trapped part of a BAR.
+ * Return: FERRY_OK; FERRY_E_LIMIT (full), FERRY_E_MEMORY; FERRY_E_RANGE when it is no
+ * write of 1 to 8 bytes to a trapped part of a BAR.
  */
 int device_latch_push(struct ferry_device *device, uint32_t region, uint64_t off,
                       const void *data, size_t count);

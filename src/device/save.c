@@ -44,7 +44,8 @@ uint64_t device_save_size(const struct ferry_device *device, uint64_t data)
 {
     const struct device_save *save = &device->save;
     const uint64_t frames = data / DEVICE_STREAM_DATA_MAX + 1;
-    uint64_t size = data + frames * DEVICE_STREAM_FRAME_BYTES + device_save_waiting(device);
+    uint64_t size =
+        data + frames * DEVICE_STREAM_FRAME_BYTES + device_save_waiting(device);
 
     size += save->header_sent ? 0 : DEVICE_STREAM_HEADER_BYTES;
     if (!save->latch_sent) {
@@ -69,7 +70,8 @@ static void write_latch(struct ferry_device *device, struct ferry_writer *writer
     const struct device_latch *latch = &device->latch;
 
     put_frame(writer, DEVICE_FRAME_LATCH,
-              DEVICE_STREAM_LATCH_BYTES + (size_t)latch->count * DEVICE_STREAM_ENTRY_BYTES);
+              DEVICE_STREAM_LATCH_BYTES +
+                  (size_t)latch->count * DEVICE_STREAM_ENTRY_BYTES);
     ferry_writer_u32(writer, latch->count);
     ferry_writer_u32(writer, 0);
     for (uint32_t i = 0; i < latch->count; i++) {
@@ -133,9 +135,9 @@ static int next_section(struct ferry_device *device, struct ferry_writer *writer
 }
 
 /*
- * Produces the next frame, straight at `to` when `room` holds the longest one, else in the
- * buffer.
- * Return: bytes put at `to`; 0: into the buffer, or the end; or a negative code.
+ * Produces the next frame, straight at `to` when `room` holds the longest one, else in
+ * the buffer. Return: bytes put at `to`; 0: into the buffer, or the end; or a negative
+ * code.
  */
 static int64_t next_frame(struct ferry_device *device, uint8_t *to, uint64_t room)
 {

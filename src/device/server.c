@@ -33,7 +33,8 @@ static void stop_ready(struct ferry_watch *watch, uint32_t events)
     (void)ferry_os_eventfd_drain(watch->fd, NULL);
 }
 
-static int open_link(struct ferry_server *server, const struct ferry_server_options *options,
+static int open_link(struct ferry_server *server,
+                     const struct ferry_server_options *options,
                      struct ferry_error *reterr)
 {
     const struct ferry_link_server_options link = {

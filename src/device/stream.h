@@ -8,8 +8,8 @@
 #include "ferry/device.h"
 
 /*
- * A device's data as it leaves and enters: the author's bytes in frames, with the SDK's own
- * section among them. All numbers are little endian.
+ * A device's data as it leaves and enters: the author's bytes in frames, with the SDK's
+ * own section among them. All numbers are little endian.
  *
  *   header   magic u32, version u32, state_version u32, 0 u32, model[32]
  *   frame    type u32, length u32, then length bytes:
@@ -18,8 +18,8 @@
  *     END    u64: all the author's bytes
  *
  * LATCH comes exactly once, in front of the first data of STOP_COPY: doorbells that came
- * while the device was quiet (P2P) and are performed when it runs at the target. END is last.
- * Config space and MSI-X are the user's to carry and not in here.
+ * while the device was quiet (P2P) and are performed when it runs at the target. END is
+ * last. Config space and MSI-X are the user's to carry and not in here.
  *
  * How a reader cuts the stream does not change a byte of it. Thread: the device's.
  */
@@ -32,22 +32,18 @@
 #define DEVICE_STREAM_LATCH_BYTES 8u
 #define DEVICE_STREAM_END_BYTES 8u
 
-enum device_frame {
-    DEVICE_FRAME_DATA = 1,
-    DEVICE_FRAME_LATCH = 2,
-    DEVICE_FRAME_END = 3
-};
+enum device_frame { DEVICE_FRAME_DATA = 1, DEVICE_FRAME_LATCH = 2, DEVICE_FRAME_END = 3 };
 
 struct device_save {
-    uint8_t *buffer;   /* a frame that did not fit into a read; NULL until needed */
-    size_t pos, end;   /* what of it is still to be read */
-    uint64_t total;    /* the author's bytes so far */
+    uint8_t *buffer; /* a frame that did not fit into a read; NULL until needed */
+    size_t pos, end; /* what of it is still to be read */
+    uint64_t total;  /* the author's bytes so far */
     uint32_t header_sent, latch_sent, end_sent;
 };
 
 struct device_load {
-    uint32_t stage;    /* enum load_stage */
-    int32_t status;    /* why the session is spoilt, or FERRY_OK */
+    uint32_t stage; /* enum load_stage */
+    int32_t status; /* why the session is spoilt, or FERRY_OK */
     uint8_t item[DEVICE_STREAM_HEADER_BYTES];
     size_t have, need; /* bytes of the item */
     uint64_t left;     /* DATA: bytes; LATCH: entries */
@@ -71,8 +67,8 @@ uint64_t device_save_size(const struct ferry_device *device, uint64_t data);
 void device_load_begin(struct ferry_device *device);
 /*
  * Return: FERRY_OK; FERRY_E_FOREIGN, FERRY_E_VERSION, FERRY_E_PROTOCOL, FERRY_E_CORRUPT,
- *   FERRY_E_LONG, FERRY_E_INCOMPATIBLE; what the author's load returned. After an error the
- *   session is spoilt: it returns the same again.
+ *   FERRY_E_LONG, FERRY_E_INCOMPATIBLE; what the author's load returned. After an error
+ * the session is spoilt: it returns the same again.
  */
 int device_load_write(struct ferry_device *device, const void *data, uint64_t size,
                       struct ferry_error *reterr);

@@ -29,8 +29,8 @@ static int find_span(const struct device_dma *dma, struct ferry_request *request
     if (want->size == 0 || !ferry_range_add(want->iova, want->size, &end)) {
         return unmap_error(request, FERRY_E_RANGE, "no size, or it overflows");
     }
-    *ret_span = (struct span){ device_dma_index(dma, want->iova),
-                               device_dma_index(dma, end) };
+    *ret_span =
+        (struct span){ device_dma_index(dma, want->iova), device_dma_index(dma, end) };
     if (ret_span->first < dma->count && dma->map[ret_span->first]->iova < want->iova) {
         return unmap_error(request, FERRY_E_RANGE, "it begins inside a map");
     }
@@ -97,7 +97,8 @@ static void finish(struct ferry_device *device, struct ferry_request *request)
     struct device_dma *dma = &device->dma;
     uint32_t kept = 0;
 
-    /* The last marks have been set, and nobody can ask for them once the maps are gone. */
+    /* The last marks have been set, and nobody can ask for them once the maps are gone.
+     */
     if ((request->u.unmap.flags & FERRY_UNMAP_BITMAP) != 0) {
         const struct ferry_log_report report = report_of(&request->u.unmap);
 
@@ -118,7 +119,8 @@ static void finish(struct ferry_device *device, struct ferry_request *request)
 
 /*
  * Asks the author about each map that it has not let go of yet.
- * Return: FERRY_OK (nobody uses them), FERRY_PENDING, a negative code (the author refuses).
+ * Return: FERRY_OK (nobody uses them), FERRY_PENDING, a negative code (the author
+ * refuses).
  */
 static int try_unmap(struct ferry_device *device, const struct ferry_request *request)
 {

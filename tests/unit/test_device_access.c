@@ -7,7 +7,8 @@
 
 #define ALL (FERRY_MIG_STOP_COPY | FERRY_MIG_P2P | FERRY_MIG_PRE_COPY)
 
-/* Every operation of the access table that can reach this device, tried in every state. */
+/* Every operation of the access table that can reach this device, tried in every state.
+ */
 
 static int try_config_read(struct toy *toy, uint8_t *ret_byte)
 {
@@ -193,7 +194,8 @@ static int (*const tries[FERRY_OP_COUNT])(struct toy *toy, uint8_t *ret_byte) = 
      * peers, attach (before any state), bus reset, power (config space), dma-buf, PRI. */
 };
 
-static void check_cell(struct toy *toy, uint32_t operation, uint32_t state, uint32_t latch)
+static void check_cell(struct toy *toy, uint32_t operation, uint32_t state,
+                       uint32_t latch)
 {
     const struct ferry_access *cell = ferry_access_get(operation, state);
     uint8_t byte = 0x5a;
@@ -211,9 +213,9 @@ static void check_cell(struct toy *toy, uint32_t operation, uint32_t state, uint
     if (!allowed) {
         assert_int_equal(toy_get(toy), state);
     }
-    if (cell->verdict == FERRY_REFUSE && (operation == FERRY_OP_CONFIG_READ ||
-                                          operation == FERRY_OP_MSIX_READ ||
-                                          operation == FERRY_OP_REGION_READ)) {
+    if (cell->verdict == FERRY_REFUSE &&
+        (operation == FERRY_OP_CONFIG_READ || operation == FERRY_OP_MSIX_READ ||
+         operation == FERRY_OP_REGION_READ)) {
         assert_int_equal(byte, cell->read_value);
     }
 }
@@ -290,6 +292,20 @@ static void doorbells_in_p2p_ring_when_the_device_runs(void **state)
     }
 }
 
+static void a_write_over_the_edge_of_the_msix_table_is_latched_in_part(void **state)
+{
+    struct toy *toy = toy_new(ALL, 1);
+    uint8_t bytes[8] = { 0 };
+
+    (void)state;
+    toy_bring(toy, FERRY_STATE_RUNNING_P2P);
+    assert_int_equal(toy_write(toy, 4, TOY_PBA_OFF - 4, bytes, 8), FERRY_OK);
+    assert_int_equal(toy->writes, 0);
+    assert_int_equal(toy_set(toy, FERRY_STATE_RUNNING), FERRY_OK);
+    assert_int_equal(toy->writes, 1);
+    toy_free(toy);
+}
+
 static void doorbells_outlive_a_stop_that_is_taken_back(void **state)
 {
     struct toy *toy = toy_new(ALL, 1);
@@ -335,6 +351,7 @@ int main(void)
         cmocka_unit_test(every_cell_is_enforced),
         cmocka_unit_test(a_refused_access_reaches_nobody),
         cmocka_unit_test(doorbells_in_p2p_ring_when_the_device_runs),
+        cmocka_unit_test(a_write_over_the_edge_of_the_msix_table_is_latched_in_part),
         cmocka_unit_test(doorbells_outlive_a_stop_that_is_taken_back),
         cmocka_unit_test(the_latch_has_an_end),
     };

@@ -157,7 +157,8 @@ static void d3hot_switches_the_bars_off(void **state)
     struct toy *toy = *state;
     const uint32_t control = find_cap(toy, 0x01) + 4;
 
-    assert_int_equal(toy_write32(toy, CONFIG, control, 1), FERRY_OK); /* D1: is not there */
+    assert_int_equal(toy_write32(toy, CONFIG, control, 1),
+                     FERRY_OK); /* D1: is not there */
     assert_int_equal(byte_at(toy, control) & 3, 0);
     assert_int_equal(toy_write32(toy, CONFIG, control, 3), FERRY_OK);
     assert_int_equal(byte_at(toy, control) & 3, 3);
@@ -190,17 +191,20 @@ static void memory_and_trapped_parts_of_a_bar_meet(void **state)
 {
     struct toy *toy = *state;
     uint8_t *memory = ferry_device_region_memory(toy->device, 2);
-    uint8_t data[16], bytes[16] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16 };
+    uint8_t data[16],
+        bytes[16] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16 };
 
     assert_non_null(memory);
     assert_null(ferry_device_region_memory(toy->device, 0));
     assert_int_equal(toy_write(toy, 2, TOY_AREA_OFF - 8, bytes, 16), FERRY_OK);
     assert_memory_equal(memory + TOY_AREA_OFF, bytes + 8, 8);
-    assert_int_equal(memory[TOY_AREA_OFF - 1], 0); /* the trapped part went to the author */
+    assert_int_equal(memory[TOY_AREA_OFF - 1],
+                     0); /* the trapped part went to the author */
     assert_int_equal(toy_read(toy, 2, TOY_AREA_OFF - 8, data, 16), FERRY_OK);
     assert_int_equal(data[7], 0xa2);
     assert_memory_equal(data + 8, bytes + 8, 8);
-    assert_int_equal(toy_read(toy, 2, TOY_AREA_OFF + TOY_AREA_BYTES - 1, data, 2), FERRY_OK);
+    assert_int_equal(toy_read(toy, 2, TOY_AREA_OFF + TOY_AREA_BYTES - 1, data, 2),
+                     FERRY_OK);
     assert_int_equal(data[0], 0);
     assert_int_equal(data[1], 0xa2);
     assert_int_equal(toy_read(toy, 2, TOY_BAR2_BYTES - 1, data, 2), FERRY_E_RANGE);
@@ -215,7 +219,8 @@ static void info_describes_regions_and_interrupts(void **state)
     assert_int_equal(toy_ask(toy, &request), FERRY_OK);
     assert_int_equal(request.u.info.region_count, 9);
     assert_int_equal(request.u.info.irq_count, 5);
-    assert_int_equal(request.u.info.flags, FERRY_DEVICE_FLAG_RESET | FERRY_DEVICE_FLAG_PCI);
+    assert_int_equal(request.u.info.flags,
+                     FERRY_DEVICE_FLAG_RESET | FERRY_DEVICE_FLAG_PCI);
 
     request.kind = FERRY_RQ_GET_REGION_INFO;
     request.u.region.index = 2;
@@ -335,10 +340,10 @@ static void wrong_struct_size(struct ferry_device_desc *desc)
 
 static void wrong_descriptions_are_refused(void **state)
 {
-    static void (*const changes[])(struct ferry_device_desc *desc) = {
-        wrong_no_save, wrong_flags,    wrong_model, wrong_bar_size,    wrong_bar_pair,
-        wrong_area,    wrong_msix_bar, wrong_pba,   wrong_msix_mapped, wrong_caps,
-        wrong_struct_size,
+    static void (*const changes[])(struct ferry_device_desc * desc) = {
+        wrong_no_save,     wrong_flags, wrong_model,       wrong_bar_size,
+        wrong_bar_pair,    wrong_area,  wrong_msix_bar,    wrong_pba,
+        wrong_msix_mapped, wrong_caps,  wrong_struct_size,
     };
 
     for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {

@@ -149,7 +149,8 @@ static uint64_t save(struct side *side, uint8_t *data, uint64_t cap)
         struct ferry_request request = { .kind = FERRY_RQ_DATA_READ };
         int status;
 
-        request.u.data = (struct ferry_data_io){ .data = data + total, .size = cap - total };
+        request.u.data =
+            (struct ferry_data_io){ .data = data + total, .size = cap - total };
         status = ask(side, &request);
         if (status == FERRY_E_DRY || (status == FERRY_OK && request.u.data.got == 0)) {
             return total;
@@ -192,7 +193,8 @@ static void the_example_counts_on_after_a_move(void **state)
 
     (void)state;
     assert_int_equal(ferry_os_memfd_create("guest", GUEST_BYTES, &memory), FERRY_OK);
-    assert_int_equal(ferry_os_map_shared(memory, 0, GUEST_BYTES, 3, &guest, NULL), FERRY_OK);
+    assert_int_equal(ferry_os_map_shared(memory, 0, GUEST_BYTES, 3, &guest, NULL),
+                     FERRY_OK);
     start(&from, "from");
     start(&to, "to");
 

@@ -12,7 +12,8 @@
 #define RW (FERRY_DMA_READ | FERRY_DMA_WRITE)
 #define PAGE 4096ull
 
-/* cmocka takes SIGBUS for itself in each test; the guard's handler is kept from main(). */
+/* cmocka takes SIGBUS for itself in each test; the guard's handler is kept from main().
+ */
 static struct sigaction guard;
 
 static int setup(void **state)
@@ -70,7 +71,8 @@ static void unmaps_take_whole_maps_only(void **state)
     struct ferry_request request = { .kind = FERRY_RQ_DMA_UNMAP };
 
     for (uint64_t i = 0; i < 4; i++) {
-        assert_int_equal(toy_map(toy, (10 + 2 * i) * PAGE, 2 * PAGE, 0, -1, RW), FERRY_OK);
+        assert_int_equal(toy_map(toy, (10 + 2 * i) * PAGE, 2 * PAGE, 0, -1, RW),
+                         FERRY_OK);
     }
     assert_int_equal(toy_unmap(toy, 11 * PAGE, 3 * PAGE), FERRY_E_RANGE);
     assert_int_equal(toy_unmap(toy, 10 * PAGE, 3 * PAGE), FERRY_E_RANGE);
@@ -144,7 +146,8 @@ static void memory_without_a_descriptor_goes_by_message(void **state)
     uint8_t data[8] = { 1, 2, 3, 4, 5, 6, 7, 8 }, back[8];
 
     assert_int_equal(toy_map(toy, TOY_PORT_IOVA, TOY_PORT_BYTES, 0, -1, RW), FERRY_OK);
-    assert_int_equal(ferry_dma_write(toy->device, TOY_PORT_IOVA + 100, data, 8), FERRY_OK);
+    assert_int_equal(ferry_dma_write(toy->device, TOY_PORT_IOVA + 100, data, 8),
+                     FERRY_OK);
     assert_memory_equal(toy->message_memory + 100, data, 8);
     assert_int_equal(ferry_dma_read(toy->device, TOY_PORT_IOVA + 100, back, 8), FERRY_OK);
     assert_memory_equal(back, data, 8);

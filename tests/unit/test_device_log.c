@@ -265,12 +265,14 @@ static void only_what_was_written_of_a_segment_is_dirty(void **state)
 
     assert_int_equal(toy_map(toy, 0, 8 * PAGE, 0, fd, RW), FERRY_OK);
     assert_int_equal(start(toy, PAGE, NULL, 0), FERRY_OK);
-    assert_int_equal(ferry_dma_get(toy->device, 2 * PAGE, 4 * PAGE, 1, &segment), FERRY_OK);
+    assert_int_equal(ferry_dma_get(toy->device, 2 * PAGE, 4 * PAGE, 1, &segment),
+                     FERRY_OK);
     ferry_dma_put(toy->device, &segment, PAGE + 1);
     assert_int_equal(dirty_now(toy), 2);
     assert_int_equal(ferry_dma_get(toy->device, 0, PAGE, 0, &segment), FERRY_OK);
     ferry_dma_put(toy->device, &segment, PAGE); /* read only: cannot have written */
-    assert_int_equal(ferry_dma_get(toy->device, 7 * PAGE, 4 * PAGE, 1, &segment), FERRY_OK);
+    assert_int_equal(ferry_dma_get(toy->device, 7 * PAGE, 4 * PAGE, 1, &segment),
+                     FERRY_OK);
     ferry_dma_put(toy->device, &segment, UINT64_MAX); /* never past the segment */
     assert_int_equal(dirty_now(toy), 1);
     close(fd);

@@ -60,7 +60,8 @@ static uint32_t control_off(struct toy *toy)
         assert_int_not_equal(at, 0);
         assert_int_equal(toy_read(toy, FERRY_REGION_CONFIG, at, &id, 1), FERRY_OK);
         if (id != 0x11) {
-            assert_int_equal(toy_read(toy, FERRY_REGION_CONFIG, at + 1u, &at, 1), FERRY_OK);
+            assert_int_equal(toy_read(toy, FERRY_REGION_CONFIG, at + 1u, &at, 1),
+                             FERRY_OK);
         }
     }
     return at;
@@ -167,7 +168,8 @@ static void mask_unmask_and_trigger_by_message(void **state)
 
     assert_int_equal(set_irqs(toy, TRIGGER_FDS, 0, 3, fds, 3), FERRY_OK);
     assert_int_equal(
-        set_irqs(toy, FERRY_IRQ_SET_DATA_NONE | FERRY_IRQ_SET_MASK, 0, 1, NULL, 0), FERRY_OK);
+        set_irqs(toy, FERRY_IRQ_SET_DATA_NONE | FERRY_IRQ_SET_MASK, 0, 1, NULL, 0),
+        FERRY_OK);
     request.u.irq_set = (struct ferry_irq_set){
         .flags = FERRY_IRQ_SET_DATA_BOOL | FERRY_IRQ_SET_TRIGGER,
         .index = 2,

@@ -350,7 +350,8 @@ static void a_former_user_keeps_no_way_in(void **state)
     info.u.region.index = 2;
     assert_int_equal(toy_ask(toy, &info), FERRY_OK);
     assert_int_equal(
-        ferry_os_map_shared(info.u.region.fd, 0, TOY_BAR2_BYTES, 3, &view, NULL), FERRY_OK);
+        ferry_os_map_shared(info.u.region.fd, 0, TOY_BAR2_BYTES, 3, &view, NULL),
+        FERRY_OK);
     ((uint8_t *)view.data)[TOY_AREA_OFF] = 5;
     assert_int_equal(toy_read32(toy, 2, TOY_AREA_OFF), 5);
     toy->endpoint->ops->detach(toy->endpoint);

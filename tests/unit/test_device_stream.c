@@ -33,7 +33,8 @@ static void fill(struct toy *toy, uint32_t bytes, uint32_t salt)
 }
 
 /* The whole stream of a toy with such a state, with doorbells latched on the way. */
-static uint64_t stream_of(uint32_t bytes, uint32_t bells, uint64_t piece, uint64_t *ret_size)
+static uint64_t stream_of(uint32_t bytes, uint32_t bells, uint64_t piece,
+                          uint64_t *ret_size)
 {
     struct toy *toy = toy_new(ALL, 1);
     struct ferry_request size = { .kind = FERRY_RQ_DATA_SIZE };
@@ -233,32 +234,32 @@ static void damaged_and_foreign_streams_are_refused(void **state)
         uint8_t value;
         int status;
     } cases[] = {
-        { 0, 'X', FERRY_E_FOREIGN },             /* magic */
-        { 4, 2, FERRY_E_VERSION },               /* version of the frame */
-        { 8, 1, FERRY_E_VERSION },               /* state version: too old */
-        { 8, 4, FERRY_E_VERSION },               /* too new */
-        { 12, 1, FERRY_E_PROTOCOL },             /* reserved */
-        { 16, 'b', FERRY_E_FOREIGN },            /* "boy" */
-        { AT_LATCH, 9, FERRY_E_PROTOCOL },       /* no such frame */
-        { AT_LATCH, 3, FERRY_E_PROTOCOL },       /* END without LATCH */
-        { AT_LATCH + 4, 33, FERRY_E_PROTOCOL },  /* no whole entries */
-        { AT_LATCH + 7, 1, FERRY_E_PROTOCOL },   /* more entries than the limit */
-        { AT_LATCH + 8, 2, FERRY_E_PROTOCOL },   /* count and length differ */
-        { AT_LATCH + 12, 1, FERRY_E_PROTOCOL },  /* reserved */
-        { AT_ENTRY + 1, 0x10, FERRY_E_RANGE },   /* past the BAR */
-        { AT_ENTRY + 7, 0x80, FERRY_E_RANGE },   /* overflows */
-        { AT_ENTRY + 12, 1, FERRY_E_PROTOCOL },  /* data past its bytes */
-        { AT_ENTRY + 16, 1, FERRY_E_RANGE },     /* a BAR that is absent */
-        { AT_ENTRY + 16, 4, FERRY_E_RANGE },     /* the MSI-X table */
-        { AT_ENTRY + 16, 6, FERRY_E_RANGE },     /* the ROM */
+        { 0, 'X', FERRY_E_FOREIGN },            /* magic */
+        { 4, 2, FERRY_E_VERSION },              /* version of the frame */
+        { 8, 1, FERRY_E_VERSION },              /* state version: too old */
+        { 8, 4, FERRY_E_VERSION },              /* too new */
+        { 12, 1, FERRY_E_PROTOCOL },            /* reserved */
+        { 16, 'b', FERRY_E_FOREIGN },           /* "boy" */
+        { AT_LATCH, 9, FERRY_E_PROTOCOL },      /* no such frame */
+        { AT_LATCH, 3, FERRY_E_PROTOCOL },      /* END without LATCH */
+        { AT_LATCH + 4, 33, FERRY_E_PROTOCOL }, /* no whole entries */
+        { AT_LATCH + 7, 1, FERRY_E_PROTOCOL },  /* more entries than the limit */
+        { AT_LATCH + 8, 2, FERRY_E_PROTOCOL },  /* count and length differ */
+        { AT_LATCH + 12, 1, FERRY_E_PROTOCOL }, /* reserved */
+        { AT_ENTRY + 1, 0x10, FERRY_E_RANGE },  /* past the BAR */
+        { AT_ENTRY + 7, 0x80, FERRY_E_RANGE },  /* overflows */
+        { AT_ENTRY + 12, 1, FERRY_E_PROTOCOL }, /* data past its bytes */
+        { AT_ENTRY + 16, 1, FERRY_E_RANGE },    /* a BAR that is absent */
+        { AT_ENTRY + 16, 4, FERRY_E_RANGE },    /* the MSI-X table */
+        { AT_ENTRY + 16, 6, FERRY_E_RANGE },    /* the ROM */
         { AT_ENTRY + 17, 0, FERRY_E_PROTOCOL },
         { AT_ENTRY + 17, 9, FERRY_E_PROTOCOL },
         { AT_ENTRY + 20, 1, FERRY_E_PROTOCOL },
-        { AT_DATA, 2, FERRY_E_PROTOCOL },        /* a second LATCH */
-        { AT_DATA + 4, 0, FERRY_E_PROTOCOL },    /* an empty data frame */
-        { AT_DATA + 6, 2, FERRY_E_PROTOCOL },    /* an oversized one */
+        { AT_DATA, 2, FERRY_E_PROTOCOL },     /* a second LATCH */
+        { AT_DATA + 4, 0, FERRY_E_PROTOCOL }, /* an empty data frame */
+        { AT_DATA + 6, 2, FERRY_E_PROTOCOL }, /* an oversized one */
         { AT_END + 4, 9, FERRY_E_PROTOCOL },
-        { AT_END + 8, 19, FERRY_E_CORRUPT },     /* another total */
+        { AT_END + 8, 19, FERRY_E_CORRUPT }, /* another total */
     };
     const uint64_t total = stream_of(20, 1, 4096, NULL);
 
@@ -280,6 +281,20 @@ static void damaged_and_foreign_streams_are_refused(void **state)
             toy_free(toy);
         }
     }
+}
+
+static void a_stream_without_its_latch_section_is_refused(void **state)
+{
+    struct toy *toy = toy_new(ALL, 1);
+
+    (void)state;
+    assert_true(stream_of(0, 0, 4096, NULL) > AT_LATCH + 16);
+    toy->state_bytes = 0;
+    ferry_store_le32(stream + AT_LATCH, 3);
+    ferry_store_le32(stream + AT_LATCH + 4, 8);
+    ferry_store_le64(stream + AT_LATCH + 8, 0);
+    assert_int_equal(load_and_stop(toy, stream, AT_LATCH + 16, 4096), FERRY_E_PROTOCOL);
+    toy_free(toy);
 }
 
 static void doorbells_need_a_device_that_latches(void **state)
@@ -348,6 +363,7 @@ int main(void)
         TEST(every_cut_off_stream_is_short),
         TEST(a_long_stream_is_refused),
         TEST(damaged_and_foreign_streams_are_refused),
+        TEST(a_stream_without_its_latch_section_is_refused),
         TEST(doorbells_need_a_device_that_latches),
         TEST(a_spoilt_load_leaves_no_doorbells),
         TEST(reading_goes_on_while_an_arc_within_the_session_is_pending),

@@ -27,6 +27,7 @@ static int region_write(void *state, struct ferry_device *device, uint32_t regio
     struct toy *toy = state;
 
     (void)device;
+    toy->writes++;
     if (region == 0 && off == 4 && count == 4) {
         assert_true(toy->bells < 64);
         toy->bell[toy->bells++] = ferry_load_le32(data);
@@ -54,7 +55,8 @@ static int cap_write(void *state, struct ferry_device *device, uint32_t cap, uin
     return cap_read(state, device, cap, off, (uint8_t[256]){ 0 }, count);
 }
 
-static void reset(void *state, struct ferry_device *device, enum ferry_reset_reason reason)
+static void reset(void *state, struct ferry_device *device,
+                  enum ferry_reset_reason reason)
 {
     struct toy *toy = state;
 
@@ -147,7 +149,8 @@ static int data_size(void *state, struct ferry_device *device, uint64_t *ret_byt
     return FERRY_OK;
 }
 
-static int dma_unmap(void *state, struct ferry_device *device, uint64_t iova, uint64_t size)
+static int dma_unmap(void *state, struct ferry_device *device, uint64_t iova,
+                     uint64_t size)
 {
     struct toy *toy = state;
 
@@ -198,7 +201,8 @@ void toy_describe(struct ferry_device_desc *desc, struct toy *toy, uint32_t flag
                       .doorbell_latch = latch },
         .region = { [0] = { .size_bytes = TOY_BAR0_BYTES },
                     [2] = { .size_bytes = TOY_BAR2_BYTES,
-                            .flags = FERRY_BAR_64BIT | FERRY_BAR_PREFETCH | FERRY_BAR_MEMORY,
+                            .flags =
+                                FERRY_BAR_64BIT | FERRY_BAR_PREFETCH | FERRY_BAR_MEMORY,
                             .area_count = 1,
                             .area = { { TOY_AREA_OFF, TOY_AREA_BYTES } } },
                     [4] = { .size_bytes = 4096 },
@@ -312,7 +316,8 @@ int toy_ask(struct toy *toy, struct ferry_request *request)
     return request->status;
 }
 
-int toy_read(struct toy *toy, uint32_t region, uint64_t off, void *ret_data, uint32_t count)
+int toy_read(struct toy *toy, uint32_t region, uint64_t off, void *ret_data,
+             uint32_t count)
 {
     struct ferry_request request = { .kind = FERRY_RQ_REGION_READ };
 

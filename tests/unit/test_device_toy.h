@@ -13,9 +13,9 @@
 #include "link/endpoint.h"
 
 /*
- * A device for tests: BAR0 registers, BAR2 (64 bit) with memory in the middle, BAR4 MSI-X, a
- * ROM, two vendor capabilities, and a state of TOY_STATE_MAX bytes at most. It notes what is
- * asked of it and answers its arcs as the test tells it.
+ * A device for tests: BAR0 registers, BAR2 (64 bit) with memory in the middle, BAR4
+ * MSI-X, a ROM, two vendor capabilities, and a state of TOY_STATE_MAX bytes at most. It
+ * notes what is asked of it and answers its arcs as the test tells it.
  */
 #define TOY_STATE_MAX 200001u
 #define TOY_VECTORS 66u
@@ -36,20 +36,21 @@ struct toy {
     uint8_t state[TOY_STATE_MAX]; /* what migrates */
     uint32_t state_bytes;
     uint32_t save_pos, load_pos;
-    uint32_t precopy_bytes;       /* of it, this much goes out before the stop */
+    uint32_t precopy_bytes; /* of it, this much goes out before the stop */
 
-    uint32_t bells, bell[64];     /* writes to BAR0 + 4, in order */
-    uint32_t cap_off;             /* last trapped capability access */
+    uint32_t writes;          /* calls of region_write */
+    uint32_t bells, bell[64]; /* writes to BAR0 + 4, in order */
+    uint32_t cap_off;         /* last trapped capability access */
     size_t cap_count;
     uint32_t resets, reset_reason;
     uint32_t arcs, arc_from[64], arc_to[64];
-    uint32_t works, work_wanted;  /* calls; calls that answer 1 */
-    uint32_t unmaps_pending;      /* answer FERRY_PENDING that many times */
+    uint32_t works, work_wanted; /* calls; calls that answer 1 */
+    uint32_t unmaps_pending;     /* answer FERRY_PENDING that many times */
 
-    uint32_t odd_from, odd_to;    /* this arc answers... */
-    int odd_answer;               /* ...this instead of FERRY_OK; 0: no odd arc */
+    uint32_t odd_from, odd_to; /* this arc answers... */
+    int odd_answer;            /* ...this instead of FERRY_OK; 0: no odd arc */
 
-    uint64_t port_iova;           /* where the port's memory begins; TOY_PORT_IOVA */
+    uint64_t port_iova; /* where the port's memory begins; TOY_PORT_IOVA */
     uint8_t message_memory[TOY_PORT_BYTES]; /* behind the port */
     uint32_t message_count;
 };
@@ -71,7 +72,8 @@ void toy_work(struct toy *toy);
 /* 1 once a started request is over. */
 int toy_over(const struct ferry_request *request);
 
-int toy_read(struct toy *toy, uint32_t region, uint64_t off, void *ret_data, uint32_t count);
+int toy_read(struct toy *toy, uint32_t region, uint64_t off, void *ret_data,
+             uint32_t count);
 int toy_write(struct toy *toy, uint32_t region, uint64_t off, const void *data,
               uint32_t count);
 uint32_t toy_read32(struct toy *toy, uint32_t region, uint64_t off);
