@@ -209,7 +209,8 @@ FERRY_PUBLIC int ferry_context_region_map(struct ferry_context *context, uint32_
 
 /*
  * The eventfds that stand for a device's MSI-X vectors [0, count); the VMM's, borrowed until
- * the device is closed. Set at once; at a target they may be set before the device arrives.
+ * the device is closed; -1: a vector without one. They are made non-blocking, so that a full
+ * one never stops a device. Set at once; at a target they may be set before the device arrives.
  * What is pending in them when the devices have stopped is carried to the other side.
  */
 FERRY_PUBLIC int ferry_context_set_irqs(struct ferry_context *context, uint32_t device,
