@@ -50,7 +50,8 @@ static uint8_t *copy_room(struct ferry_channel *channel, size_t bytes, uint32_t 
 {
     struct ferry_channel_piece *piece = channel->last;
 
-    if (!piece || piece->is_data != is_data || piece->cap - piece->size < bytes) {
+    if (!piece || piece->is_body || piece->is_data != is_data ||
+        piece->cap - piece->size < bytes) {
         size_t cap = bytes > FERRY_CHANNEL_PIECE_BYTES ? bytes : FERRY_CHANNEL_PIECE_BYTES;
 
         piece = malloc(sizeof(*piece) + cap);

@@ -24,7 +24,7 @@ static int begin(void *user, const struct ferry_record *record, uint64_t stream_
     if (rc < 0) {
         return rc;
     }
-    if (record->tag == FERRY_REC_MEMORY_PAGES) {
+    if (record->tag == FERRY_REC_MEMORY_PAGES || record->tag == FERRY_REC_VMM_STATE) {
         *ret_prefix = FERRY_STREAM_PREFIX_BYTES;
     }
     return FERRY_OK;
@@ -48,6 +48,38 @@ static int place_pages(struct ferry_run *run, const struct ferry_record *record,
     return rc;
 }
 
+static int place_vmm(struct ferry_run *run, const struct ferry_record *record,
+                     const uint8_t *prefix, uint8_t **ret_place, struct ferry_error *reterr)
+{
+    struct ferry_stream_vmm vmm;
+    int rc = ferry_stream_get_vmm(prefix, (size_t)record->payload_bytes, &vmm, reterr);
+
+    if (rc == FERRY_OK) {
+        rc = ferry_stream_order_vmm(&run->order, &vmm, reterr);
+    }
+    if (rc < 0) {
+        return rc;
+    }
+    /* Grows with what really came: a total alone reserves nothing. */
+    if (vmm.off + vmm.bytes > run->vmm_cap) {
+        uint64_t cap = 2 * (vmm.off + vmm.bytes);
+        uint8_t *grown = realloc(run->vmm, (size_t)cap);
+
+        if (!grown) {
+            return ferry_error_set(reterr, FERRY_E_MEMORY, FERRY_HOST_LAYER, NULL, 0,
+                                   "out of memory for %llu bytes of the VMM's state",
+                                   (unsigned long long)cap);
+        }
+        run->vmm = grown;
+        run->vmm_cap = cap;
+    }
+    if (vmm.bytes > 0) {
+        *ret_place = run->vmm + vmm.off;
+    }
+    run->vmm_bytes = vmm.off + vmm.bytes;
+    return FERRY_OK;
+}
+
 static int place(void *user, const struct ferry_record *record, const uint8_t *prefix,
                  uint8_t **ret_place, struct ferry_error *reterr)
 {
@@ -58,6 +90,9 @@ static int place(void *user, const struct ferry_record *record, const uint8_t *p
     }
     if (record->tag == FERRY_REC_DEVICE_DATA) {
         return ferry_run_data_place(run, record, ret_place);
+    }
+    if (record->tag == FERRY_REC_VMM_STATE) {
+        return place_vmm(run, record, prefix, ret_place, reterr);
     }
     return FERRY_OK;
 }
@@ -91,38 +126,6 @@ static int zero_pages(struct ferry_run *run, const struct ferry_record *record,
               zero.bytes);
     }
     return rc;
-}
-
-static int vmm_piece(struct ferry_run *run, const struct ferry_record *record,
-                     const uint8_t *payload, struct ferry_error *reterr)
-{
-    struct ferry_stream_vmm vmm;
-    int rc = ferry_stream_get_vmm(payload, (size_t)record->payload_bytes, &vmm, reterr);
-
-    if (rc == FERRY_OK) {
-        rc = ferry_stream_order_vmm(&run->order, &vmm, reterr);
-    }
-    if (rc < 0) {
-        return rc;
-    }
-    /* Grows with what really came: a total alone reserves nothing. */
-    if (vmm.off + vmm.bytes > run->vmm_cap) {
-        uint64_t cap = 2 * (vmm.off + vmm.bytes);
-        uint8_t *grown = realloc(run->vmm, (size_t)cap);
-
-        if (!grown) {
-            return ferry_error_set(reterr, FERRY_E_MEMORY, FERRY_HOST_LAYER, NULL, 0,
-                                   "out of memory for %llu bytes of the VMM's state",
-                                   (unsigned long long)cap);
-        }
-        run->vmm = grown;
-        run->vmm_cap = cap;
-    }
-    if (vmm.bytes > 0) {
-        memcpy(run->vmm + vmm.off, payload + FERRY_STREAM_PREFIX_BYTES, (size_t)vmm.bytes);
-    }
-    run->vmm_bytes = vmm.off + vmm.bytes;
-    return FERRY_OK;
 }
 
 static int device_config(struct ferry_run *run, const struct ferry_record *record,
@@ -307,7 +310,7 @@ static int loading(struct ferry_run *run, const struct ferry_record *record,
         rc = device_irqs(run, record, payload, reterr);
         break;
     case FERRY_REC_VMM_STATE:
-        rc = vmm_piece(run, record, payload, reterr);
+        rc = FERRY_OK; /* it is where it belongs */
         break;
     case FERRY_REC_MEMORY_END:
         rc = ferry_stream_get_memory_end(payload, bytes, &memory_end, reterr);
