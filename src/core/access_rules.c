@@ -495,5 +495,12 @@ const struct ferry_rule ferry_rules[] = {
         .source = "Ferry stream",
         .enforced = 1,
     },
+    {
+        .id = "STR-END-2",
+        .text = "A stream ends after its last record only.",
+        .why = "A connection that breaks between two records looks like an end.",
+        .source = "Ferry stream",
+        .enforced = 1,
+    },
     { 0 },
 };

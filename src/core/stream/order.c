@@ -318,3 +318,15 @@ int ferry_stream_order_vmm_complete(const struct ferry_stream_order *order)
 {
     return order->vmm_started && order->vmm_next == order->vmm_total;
 }
+
+int ferry_stream_order_end(const struct ferry_stream_order *order, uint64_t stream_off,
+                           struct ferry_error *reterr)
+{
+    if (order->phase == PHASE_CLOSED ||
+        (order->one_way && order->side == SRC && order->phase == PHASE_READY)) {
+        return FERRY_OK;
+    }
+    return ferry_error_set(reterr, FERRY_E_SHORT, "stream", "STR-END-2", stream_off,
+                           "the stream ends at offset %llu, %s",
+                           (unsigned long long)stream_off, phase_names[order->phase]);
+}

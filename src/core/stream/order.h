@@ -85,4 +85,12 @@ int ferry_stream_order_vmm(struct ferry_stream_order *order,
 /* 1 when a VMM_STATE came and all of it is here. */
 int ferry_stream_order_vmm_complete(const struct ferry_stream_order *order);
 
+/*
+ * May the stream end here? A source's after COMMIT or ABORT, in a file after ALL_SENT; a
+ * target's after REFUSE, RUNNING, RETURN or ABORT.
+ * Return: FERRY_OK or FERRY_E_SHORT (rule STR-END-2).
+ */
+int ferry_stream_order_end(const struct ferry_stream_order *order, uint64_t stream_off,
+                           struct ferry_error *reterr);
+
 #endif

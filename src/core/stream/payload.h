@@ -31,8 +31,9 @@
 #define FERRY_STREAM_CONFIG_MAX 4096u     /* bytes of config space */
 #define FERRY_STREAM_VECTORS_MAX 2048u    /* MSI-X vectors of a device */
 #define FERRY_STREAM_VMM_MAX (1ull << 32) /* bytes of the VMM's whole state */
-#define FERRY_STREAM_PREFIX_BYTES 16u /* before the data of MEMORY_PAGES and VMM_STATE   \
-                                       */
+#define FERRY_STREAM_PREFIX_BYTES                                                        \
+    16u /* before the data of MEMORY_PAGES and VMM_STATE                                 \
+         */
 
 /* PREAMBLE. get: FERRY_E_VERSION when [version_min, version] and what this build reads
  * have nothing in common. */
