@@ -40,7 +40,7 @@ static const struct argp_option demo_options[] = {
     { "lanes", KEY_LANES, "N", 0, "chains that are worked on at a time (32)", 0 },
     { "block", KEY_BLOCK, "SIZE", 0, "bytes of one request (32K)", 0 },
     { "depth", KEY_DEPTH, "N", 0, "requests of one lane under way at a time (2)", 0 },
-    { "rate", KEY_RATE, "SIZE", 0, "at most so many input bytes a second (no limit)", 0 },
+    { "rate", KEY_RATE, "SIZE", 0, "at most so many input bytes a second (256M)", 0 },
     { "min-in-flight", KEY_MIN_IN_FLIGHT, "N", 0,
       "a stop with fewer requests in flight fails the demo (16)", 0 },
     { "keep", KEY_KEEP, "FOLDER", 0, "work in FOLDER and leave the results there", 0 },

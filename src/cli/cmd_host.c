@@ -57,7 +57,7 @@ static const struct argp_option host_options[] = {
     { "lanes", KEY_LANES, "N", 0, "chains that are worked on at a time (32)", 3 },
     { "block", KEY_BLOCK, "SIZE", 0, "bytes of one request (64K)", 3 },
     { "depth", KEY_DEPTH, "N", 0, "requests of one lane under way at a time (2)", 3 },
-    { "rate", KEY_RATE, "SIZE", 0, "at most so many input bytes a second", 3 },
+    { "rate", KEY_RATE, "SIZE", 0, "at most so many input bytes a second (no limit)", 3 },
     { "watchdog", KEY_WATCHDOG, "MS", 0, "longest time without an interrupt (10000)", 3 },
     { NULL, 0, NULL, 0, NULL, 0 },
 };
@@ -265,7 +265,7 @@ static void on_event(void *user, struct ferry_context *context,
         /* Devices cannot be reopened from within a callback; the loop does it. */
         note_end(host, event->report);
     }
-    host_tell(host, object);
+    host_tell(host, object, event->kind == FERRY_HOST_FINISHED);
 }
 
 const struct ferry_context_ops host_ops = {
@@ -288,7 +288,7 @@ static void accept_client(struct host *host)
         struct host_client *client = &host->client[i];
 
         if (client->lines.fd < 0) {
-            client->wants_events = client->waits_for_boot = 0;
+            client->migrates = client->watches = client->waits_for_boot = 0;
             control_lines_init(&client->lines, fd);
             return;
         }

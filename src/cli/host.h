@@ -35,7 +35,8 @@ struct host_args {
 
 struct host_client {
     struct control_lines lines;
-    int wants_events;   /* it asked for a migration, or watches */
+    int migrates; /* it asked for the migration: gets its events until it has ended */
+    int watches;  /* gets all events */
     int waits_for_boot; /* work-start is answered when the guest runs */
 };
 
@@ -72,8 +73,8 @@ int host_reopen(struct host *host, struct ferry_error *reterr);
 /* One command line of a client. Return: FERRY_OK; FERRY_E_CLOSED (drop the client). */
 int host_command(struct host *host, struct host_client *client,
                  struct json_object *request);
-/* Tells every client that wants events. The object is given away. */
-void host_tell(struct host *host, struct json_object *event);
+/* Tells every client that wants events; last: the migration has ended. Given away. */
+void host_tell(struct host *host, struct json_object *event, int last);
 /* Answers work-start when the guest has booted or failed. */
 void host_work_changed(struct host *host);
 

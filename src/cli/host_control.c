@@ -176,7 +176,7 @@ static int do_migrate(struct host *host, struct host_client *client,
     if (status < 0) {
         return fail(client, &error);
     }
-    client->wants_events = 1;
+    client->migrates = 1;
     return answer(client, new_reply("migrate"));
 }
 
@@ -185,7 +185,7 @@ static int do_watch(struct host *host, struct host_client *client,
 {
     (void)host;
     (void)request;
-    client->wants_events = 1;
+    client->watches = 1;
     return answer(client, new_reply("watch"));
 }
 
@@ -311,15 +311,18 @@ int host_command(struct host *host, struct host_client *client,
         "work-start, work-finish, quit");
 }
 
-void host_tell(struct host *host, struct json_object *event)
+void host_tell(struct host *host, struct json_object *event, int last)
 {
     for (int i = 0; i < HOST_CLIENTS_MAX; i++) {
         struct host_client *client = &host->client[i];
 
-        if (client->lines.fd >= 0 && client->wants_events &&
-            control_send(&client->lines, event) < 0) {
+        if (client->lines.fd < 0 || !(client->migrates || client->watches)) {
+            continue;
+        }
+        if (control_send(&client->lines, event) < 0) {
             control_lines_close(&client->lines);
         }
+        client->migrates = client->migrates && !last;
     }
     json_object_put(event);
 }

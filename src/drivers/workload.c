@@ -17,8 +17,8 @@
 /* Interrupts of all devices: acc's vectors, then one of each copy engine. */
 #define IRQ_COUNT (ACC_VECTORS + 2 * COPY_DRIVER_VECTORS)
 #define IRQ_COPY(i) (ACC_VECTORS + (i))
-/* A throttled CPU looks at its budget this often. */
-#define BUDGET_MS 2
+/* The longest rest of a throttled CPU. */
+#define REST_MS_MAX 1000
 
 /* What the loop thread wants of the CPU, and where the CPU is. */
 enum cpu_state {
@@ -147,7 +147,6 @@ struct cpu_clock {
     uint64_t last_progress_ns;
     uint64_t last_budget_ns;
     int64_t budget_bytes;
-    int throttled; /* 1: lanes wait for budget */
 };
 
 static void start_clock(struct cpu_clock *cpu_clock)
@@ -158,25 +157,37 @@ static void start_clock(struct cpu_clock *cpu_clock)
 
 static void feed(struct workload *workload, struct cpu_clock *cpu_clock)
 {
+    uint64_t begun = pipeline_feed(&workload->pipeline, UINT64_MAX);
+
+    cpu_clock->budget_bytes -= (int64_t)begun;
+}
+
+/*
+ * A CPU that gets only a share of the time: it sleeps until it has earned what it began.
+ * The devices have all requests of all lanes in hand meanwhile. Whoever wakes it (a
+ * pause) finds it at the beginning of a step, so that the stop comes right after new
+ * requests were given.
+ */
+static void rest(const struct workload *workload, struct cpu_clock *cpu_clock)
+{
     uint64_t rate = workload->options.rate_bytes_per_s;
-    int64_t most = (int64_t)(rate / 20 + workload->options.block_bytes);
-    uint64_t now;
+    struct pollfd wait = { .fd = workload->wake, .events = POLLIN };
+    uint64_t now = now_ns();
 
     if (rate == 0) {
-        pipeline_feed(&workload->pipeline, UINT64_MAX);
         return;
     }
-    now = now_ns();
     cpu_clock->budget_bytes +=
         (int64_t)(rate * ((now - cpu_clock->last_budget_ns) / 1000) / 1000000);
     cpu_clock->last_budget_ns = now;
-    if (cpu_clock->budget_bytes > most) {
-        cpu_clock->budget_bytes = most;
+    if (cpu_clock->budget_bytes > 0) {
+        cpu_clock->budget_bytes = 0; /* time that was not used is lost */
+    } else {
+        uint64_t debt = (uint64_t)-cpu_clock->budget_bytes;
+        uint64_t ms = debt * 1000 / rate;
+
+        poll(&wait, 1, ms < REST_MS_MAX ? (int)ms : REST_MS_MAX);
     }
-    cpu_clock->budget_bytes -= (int64_t)pipeline_feed(
-        &workload->pipeline,
-        cpu_clock->budget_bytes > 0 ? (uint64_t)cpu_clock->budget_bytes : 0);
-    cpu_clock->throttled = cpu_clock->budget_bytes <= 0;
 }
 
 static int is_working(const struct pipeline *pipeline)
@@ -197,11 +208,11 @@ static void step(struct workload *workload, struct cpu_clock *cpu_clock)
         { .fd = workload->irq[IRQ_COPY(1)], .events = POLLIN },
     };
     int working = is_working(pipeline);
-    int timeout_ms =
-        cpu_clock->throttled ? BUDGET_MS : (int)workload->options.watchdog_ms;
+    int timeout_ms = working ? (int)workload->options.watchdog_ms : -1;
     int progress = 0;
 
-    if (poll(wait, 1 + GUEST_STAGES, working ? timeout_ms : -1) < 0 && errno != EINTR) {
+    rest(workload, cpu_clock);
+    if (poll(wait, 1 + GUEST_STAGES, timeout_ms) < 0 && errno != EINTR) {
         pipeline_fail(pipeline, "waiting for interrupts: %s", strerror(errno));
     }
     take_fd(workload->wake);
@@ -479,6 +490,8 @@ int workload_resume(struct workload *workload, struct ferry_error *reterr)
         status = pipeline_check(&workload->pipeline, reterr);
         if (status == FERRY_OK) {
             workload->status.here = 1;
+            workload->status.passes = pipeline_passes(&workload->pipeline);
+            publish(workload);
             set_state(workload, CPU_RUNNING);
         } else if (status == FERRY_E_NOT_FOUND) {
             /* A context without a guest has moved. */
