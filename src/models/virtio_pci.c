@@ -327,7 +327,7 @@ int virtio_pci_read(struct virtio_pci *virtio, uint64_t off, void *ret_data, siz
         common_image(virtio, image);
         copy_image(image, COMMON_BYTES, off - VIRTIO_PCI_COMMON_OFF, ret_data, count);
     } else if (off == VIRTIO_PCI_ISR_OFF) {
-        memcpy(ret_data, &virtio->isr, count != 0);
+        copy_image(&virtio->isr, 1, 0, ret_data, count);
         virtio->isr = 0;
     } else if (off >= VIRTIO_PCI_DEVICE_OFF && off < VIRTIO_PCI_NOTIFY_OFF) {
         memset(image, 0, sizeof(image));
