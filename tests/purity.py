@@ -16,6 +16,7 @@ ALLOWED = re.compile(
     r"""^(
         mem(cpy|set|cmp|move|chr) | str(len|nlen|cmp|ncmp|chr) | v?snprintf
       | __(mem(cpy|set|move)|v?snprintf)_chk          # the same, fortified
+      | bcmp                                             # what clang makes of memcmp
       | XXH\w+
       | __(popcount|ctz|clz)[sdt]i2                      # the compiler's own arithmetic
       | __assert_fail | __stack_chk_(fail|guard) | _GLOBAL_OFFSET_TABLE_
