@@ -132,6 +132,8 @@ static void every_relation_holds_or_names_both_values(void **state)
     b = sample();
     b.key[2].value = 0xa;
     expect(&a, &b, FERRY_E_INCOMPATIBLE, "MIG-COMPAT-4", "0xa must have every bit");
+    b.key[2].value = 0x4; /* one of two bits is not enough */
+    expect(&a, &b, FERRY_E_INCOMPATIBLE, "MIG-COMPAT-4", "0x4 must have every bit");
     b = sample();
     b.key[2].relation = FERRY_KEY_AT_LEAST;
     expect(&a, &b, FERRY_E_INCOMPATIBLE, "MIG-COMPAT-4", "features");
