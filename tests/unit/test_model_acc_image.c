@@ -6,6 +6,7 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "models/acc_driver.h"
 #include "models/acc_image.h"
 #include "models/acc_regs.h"
 
@@ -218,6 +219,28 @@ static void keys_can_be_read_while_paused_only_and_are_gone_after_a_reset(void *
     assert_int_equal(acc_hw_read(world.hw, ACC_W_S_KEY), 0);
 }
 
+static void the_driver_wants_exactly_the_whole_stream(void **state)
+{
+    struct acc_driver driver;
+
+    (void)state;
+    acc_driver_init(&driver, world.hw);
+    assert_int_equal(acc_driver_load(&driver, world.stream, 1), FERRY_E_STATE);
+    for (uint64_t bytes = 0; bytes <= world.bytes + 1; bytes++) {
+        const int ends = bytes == world.bytes;
+        int status = acc_driver_arc(&driver, FERRY_STATE_STOP, FERRY_STATE_RESUMING);
+
+        assert_int_equal(status, FERRY_OK);
+        status = acc_driver_load(&driver, world.stream, (size_t)bytes);
+        assert_int_equal(status, bytes > world.bytes ? FERRY_E_LONG : FERRY_OK);
+        status = acc_driver_arc(&driver, FERRY_STATE_RESUMING, FERRY_STATE_STOP);
+        assert_int_equal(status, ends                  ? FERRY_OK
+                                 : bytes > world.bytes ? FERRY_E_LONG
+                                                       : FERRY_E_SHORT);
+    }
+    acc_driver_end(&driver);
+}
+
 int main(void)
 {
 #define HW_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -227,6 +250,7 @@ int main(void)
         HW_TEST(an_enabled_queue_must_make_sense),
         HW_TEST(counts_and_lengths_must_agree),
         HW_TEST(match_data_says_what_is_wrong),
+        HW_TEST(the_driver_wants_exactly_the_whole_stream),
         HW_TEST(keys_can_be_read_while_paused_only_and_are_gone_after_a_reset),
     };
 

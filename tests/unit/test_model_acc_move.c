@@ -104,6 +104,8 @@ static void requests_in_the_ring_go_on_at_the_target(void **state)
     assert_int_equal(rig_state(&world.a, FERRY_STATE_STOP_COPY), FERRY_OK);
     early = take_all(0);
     assert_true(early > 4 && early < SLOTS - 4);
+    /* The source had asked the guest not to notify while it was busy. */
+    assert_int_equal(world.ram.bytes[0x5000], VRING_USED_F_NO_NOTIFY);
     rig_work(&world.a);
     assert_int_equal(take_all(early), 0); /* stopped is stopped */
     assert_int_equal(rig_save(&world.a, 4096, &blob), FERRY_OK);
@@ -114,6 +116,7 @@ static void requests_in_the_ring_go_on_at_the_target(void **state)
     rig_work(&world.b);
     assert_int_equal(take_all(early), SLOTS - early);
     assert_true(rig_irqs(&world.b, 0) > 0);
+    assert_int_equal(world.ram.bytes[0x5000], 0); /* the target wants notifications */
     /* What the guest set up is there; the old session works and so does a new one. */
     assert_int_equal(
         rig_read(&world.b, ACC_BAR_VIRTIO, VIRTIO_PCI_COMMON_Q_ENABLE, &enable, 2),
@@ -129,6 +132,28 @@ static void requests_in_the_ring_go_on_at_the_target(void **state)
     assert_true(extra != world.id);
     assert_int_equal(guest_session_end(&world.guest, &world.b, world.id),
                      VIRTIO_CRYPTO_OK);
+    rig_blob_free(&blob);
+}
+
+static void a_target_that_has_little_left_asks_for_notifications(void **state)
+{
+    struct rig_blob blob = { 0 };
+
+    (void)state;
+    queue_all();
+    ring_notify(&world.guest.ring[RING_DATA], &world.a);
+    for (int slice = 0; slice < 3; slice++) {
+        assert_int_equal(world.a.endpoint->ops->work(world.a.endpoint), 1);
+    }
+    assert_int_equal(rig_state(&world.a, FERRY_STATE_STOP_COPY), FERRY_OK);
+    assert_int_equal(take_all(0), SLOTS - 1);
+    assert_int_equal(world.ram.bytes[0x5000], VRING_USED_F_NO_NOTIFY);
+    assert_int_equal(rig_save(&world.a, 4096, &blob), FERRY_OK);
+    assert_int_equal(rig_resume(&world.b, 4096, &blob), FERRY_OK);
+    assert_int_equal(rig_state(&world.b, FERRY_STATE_RUNNING), FERRY_OK);
+    rig_work(&world.b);
+    assert_int_equal(take_all(SLOTS - 1), 1);
+    assert_int_equal(world.ram.bytes[0x5000], 0);
     rig_blob_free(&blob);
 }
 
@@ -310,6 +335,7 @@ int main(void)
 #define RIG_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         RIG_TEST(requests_in_the_ring_go_on_at_the_target),
+        RIG_TEST(a_target_that_has_little_left_asks_for_notifications),
         RIG_TEST(a_source_that_is_taken_back_goes_on),
         RIG_TEST(any_segmentation_gives_the_same_stream),
         RIG_TEST(the_size_that_is_announced_is_not_exceeded),

@@ -270,6 +270,14 @@ static void loop_in_the_table(struct ring *ring)
     ring_offer(ring, 0);
 }
 
+static void loop_of_nothing(struct ring *ring)
+{
+    /* Empty buffers count for no segment, and still the walk must end. */
+    ring_desc(ring, 0, RING_IOVA(BUFFER_OFF), 0, VRING_DESC_F_NEXT, 1);
+    ring_desc(ring, 1, RING_IOVA(BUFFER_OFF), 0, VRING_DESC_F_NEXT, 0);
+    ring_offer(ring, 0);
+}
+
 static void head_outside_the_table(struct ring *ring)
 {
     ring_offer(ring, RING_SIZE);
@@ -309,6 +317,13 @@ static void indirect_loop(struct ring *ring)
 {
     put_table(ring, 0, RING_IOVA(BUFFER_OFF), 16, VRING_DESC_F_NEXT, 1);
     put_table(ring, 1, RING_IOVA(BUFFER_OFF), 16, VRING_DESC_F_NEXT, 0);
+    offer_table(ring, 32, 0);
+}
+
+static void indirect_loop_of_nothing(struct ring *ring)
+{
+    put_table(ring, 0, RING_IOVA(BUFFER_OFF), 0, VRING_DESC_F_NEXT, 1);
+    put_table(ring, 1, RING_IOVA(BUFFER_OFF), 0, VRING_DESC_F_NEXT, 0);
     offer_table(ring, 32, 0);
 }
 
