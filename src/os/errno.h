@@ -8,8 +8,9 @@
 
 /*
  * The status for an errno value of this system. Every call of this folder keeps the
- * caller's errno out of its contract: the number goes into ferry_error.os_errno. Return:
- * a negative code; FERRY_E_IO for what has no better one; FERRY_OK for 0. Thread: any.
+ * caller's errno out of its contract: the number goes into ferry_error.os_errno.
+ * Return: a negative code; FERRY_E_IO for what has no better one; FERRY_OK for 0.
+ * Thread: any.
  */
 int ferry_os_status(int err);
 

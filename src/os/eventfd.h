@@ -12,9 +12,10 @@ int ferry_os_eventfd_create(int *ret_fd);
 
 /*
  * Takes a descriptor that a peer sent as an eventfd into use: checks that it is one and
- * makes it non-blocking, so that a full one can never stop the thread that signals it. To
- * be called once for every eventfd that came from a peer, before the first signal. fd:
- * borrowed. Return: FERRY_OK; FERRY_E_FDS (not an eventfd); FERRY_E_IO.
+ * makes it non-blocking, so that a full one can never stop the thread that signals it.
+ * To be called once for every eventfd that came from a peer, before the first signal.
+ * fd: borrowed.
+ * Return: FERRY_OK; FERRY_E_FDS (not an eventfd); FERRY_E_IO.
  */
 int ferry_os_eventfd_adopt(int fd);
 

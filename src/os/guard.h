@@ -10,9 +10,11 @@
  */
 
 /*
- * Installs the SIGBUS handler of the process; further calls do nothing. A SIGBUS outside
- * of a guarded copy goes to the handler that was there before. Return: FERRY_OK,
- * FERRY_E_IO. Thread: any; to be called before the first guarded copy.
+ * Installs the SIGBUS handler of the process; further calls do nothing. A SIGBUS
+ * outside of a guarded copy goes to the handler that was there before. Whoever installs
+ * a handler later has to pass on what is not his own, or the guard is blind.
+ * Return: FERRY_OK, FERRY_E_IO.
+ * Thread: any; to be called before the first guarded copy.
  */
 int ferry_os_guard_install(void);
 

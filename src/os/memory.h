@@ -22,10 +22,11 @@ struct ferry_os_map {
 size_t ferry_os_page_size(void);
 
 /*
- * An anonymous file of fixed size, zeroed. It is sealed against shrinking and growing, so
- * that nobody who gets the descriptor can take pages away from under a mapping.
+ * An anonymous file of fixed size, zeroed. It is sealed against shrinking and growing,
+ * so that nobody who gets the descriptor can take pages away from under a mapping.
  * name: for /proc only. ret_fd: the caller closes it.
- * Return: FERRY_OK; FERRY_E_ARGUMENT (size 0), FERRY_E_LIMIT, FERRY_E_MEMORY, FERRY_E_IO.
+ * Return: FERRY_OK; FERRY_E_ARGUMENT (size 0), FERRY_E_LIMIT, FERRY_E_MEMORY,
+ *   FERRY_E_IO.
  */
 int ferry_os_memfd_create(const char *name, uint64_t size, int *ret_fd);
 
@@ -36,12 +37,13 @@ int ferry_os_memfd_create(const char *name, uint64_t size, int *ret_fd);
 int ferry_os_file_size(int fd, uint64_t *ret_size);
 
 /*
- * Maps [off, off + size) of a file, shared. off need not be page aligned: data points at
- * off. fd: borrowed; it may be closed afterwards. access: FERRY_OS_MAP_* bits, at least
- * one. Return: FERRY_OK; FERRY_E_RANGE (off + size overflows or lies past the end of the
- * file), FERRY_E_ARGUMENT (size or access 0), FERRY_E_UNSUPPORTED (not a regular file),
- *   FERRY_E_PERMISSION (the descriptor does not permit the access), FERRY_E_MEMORY,
- *   FERRY_E_IO. *ret_map is written on success only.
+ * Maps [off, off + size) of a file, shared. off need not be page aligned: data points
+ * at off.
+ * fd: borrowed; it may be closed afterwards. access: FERRY_OS_MAP_* bits, at least one.
+ * Return: FERRY_OK; FERRY_E_RANGE (off + size overflows or lies past the end of the
+ *   file), FERRY_E_ARGUMENT (size or access 0), FERRY_E_UNSUPPORTED (not a regular
+ *   file), FERRY_E_PERMISSION (the descriptor does not permit the access),
+ *   FERRY_E_MEMORY, FERRY_E_IO. *ret_map is written on success only.
  */
 int ferry_os_map_shared(int fd, uint64_t off, uint64_t size, uint32_t access,
                         struct ferry_os_map *ret_map, struct ferry_error *reterr);
@@ -54,9 +56,10 @@ int ferry_os_map_device(int fd, uint64_t off, uint64_t size, uint32_t access,
                         struct ferry_os_map *ret_map, struct ferry_error *reterr);
 
 /*
- * Puts [off, off + map->size) of another file where *map is, in one step: other threads that
- * use the memory see the old or the new one, never a hole. off: page aligned.
- * Return: FERRY_OK; FERRY_E_MEMORY, FERRY_E_IO, FERRY_E_PERMISSION: the old one is still there.
+ * Puts [off, off + map->size) of another file where *map is, in one step: other threads
+ * that use the memory see the old or the new one, never a hole. off: page aligned.
+ * Return: FERRY_OK; FERRY_E_MEMORY, FERRY_E_IO, FERRY_E_PERMISSION: the old one is
+ *   still there.
  */
 int ferry_os_map_replace(struct ferry_os_map *map, int fd, uint64_t off, uint32_t access);
 

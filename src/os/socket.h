@@ -9,9 +9,9 @@
 #include "ferry/error.h"
 
 /*
- * Stream sockets. Every socket that is made here is close-on-exec and in blocking mode: a
- * call that must not wait says FERRY_OS_NOWAIT, so that one socket serves a synchronous
- * caller and a loop with one system call a message.
+ * Stream sockets. Every socket that is made here is close-on-exec and in blocking mode:
+ * a call that must not wait says FERRY_OS_NOWAIT, so that one socket serves a
+ * synchronous caller and a loop with one system call a message.
  */
 
 #define FERRY_OS_FDS_MAX 64u
@@ -40,18 +40,18 @@ struct ferry_os_fds {
 /*
  * Reads "tcp:HOST:PORT" ("tcp:[::1]:4000" for IPv6) or "unix:PATH".
  * Return: FERRY_OK; FERRY_E_ARGUMENT (reterr says what is wrong); FERRY_E_LIMIT (too
- * long).
+ *   long).
  */
 int ferry_os_address_parse(const char *text, struct ferry_os_address *ret_address,
                            struct ferry_error *reterr);
 
 /*
- * Listens. UNIX: a socket file that nobody listens on is replaced; any other file is left
- * alone. TCP: loopback addresses only, since nothing protects the connection.
+ * Listens. UNIX: a socket file that nobody listens on is replaced; any other file is
+ * left alone. TCP: loopback addresses only, since nothing protects the connection.
  * ret_fd: the listener; the caller closes it (and removes the file of a UNIX one).
  * Return: FERRY_OK; FERRY_E_EXISTS (somebody listens, or a file that is no socket is
- * there), FERRY_E_PERMISSION (also: not a loopback address), FERRY_E_NOT_FOUND,
- * FERRY_E_LIMIT, FERRY_E_MEMORY, FERRY_E_IO.
+ *   there), FERRY_E_PERMISSION (also: not a loopback address), FERRY_E_NOT_FOUND,
+ *   FERRY_E_LIMIT, FERRY_E_MEMORY, FERRY_E_IO.
  */
 int ferry_os_listen(const struct ferry_os_address *address, int backlog, int *ret_fd,
                     struct ferry_error *reterr);
@@ -67,10 +67,11 @@ int ferry_os_listen_port(int fd, uint16_t *ret_port);
 int ferry_os_accept(int listener, int *ret_fd);
 
 /*
- * Connects, waiting at most limit_ms (0: for ever). TCP: any address, every address of a
- * name is tried in turn, TCP_NODELAY is set. (A name is looked up by the system's
- * resolver, whose own limits hold.) Return: FERRY_OK; FERRY_E_NOT_FOUND (no such file,
- * name or listener), FERRY_E_TIMEOUT, FERRY_E_PERMISSION, FERRY_E_LIMIT, FERRY_E_IO.
+ * Connects, waiting at most limit_ms (0: for ever). TCP: any address, every address of
+ * a name is tried in turn, TCP_NODELAY is set. (A name is looked up by the system's
+ * resolver, whose own limits hold.)
+ * Return: FERRY_OK; FERRY_E_NOT_FOUND (no such file, name or listener),
+ *   FERRY_E_TIMEOUT, FERRY_E_PERMISSION, FERRY_E_LIMIT, FERRY_E_IO.
  */
 int ferry_os_connect(const struct ferry_os_address *address, uint32_t limit_ms,
                      int *ret_fd, struct ferry_error *reterr);
@@ -91,11 +92,12 @@ void ferry_os_shutdown(int fd);
 /*
  * Sends bytes, and descriptors with the first of them, in one call.
  * iov: at most 16 pieces, not all empty. fds: fd_count descriptors, borrowed, sent
- * whenever at least one byte is: a caller that goes on after a partial send gives none.
+ *   whenever at least one byte is: a caller that goes on after a partial send gives
+ *   none.
  * Return: bytes sent, > 0, perhaps fewer than given; FERRY_E_AGAIN (FERRY_OS_NOWAIT: no
- *   room), FERRY_E_TIMEOUT (the send limit ran out and nothing was sent), FERRY_E_CLOSED,
- *   FERRY_E_FDS (more than FERRY_OS_FDS_MAX, or a descriptor that is not open),
- *   FERRY_E_ARGUMENT, FERRY_E_IO. Never raises SIGPIPE.
+ *   room), FERRY_E_TIMEOUT (the send limit ran out and nothing was sent),
+ *   FERRY_E_CLOSED, FERRY_E_FDS (more than FERRY_OS_FDS_MAX, or a descriptor that is
+ *   not open), FERRY_E_ARGUMENT, FERRY_E_IO. Never raises SIGPIPE.
  */
 int ferry_os_send(int fd, const struct iovec *iov, size_t iov_count, const int *fds,
                   uint32_t fd_count, uint32_t flags);
@@ -107,7 +109,7 @@ int ferry_os_send(int fd, const struct iovec *iov, size_t iov_count, const int *
  *   FERRY_E_TIMEOUT (the receive limit ran out), FERRY_E_CLOSED (the peer closed),
  *   FERRY_E_FDS (more descriptors than fit: all that came with this call are closed and
  *   its bytes are lost, so the connection is of no more use), FERRY_E_ARGUMENT,
- * FERRY_E_IO.
+ *   FERRY_E_IO.
  */
 int ferry_os_receive(int fd, const struct iovec *iov, size_t iov_count,
                      struct ferry_os_fds *ret_fds, uint32_t flags);
@@ -116,8 +118,8 @@ int ferry_os_receive(int fd, const struct iovec *iov, size_t iov_count,
 void ferry_os_fds_close(struct ferry_os_fds *fds);
 
 /*
- * Waits until a descriptor is readable (FERRY_OS_POLL_READ) or writable, at most limit_ms
- * (0: does not wait).
+ * Waits until a descriptor is readable (FERRY_OS_POLL_READ) or writable, at most
+ * limit_ms (0: does not wait).
  * Return: FERRY_OK, FERRY_E_TIMEOUT, FERRY_E_IO. A closed peer counts as readable.
  */
 #define FERRY_OS_POLL_READ 1u

@@ -68,7 +68,8 @@ const struct ferry_wire_command *ferry_wire_command_get(size_t i);
 const char *ferry_wire_command_name(uint32_t number);
 
 /*
- * Largest payload of a command's request (reply 0) or reply (reply 1) under these limits.
+ * Largest payload of a command's request (reply 0) or reply (reply 1) under these
+ * limits.
  * Return: bytes; 0 also for an unknown command.
  */
 uint32_t ferry_wire_payload_max(uint32_t number, int reply,

@@ -46,8 +46,10 @@ void ferry_wire_header_encode(const struct ferry_wire_header *header, void *ret_
 /*
  * Reads a header and checks what must hold for the next message to be found: the size
  * lies between 16 and the largest legal message, the type is command or reply. When it
- * fails the connection has to be closed. bytes: 16 bytes. limits: borrowed. Return:
- * FERRY_OK; FERRY_E_PROTOCOL (WIRE-HDR-1, -2); FERRY_E_LIMIT (WIRE-HDR-1). Thread: any.
+ * fails the connection has to be closed.
+ * bytes: 16 bytes. limits: borrowed.
+ * Return: FERRY_OK; FERRY_E_PROTOCOL (WIRE-HDR-1, -2); FERRY_E_LIMIT (WIRE-HDR-1).
+ * Thread: any.
  */
 int ferry_wire_header_decode(const void *bytes, const struct ferry_wire_limits *limits,
                              struct ferry_wire_header *ret_header,
@@ -56,10 +58,11 @@ int ferry_wire_header_decode(const void *bytes, const struct ferry_wire_limits *
 /*
  * Checks the rest of a header: command known and allowed in this direction, flags, size
  * of the payload within the command's bounds. When it fails the payload can be skipped,
- * an Error reply sent (unless ferry_wire_wants_reply() is 0), and the connection goes on.
+ * an Error reply sent (unless ferry_wire_wants_reply() is 0), and the connection goes
+ * on.
  * sender: enum ferry_wire_sender, who sent the message.
- * Return: FERRY_OK; FERRY_E_MESSAGE (no such command), FERRY_E_PROTOCOL (wrong direction,
- *   flags, size), FERRY_E_LIMIT (over a limit).
+ * Return: FERRY_OK; FERRY_E_MESSAGE (no such command), FERRY_E_PROTOCOL (wrong
+ *   direction, flags, size), FERRY_E_LIMIT (over a limit).
  * Thread: any. Rules: WIRE-HDR-3 to -5, WIRE-CMD-1 to -3.
  */
 int ferry_wire_header_check(const struct ferry_wire_header *header, uint32_t sender,

@@ -40,8 +40,8 @@ int ferry_wire_take_data(struct ferry_wire_in *in, uint32_t fixed, uint64_t byte
 
 /*
  * One kind of message. parse_*: reads the payload and checks all of it. check: checks a
- * request's fields, for both directions. put_*: writes the fixed part of the payload and
- * says how many bytes of data follow (FERRY_E_ARGUMENT: the message is wrong).
+ * request's fields, for both directions. put_*: writes the fixed part of the payload
+ * and says how many bytes of data follow (FERRY_E_ARGUMENT: the message is wrong).
  */
 struct ferry_wire_codec {
     int (*parse_request)(struct ferry_wire_in *in, struct ferry_wire_message *message);

@@ -11,9 +11,9 @@
 
 /*
  * Every vfio-user request and reply as plain fields. A message is a head (header and
- * fixed fields, encoded here) and data that follows it and is never copied: JSON, region
- * data, bools, ranges, bitmaps. Pure: no allocation, no I/O; every call may come from any
- * thread.
+ * fixed fields, encoded here) and data that follows it and is never copied: JSON,
+ * region data, bools, ranges, bitmaps. Pure: no allocation, no I/O; every call may come
+ * from any thread.
  */
 
 #define FERRY_WIRE_AREAS_MAX 16u
@@ -177,10 +177,10 @@ struct ferry_wire_body {
  * Encodes a message's head; the sender sends message->data behind it.
  *
  * Fields that the sender need not fill: a request's argsz (0: what the reply needs, for
- * GET_REGION_INFO room for all areas), data_bytes where a count says it. In a reply argsz
- * is the one of the request (take the request's message and fill in the answer): a
- * GET_REGION_INFO reply that does not fit in it is cut to its fixed part, as the protocol
- * wants it.
+ * GET_REGION_INFO room for all areas), data_bytes where a count says it. In a reply
+ * argsz is the one of the request (take the request's message and fill in the answer):
+ * a GET_REGION_INFO reply that does not fit in it is cut to its fixed part, as the
+ * protocol wants it.
  *
  * ret_head: cap bytes, FERRY_WIRE_HEAD_MAX is always enough.
  * Return: bytes of the head, > 0; FERRY_E_ARGUMENT (the message breaks a rule that the
@@ -198,13 +198,13 @@ uint32_t ferry_wire_decode_need(const struct ferry_wire_header *header);
 
 /*
  * Decodes a request whose header passed ferry_wire_header_check().
- * body, limits: borrowed. ret_message->data points into body, or is NULL when the body is
- *   not complete.
+ * body, limits: borrowed. ret_message->data points into body, or is NULL when the body
+ *   is not complete.
  * Return: FERRY_OK; FERRY_E_AGAIN (less there than ferry_wire_decode_need()),
  *   FERRY_E_PROTOCOL, FERRY_E_LIMIT, FERRY_E_RANGE (overflow), FERRY_E_FDS,
  *   FERRY_E_UNSUPPORTED (a feature that this protocol has not): all of them can be
- * answered with an Error reply. reterr names message, offset (from the header's first
- * byte) and rule.
+ *   answered with an Error reply. reterr names message, offset (from the header's first
+ *   byte) and rule.
  */
 int ferry_wire_request_decode(const struct ferry_wire_header *header,
                               const struct ferry_wire_body *body,
@@ -232,8 +232,8 @@ void ferry_wire_ranges_decode(const void *bytes, uint32_t count,
 
 /*
  * Bytes of the bitmap for length bytes at a page size, in whole 64-bit words.
- * Return: FERRY_OK; FERRY_E_PROTOCOL (page size below 4096 or no power of two, length 0),
- *   FERRY_E_LIMIT (more than max_bytes).
+ * Return: FERRY_OK; FERRY_E_PROTOCOL (page size below 4096 or no power of two, length
+ *   0), FERRY_E_LIMIT (more than max_bytes).
  */
 int ferry_wire_bitmap_need(uint64_t length, uint64_t page_size, uint64_t max_bytes,
                            uint64_t *ret_bytes);
