@@ -98,6 +98,8 @@ FERRY_PUBLIC int ferry_state_to_v1(uint32_t state, uint32_t *ret_v1);
 /*
  * The v2 states to walk for a write of v1 `wanted` while device_state is `cur`. 010 to 011
  * is legal in v1 and not in v2: it goes over STOP and RUNNING with a new data session.
+ * v1 demands pre-copy of every device: one without FERRY_MIG_PRE_COPY stays in RUNNING for
+ * 011 (and has 0 pending bytes).
  * ret_path: at least FERRY_STATE_COUNT entries, v2 states, cur excluded.
  * Return: number of entries, FERRY_E_ARC (from the error value, to an invalid one).
  */
