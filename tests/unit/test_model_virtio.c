@@ -403,12 +403,13 @@ static void index_that_jumps(struct ring *ring)
 static void broken_rings_ask_for_a_reset_and_work_after_it(void **state)
 {
     static void (*const broken[])(struct ring * ring) = {
-        loop_in_the_table,      head_outside_the_table,  next_outside_the_table,
-        write_before_read,      indirect_loop,           indirect_in_indirect,
-        indirect_with_next,     indirect_of_odd_length,  indirect_of_no_length,
-        indirect_too_long,      indirect_outside_memory, indirect_next_outside,
-        buffer_outside_memory,  buffer_that_wraps,       request_too_short,
-        request_without_answer, index_that_jumps,
+        loop_of_nothing,         indirect_loop_of_nothing, loop_in_the_table,
+        head_outside_the_table,  next_outside_the_table,   write_before_read,
+        indirect_loop,           indirect_in_indirect,     indirect_with_next,
+        indirect_of_odd_length,  indirect_of_no_length,    indirect_too_long,
+        indirect_outside_memory, indirect_next_outside,    buffer_outside_memory,
+        buffer_that_wraps,       request_too_short,        request_without_answer,
+        index_that_jumps,
     };
     const uint8_t iv[16] = { 0 };
 
