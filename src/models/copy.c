@@ -10,11 +10,11 @@
 
 /*
  * Times that the arcs take here with room to spare: one slice of work for the quiet arc;
- * for the stop, comparing all pages of the memory at 10 bytes per ns.
+ * for the stop, comparing all pages of the memory at 8 bytes per ns.
  */
 #define QUIET_NS 500000u
 #define STOP_NS 200000u
-#define STOP_BYTES_PER_NS 10u
+#define STOP_BYTES_PER_NS 8u
 #define LOAD_NS 500000u
 #define RUN_NS 200000u
 
