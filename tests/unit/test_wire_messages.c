@@ -349,6 +349,35 @@ static void the_largest_head_fits_its_constant(void **state)
     assert_int_equal(ferry_wire_encode(&message, head, sizeof(head)), 16 + 32 + 16 + 256);
 }
 
+static void a_bitmap_has_a_bit_for_each_page_begun_in_whole_words(void **state)
+{
+    static const struct {
+        uint64_t length, page_size, bytes;
+    } good[] = { { 1, 4096, 8 },
+                 { 4096, 4096, 8 },
+                 { 64 * 4096, 4096, 8 },
+                 { 64 * 4096 + 1, 4096, 16 },
+                 { 128 * 4096, 4096, 16 },
+                 { 128 * 4096 + 1, 4096, 24 },
+                 { UINT64_MAX, 1ull << 63, 8 },
+                 { UINT64_MAX, 1ull << 57, 16 },
+                 { UINT64_MAX, 4096, 1ull << 49 } };
+    uint64_t bytes = 0;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        assert_int_equal(ferry_wire_bitmap_need(good[i].length, good[i].page_size,
+                                                good[i].bytes, &bytes),
+                         FERRY_OK);
+        assert_true(bytes == good[i].bytes);
+        assert_int_equal(ferry_wire_bitmap_need(good[i].length, good[i].page_size,
+                                                good[i].bytes - 1, &bytes),
+                         FERRY_E_LIMIT);
+    }
+    assert_int_equal(ferry_wire_bitmap_need(0, 4096, 64, &bytes), FERRY_E_PROTOCOL);
+    assert_int_equal(ferry_wire_bitmap_need(1, 0, 64, &bytes), FERRY_E_PROTOCOL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -363,6 +392,7 @@ int main(void)
         cmocka_unit_test(a_request_with_argsz_0_asks_for_room_for_the_whole_reply),
         cmocka_unit_test(what_a_receiver_would_refuse_is_not_encoded),
         cmocka_unit_test(the_largest_head_fits_its_constant),
+        cmocka_unit_test(a_bitmap_has_a_bit_for_each_page_begun_in_whole_words),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
