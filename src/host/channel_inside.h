@@ -57,6 +57,7 @@ struct ferry_channel {
     size_t queued;
     uint64_t out_bytes;
     uint32_t want_room;        /* 1: room() is due */
+    uint32_t flushing;         /* 1: what a release queues is sent by the outer call */
     struct ferry_loop_idle flusher;
 
     /* bandwidth */

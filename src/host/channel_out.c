@@ -352,6 +352,10 @@ void ferry_channel_flush(struct ferry_channel *channel)
 {
     struct iovec iov[IOV_MAX_PIECES];
 
+    if (channel->flushing) {
+        return;
+    }
+    channel->flushing = 1;
     ferry_loop_timer_cancel(channel->loop, &channel->token_timer);
     while (channel->first && !channel->out_dead) {
         uint64_t most = allowance(channel);
@@ -375,6 +379,7 @@ void ferry_channel_flush(struct ferry_channel *channel)
         }
         consume(channel, (size_t)sent);
     }
+    channel->flushing = 0;
     if (channel->out_dead) {
         ferry_channel_free_queue(channel);
     }
