@@ -119,6 +119,11 @@ static int take_reply(struct ferry_client *client, struct ferry_slot *slot,
     if (rc == FERRY_OK) {
         rc = ferry_codec_take(slot->request, &reply, fds, &client->intake.sink);
     }
+    /* What was decoded and what is still to come must be one message. */
+    if (rc == FERRY_OK && client->intake.sink.mode != FERRY_CODEC_DROP &&
+        client->intake.sink.bytes != reply.data_bytes) {
+        rc = FERRY_E_PROTOCOL;
+    }
     return rc;
 }
 

@@ -39,12 +39,12 @@ const int *ferry_codec_fds(const struct ferry_request *request, uint32_t *ret_co
 /*
  * Client: takes a decoded reply into the request.
  * fds: what came with it; a descriptor that the request wants is taken out.
- * ret_sink: where the reply's data goes.
+ * sink: its dst and mode are set to where the reply's data goes.
  * Return: FERRY_OK; FERRY_E_LIMIT (a region's capabilities are larger than this side reads).
  */
 int ferry_codec_take(struct ferry_request *request,
                      const struct ferry_wire_message *reply, struct ferry_os_fds *fds,
-                     struct ferry_codec_sink *ret_sink);
+                     struct ferry_codec_sink *sink);
 
 /* Server: bytes of data that the reply to this request may have. */
 size_t ferry_codec_reply_data(const struct ferry_wire_message *asked);

@@ -301,7 +301,6 @@ int ferry_codec_take(struct ferry_request *request,
                      struct ferry_codec_sink *sink)
 {
     sink->dst = NULL;
-    sink->bytes = reply->data_bytes;
     sink->mode = FERRY_CODEC_DROP;
     switch ((enum ferry_request_kind)request->kind) {
     case FERRY_RQ_REGION_READ:
