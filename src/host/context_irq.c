@@ -56,6 +56,7 @@ int ferry_host_irqs_send(struct ferry_host_device *device, struct ferry_error *r
     uint32_t first = 0;
     int rc = FERRY_OK;
 
+    atomic_fetch_add(&device->config_writes, 1); /* it unmasks entries of the table */
     while (first < device->irq_count && rc == FERRY_OK) {
         uint32_t end = first;
 

@@ -77,13 +77,21 @@ static void *source(const void *data)
     return both.to;
 }
 
+/* Does a write change what ferry_host_config_save() reads? */
+static int is_config(const struct ferry_host_device *device, uint32_t region, uint64_t off)
+{
+    return region == FERRY_HOST_CONFIG_REGION ||
+           (device->msix_cap_off != 0 && region == device->msix_bar &&
+            off < device->msix_table_off + (uint64_t)device->msix_vectors * 16u);
+}
+
 int ferry_context_region_write(struct ferry_context *context, uint32_t device,
                                uint32_t region, uint64_t off, const void *data,
                                size_t count, int posted)
 {
     struct ferry_request request = { .kind = FERRY_RQ_REGION_WRITE };
     struct ferry_host_device *of;
-    const int rc = prepare(context, device, region, off, count, &of);
+    int rc = prepare(context, device, region, off, count, &of);
 
     if (rc != FERRY_OK) {
         return rc;
@@ -91,7 +99,11 @@ int ferry_context_region_write(struct ferry_context *context, uint32_t device,
     request.u.io = (struct ferry_region_io){
         .index = region, .off = off, .data = source(data), .posted = posted != 0
     };
-    return transfer(of, &request, count);
+    rc = transfer(of, &request, count);
+    if (is_config(of, region, off)) {
+        atomic_fetch_add(&of->config_writes, 1);
+    }
+    return rc;
 }
 
 static int inside_area(const struct ferry_region_info *region, uint64_t off,

@@ -32,7 +32,7 @@
 #define FERRY_RUN_EVENTS_MAX 1024u
 /* Data requests of one device under way, and the size of one. */
 #define FERRY_RUN_READS 4u
-#define FERRY_RUN_READ_BYTES (512u << 10)
+#define FERRY_RUN_READ_BYTES (256u << 10)
 /* Device data that a target holds per device until the device has taken it. */
 #define FERRY_RUN_WRITES 4u
 #define FERRY_RUN_NOTES 8u
@@ -103,7 +103,8 @@ struct ferry_run_device {
     struct ferry_run_writer writer;
     uint32_t touched;          /* 1: a state was asked for in this run */
     uint32_t log_asked;
-    uint32_t config_fresh;     /* 1: config was read after the CPUs paused */
+    uint32_t config_saved;     /* 1: config holds what was read ... */
+    uint32_t config_writes;    /* ... when host->config_writes stood here */
     size_t config_bytes;
     uint8_t *config;           /* FERRY_HOST_BLOB_MAX; NULL: none yet */
     uint32_t irqs_known;
@@ -304,8 +305,12 @@ void ferry_run_put(struct ferry_run *run, uint16_t tag, uint32_t device, const v
 void ferry_run_put_abort(struct ferry_run *run, int32_t status);
 /* The connection is of no more use to the session. */
 void ferry_run_link_down(struct ferry_run *run, const struct ferry_error *error);
-/* Reads a device's config blob into run->device[device].config. */
+/* Reads a device's config blob into run->device[device].config, unless what is there is
+ * still right. Waits for the device. */
 int ferry_run_config_save(struct ferry_run *run, uint32_t device, struct ferry_error *reterr);
+/* The same for all devices, before requests for data are in their way; a failure shows when
+ * the config is needed. */
+void ferry_run_config_refresh(struct ferry_run *run);
 
 /* --- send_*.c ---------------------------------------------------------------------------- */
 

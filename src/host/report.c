@@ -19,6 +19,9 @@ void ferry_run_mark_event(struct ferry_run *run, const struct ferry_event *event
     uint32_t quiets = 0;
 
     if (event->kind == FERRY_EV_CPUS_PAUSED) {
+        if (!run->incoming && !run->cancelled) {
+            ferry_run_config_refresh(run); /* nobody writes it from here on */
+        }
         ferry_run_mark(run, FERRY_MARK_PAUSED);
         for (uint32_t i = 0; i < run->device_count; i++) {
             quiets |= run->config.device[i].features & FERRY_MIG_P2P;

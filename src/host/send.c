@@ -97,6 +97,7 @@ int ferry_run_perform_send(struct ferry_run *run, const struct ferry_action *act
         log_switch(run, action->device, FERRY_RQ_LOG_STOP);
         return 1;
     case FERRY_ACT_RAM_ROUND:
+        ferry_run_config_refresh(run);
         ferry_ram_round(run);
         return 1;
     case FERRY_ACT_DATA_READ:

@@ -97,7 +97,12 @@ void ferry_run_stop_begins(struct ferry_run *run)
 int ferry_run_config_save(struct ferry_run *run, uint32_t device, struct ferry_error *reterr)
 {
     struct ferry_run_device *own = &run->device[device];
+    uint32_t writes = atomic_load(&run->context->device[device]->config_writes);
+    int rc;
 
+    if (own->config_saved && own->config_writes == writes) {
+        return FERRY_OK;
+    }
     if (!own->config) {
         own->config = malloc(FERRY_HOST_BLOB_MAX);
         if (!own->config) {
@@ -105,8 +110,18 @@ int ferry_run_config_save(struct ferry_run *run, uint32_t device, struct ferry_e
                                    "out of memory for a device's config");
         }
     }
-    return ferry_host_config_save(run->context, device, own->config, FERRY_HOST_BLOB_MAX,
-                                  &own->config_bytes, reterr);
+    rc = ferry_host_config_save(run->context, device, own->config, FERRY_HOST_BLOB_MAX,
+                                &own->config_bytes, reterr);
+    own->config_saved = rc == FERRY_OK;
+    own->config_writes = writes;
+    return rc;
+}
+
+void ferry_run_config_refresh(struct ferry_run *run)
+{
+    for (uint32_t i = 0; i < run->device_count; i++) {
+        (void)ferry_run_config_save(run, i, NULL);
+    }
 }
 
 static void put_irqs(struct ferry_run *run, uint32_t device)
