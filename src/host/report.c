@@ -205,6 +205,10 @@ void ferry_run_report(struct ferry_run *run, struct ferry_report *ret_report)
     }
     devices(run, report);
     ferry_run_detail(run, run->status, &report->error);
+    if (run->incoming && !run->introduced && run->note_count > 0) {
+        /* The session knows only that nobody introduced himself. */
+        report->error = run->note[0];
+    }
 }
 
 void ferry_run_learn(struct ferry_run *run)

@@ -198,6 +198,38 @@ static void memory_that_is_written_meanwhile_arrives(void **state)
     rig_close(&rig);
 }
 
+static void what_a_device_writes_last_arrives(void **state)
+{
+    static const uint32_t kinds[] = { FERRY_MIG_STOP_COPY | FERRY_MIG_P2P,
+                                      FERRY_MIG_STOP_COPY | FERRY_MIG_P2P |
+                                          FERRY_MIG_PRE_COPY };
+
+    (void)state;
+    for (uint32_t i = 0; i < 2; i++) {
+        struct rig_choice choice = { .features = { kinds[i], kinds[i] } };
+        uint16_t bus_master = 0x0004;
+        uint64_t zero = 0, last;
+        struct rig rig;
+
+        rig_open(&rig, &choice);
+        rig_fill(&rig, 6);
+        rig.side[0].device[0].writes = 1;
+        assert_int_equal(ferry_context_region_write(rig.side[0].context, 0, 7, 4,
+                                                    &bus_master, 2, 0),
+                         FERRY_OK);
+        assert_int_equal(rig_start(&rig, NULL), FERRY_OK);
+        assert_true(rig_run(&rig, LIMIT_MS));
+        expect_moved(&rig);
+        memcpy(&last,
+               rig.side[0].memory + 16 +
+                   8192 * (i ? FERRY_STATE_PRE_COPY_P2P : FERRY_STATE_RUNNING_P2P),
+               sizeof(last));
+        assert_int_not_equal(last, zero); /* it has written there */
+        assert_true(rig.side[0].report.ram_stop_bytes > 0);
+        rig_close(&rig);
+    }
+}
+
 /* --- refusals ------------------------------------------------------------------------------- */
 
 static void another_model_is_refused_with_its_name(void **state)
@@ -276,6 +308,7 @@ int main(void)
         cmocka_unit_test(a_context_moves_there_and_back),
         cmocka_unit_test(memory_without_any_tracking_moves),
         cmocka_unit_test(memory_that_is_written_meanwhile_arrives),
+        cmocka_unit_test(what_a_device_writes_last_arrives),
         cmocka_unit_test(another_model_is_refused_with_its_name),
         cmocka_unit_test(another_memory_is_refused),
         cmocka_unit_test(another_arbiter_is_refused),

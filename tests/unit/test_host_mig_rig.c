@@ -24,11 +24,25 @@
 
 /* --- the device ---------------------------------------------------------------------------- */
 
+/* The last write of a device before it is quiet: only its log knows of it. */
+static void write_memory(struct rig_device *dev, uint32_t to)
+{
+    uint64_t value = 0x1122334455667788u + to;
+
+    if (dev->writes && (to == FERRY_STATE_RUNNING_P2P || to == FERRY_STATE_PRE_COPY_P2P ||
+                        to == FERRY_STATE_PRE_COPY)) {
+        assert_int_equal(ferry_dma_write(dev->device, RIG_IOVA + to * 8192u + 16, &value,
+                                         sizeof(value)),
+                         FERRY_OK);
+    }
+}
+
 static int dev_arc(void *state, struct ferry_device *device, uint32_t from, uint32_t to)
 {
     struct rig_device *dev = state;
 
     (void)device;
+    write_memory(dev, to);
     if (to == dev->hang_to && dev->hang_to != 0) {
         return FERRY_PENDING;
     }

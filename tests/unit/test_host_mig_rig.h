@@ -32,6 +32,7 @@ struct rig_device {
     int fail_status;
     uint32_t fails;        /* how often; 0: always */
     uint32_t resets;
+    uint32_t writes;       /* 1: writes to memory with each arc, up to the quiet one */
 };
 
 struct rig_side {
