@@ -32,10 +32,11 @@ int ferry_arbiter_parse(const char *text, struct ferry_arbiter *ret_arbiter,
                                folder);
     }
     if (strlen(folder) + NAME_BYTES > sizeof(ret_arbiter->folder)) {
-        return ferry_error_set(reterr, FERRY_E_LIMIT, "host", NULL, 0,
-                               "the arbiter's folder has a name of %zu bytes, at most %zu "
-                               "fit",
-                               strlen(folder), sizeof(ret_arbiter->folder) - NAME_BYTES);
+        return ferry_error_set(
+            reterr, FERRY_E_LIMIT, "host", NULL, 0,
+            "the arbiter's folder has a name of %zu bytes, at most %zu "
+            "fit",
+            strlen(folder), sizeof(ret_arbiter->folder) - NAME_BYTES);
     }
     ret_arbiter->kind = FERRY_ARBITER_SHARED;
     memcpy(ret_arbiter->folder, folder, strlen(folder) + 1);

@@ -9,11 +9,12 @@
 #include "os/file.h"
 
 /*
- * The write-once decision of one epoch of one migration: a file that is created exclusively
- * in a folder that both sides reach. The first writer wins, both read what stands.
+ * The write-once decision of one epoch of one migration: a file that is created
+ * exclusively in a folder that both sides reach. The first writer wins, both read what
+ * stands.
  */
 struct ferry_arbiter {
-    uint32_t kind;                        /* enum ferry_arbiter_kind */
+    uint32_t kind; /* enum ferry_arbiter_kind */
     char folder[FERRY_OS_PATH_MAX + 1];
 };
 

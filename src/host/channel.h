@@ -11,11 +11,12 @@
 
 /*
  * A byte channel that carries records both ways over one connected stream socket, on the
- * loop of its owner. Nothing in it waits: output is queued (bounded) and sent as the socket
- * takes it, input is taken in as it comes, long payloads straight to where they belong.
+ * loop of its owner. Nothing in it waits: output is queued (bounded) and sent as the
+ * socket takes it, input is taken in as it comes, long payloads straight to where they
+ * belong.
  *
- * Thread: the loop's thread only. The sink's functions run from within the loop's dispatch;
- * they may call everything here except ferry_channel_destroy().
+ * Thread: the loop's thread only. The sink's functions run from within the loop's
+ * dispatch; they may call everything here except ferry_channel_destroy().
  */
 struct ferry_channel;
 
@@ -23,12 +24,14 @@ struct ferry_channel;
 #define FERRY_CHANNEL_PREFIX_MAX 32u
 /* Producers of data stop while this much is queued. */
 #define FERRY_CHANNEL_QUEUE_BYTES (2u << 20)
-/* Most bytes that may be queued at all; more is FERRY_E_LIMIT (a peer that does not read). */
+/* Most bytes that may be queued at all; more is FERRY_E_LIMIT (a peer that does not
+ * read). */
 #define FERRY_CHANNEL_QUEUE_MAX (16u << 20)
 /* How long a channel that is done may still try to get its last records to the peer. */
 #define FERRY_CHANNEL_LINGER_NS 500000000u
 
-/* Who uses the channel. Negative results of the first three end the input: down() follows. */
+/* Who uses the channel. Negative results of the first three end the input: down()
+ * follows. */
 struct ferry_channel_sink {
     /*
      * A sound header has come. May this record come now?
@@ -68,16 +71,17 @@ int ferry_channel_create(struct ferry_loop *loop, int fd,
 void ferry_channel_destroy(struct ferry_channel *channel);
 
 /*
- * Leaves the channel to itself: no function of the sink is called any more, every queued body
- * is released. It sends its last records, waits for the peer to close (bounded) and frees
- * itself. list: where it is held until then; ferry_channel_destroy() of what is still in
- * the list ends it early.
+ * Leaves the channel to itself: no function of the sink is called any more, every queued
+ * body is released. It sends its last records, waits for the peer to close (bounded) and
+ * frees itself. list: where it is held until then; ferry_channel_destroy() of what is
+ * still in the list ends it early.
  */
 void ferry_channel_linger(struct ferry_channel *channel, struct ferry_channel **list);
 
 /*
  * Queues a record whose payload is copied.
- * Return: FERRY_OK; FERRY_E_CLOSED (the output is dead), FERRY_E_LIMIT (queue), FERRY_E_MEMORY.
+ * Return: FERRY_OK; FERRY_E_CLOSED (the output is dead), FERRY_E_LIMIT (queue),
+ * FERRY_E_MEMORY.
  */
 int ferry_channel_put(struct ferry_channel *channel, uint16_t tag, uint32_t device,
                       const void *payload, size_t bytes);
@@ -86,11 +90,12 @@ int ferry_channel_put(struct ferry_channel *channel, uint16_t tag, uint32_t devi
 struct ferry_channel_body {
     const void *data;
     size_t bytes;
-    void (*release)(void *user);  /* called exactly once, whatever the result; may be NULL */
+    void (*release)(
+        void *user); /* called exactly once, whatever the result; may be NULL */
     void *user;
 };
-/* Queues a record of data: prefix (copied) and body (borrowed until released). A short body
- * is copied and released at once. Results as ferry_channel_put(). */
+/* Queues a record of data: prefix (copied) and body (borrowed until released). A short
+ * body is copied and released at once. Results as ferry_channel_put(). */
 int ferry_channel_put_data(struct ferry_channel *channel, uint16_t tag, uint32_t device,
                            const void *prefix, size_t prefix_bytes,
                            const struct ferry_channel_body *body);
@@ -101,7 +106,8 @@ int ferry_channel_room(struct ferry_channel *channel);
 void ferry_channel_tell(struct ferry_channel *channel);
 /* Bytes queued and not yet given to the socket. */
 size_t ferry_channel_queued(const struct ferry_channel *channel);
-/* Sends what the socket takes now. What is queued is sent before the loop waits anyway. */
+/* Sends what the socket takes now. What is queued is sent before the loop waits anyway.
+ */
 void ferry_channel_flush(struct ferry_channel *channel);
 /* Takes queued data records back that have not begun to leave (before an ABORT). */
 void ferry_channel_drop_data(struct ferry_channel *channel);

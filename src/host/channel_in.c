@@ -17,7 +17,8 @@ static size_t buffered(const struct ferry_channel *channel)
     return channel->input_tail - channel->input_head;
 }
 
-void ferry_channel_end_input(struct ferry_channel *channel, const struct ferry_error *error)
+void ferry_channel_end_input(struct ferry_channel *channel,
+                             const struct ferry_error *error)
 {
     if (channel->in_dead) {
         return;
@@ -105,8 +106,8 @@ static int take_body(struct ferry_channel *channel)
 
 static int finish_record(struct ferry_channel *channel, struct ferry_error *reterr)
 {
-    const uint8_t *payload = channel->place == channel->scratch ? channel->scratch
-                                                                : channel->prefix;
+    const uint8_t *payload =
+        channel->place == channel->scratch ? channel->scratch : channel->prefix;
     int rc = ferry_record_check(&channel->record, ferry_record_sum_digest(&channel->sum),
                                 channel->record_off, reterr);
 
@@ -177,9 +178,10 @@ static int receive(struct ferry_channel *channel)
     if (direct) {
         iov[count++] = (struct iovec){ channel->place + channel->body_got, wanted };
     }
-    iov[count++] = (struct iovec){ channel->input + channel->input_tail,
-                                   direct ? BEHIND_BYTES
-                                          : FERRY_CHANNEL_INPUT_BYTES - channel->input_tail };
+    iov[count++] =
+        (struct iovec){ channel->input + channel->input_tail,
+                        direct ? BEHIND_BYTES
+                               : FERRY_CHANNEL_INPUT_BYTES - channel->input_tail };
     rc = ferry_os_receive(channel->fd, iov, count, NULL, FERRY_OS_NOWAIT);
     if (rc <= 0) {
         return rc;

@@ -14,18 +14,18 @@
 #define FERRY_CHANNEL_COPY_MAX (8u << 10)
 
 enum ferry_channel_want {
-    FERRY_CHANNEL_HEADER = 0,  /* the next record's header */
-    FERRY_CHANNEL_PREFIX,      /* its prefix, then its place */
-    FERRY_CHANNEL_BODY         /* the rest of its payload */
+    FERRY_CHANNEL_HEADER = 0, /* the next record's header */
+    FERRY_CHANNEL_PREFIX,     /* its prefix, then its place */
+    FERRY_CHANNEL_BODY        /* the rest of its payload */
 };
 
 /* One piece of the output: copied bytes, or a body that is borrowed. */
 struct ferry_channel_piece {
     struct ferry_channel_piece *next;
-    const uint8_t *data;       /* bytes below, or the body */
-    size_t size, sent, cap;    /* cap: of copy[]; 0 with a body */
-    uint32_t is_data;          /* 1: whole records of data only, may be dropped */
-    uint32_t is_body;          /* 1: the end of a record that began in the piece before */
+    const uint8_t *data;    /* bytes below, or the body */
+    size_t size, sent, cap; /* cap: of copy[]; 0 with a body */
+    uint32_t is_data;       /* 1: whole records of data only, may be dropped */
+    uint32_t is_body;       /* 1: the end of a record that began in the piece before */
     void (*release)(void *user);
     void *user;
     uint8_t copy[];
@@ -39,9 +39,9 @@ struct ferry_channel {
     void *user;
 
     /* input */
-    uint32_t want;             /* enum ferry_channel_want */
-    uint32_t skip;             /* 1: an unknown optional record */
-    uint32_t resting;          /* 1: place() had no room */
+    uint32_t want;    /* enum ferry_channel_want */
+    uint32_t skip;    /* 1: an unknown optional record */
+    uint32_t resting; /* 1: place() had no room */
     uint32_t in_dead, out_dead;
     struct ferry_record record;
     uint64_t record_off, in_bytes;
@@ -56,8 +56,8 @@ struct ferry_channel {
     struct ferry_channel_piece *first, *last;
     size_t queued;
     uint64_t out_bytes;
-    uint32_t want_room;        /* 1: room() is due */
-    uint32_t flushing;         /* 1: what a release queues is sent by the outer call */
+    uint32_t want_room; /* 1: room() is due */
+    uint32_t flushing;  /* 1: what a release queues is sent by the outer call */
     struct ferry_loop_idle flusher;
 
     /* bandwidth */
@@ -72,7 +72,8 @@ struct ferry_channel {
 /* channel_in.c: takes in what is there, bounded. */
 void ferry_channel_input(struct ferry_channel *channel);
 /* Ends the input. error NULL: lingering, nobody is told. */
-void ferry_channel_end_input(struct ferry_channel *channel, const struct ferry_error *error);
+void ferry_channel_end_input(struct ferry_channel *channel,
+                             const struct ferry_error *error);
 /* channel_out.c */
 void ferry_channel_free_queue(struct ferry_channel *channel);
 /* Copies borrowed bodies that are still to be sent, and releases them. */

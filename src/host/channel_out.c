@@ -45,14 +45,16 @@ static void append(struct ferry_channel *channel, struct ferry_channel_piece *pi
     channel->last = piece;
 }
 
-/* Room for bytes to copy: behind the last piece when it is of the same kind, or a new one. */
+/* Room for bytes to copy: behind the last piece when it is of the same kind, or a new
+ * one. */
 static uint8_t *copy_room(struct ferry_channel *channel, size_t bytes, uint32_t is_data)
 {
     struct ferry_channel_piece *piece = channel->last;
 
     if (!piece || piece->is_body || piece->is_data != is_data ||
         piece->cap - piece->size < bytes) {
-        size_t cap = bytes > FERRY_CHANNEL_PIECE_BYTES ? bytes : FERRY_CHANNEL_PIECE_BYTES;
+        size_t cap =
+            bytes > FERRY_CHANNEL_PIECE_BYTES ? bytes : FERRY_CHANNEL_PIECE_BYTES;
 
         piece = malloc(sizeof(*piece) + cap);
         if (!piece) {
@@ -100,7 +102,8 @@ int ferry_channel_put(struct ferry_channel *channel, uint16_t tag, uint32_t devi
     return FERRY_OK;
 }
 
-static int queue_body(struct ferry_channel *channel, const struct ferry_channel_body *body)
+static int queue_body(struct ferry_channel *channel,
+                      const struct ferry_channel_body *body)
 {
     struct ferry_channel_piece *piece = calloc(1, sizeof(*piece));
 
@@ -295,7 +298,8 @@ static uint64_t allowance(struct ferry_channel *channel)
 }
 
 /* The next pieces to send, at most `most` bytes. */
-static size_t gather(const struct ferry_channel *channel, uint64_t most, struct iovec *iov)
+static size_t gather(const struct ferry_channel *channel, uint64_t most,
+                     struct iovec *iov)
 {
     size_t count = 0;
 

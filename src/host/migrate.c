@@ -34,9 +34,10 @@ static struct ferry_migration *get_idle(struct ferry_context *context, int *ret_
         return NULL;
     }
     if (migration->run || migration->listener >= 0) {
-        *ret_status = ferry_error_set(reterr, FERRY_E_BUSY, FERRY_HOST_LAYER, NULL, 0,
-                                      migration->run ? "a migration is under way"
-                                                     : "the context listens for a source");
+        *ret_status =
+            ferry_error_set(reterr, FERRY_E_BUSY, FERRY_HOST_LAYER, NULL, 0,
+                            migration->run ? "a migration is under way"
+                                           : "the context listens for a source");
         return NULL;
     }
     return migration;
@@ -91,13 +92,13 @@ int ferry_context_send(struct ferry_context *context, const char *to,
     copy_options(options, &own);
     rc = ferry_os_address_parse(to, &address, reterr);
     if (rc == FERRY_OK) {
-        rc = ferry_os_connect(&address, own.peer_limit_ms ? own.peer_limit_ms : PEER_LIMIT_MS,
-                              &fd, reterr);
+        rc = ferry_os_connect(
+            &address, own.peer_limit_ms ? own.peer_limit_ms : PEER_LIMIT_MS, &fd, reterr);
     }
     return rc < 0 ? rc : begin(context, fd, 0, options, reterr);
 }
 
-/* --- listening ------------------------------------------------------------------------------ */
+/* --- listening --- */
 
 static void incoming(struct ferry_watch *watch, uint32_t events)
 {
@@ -109,7 +110,8 @@ static void incoming(struct ferry_watch *watch, uint32_t events)
     if (migration->run || ferry_os_accept(migration->listener, &fd) != FERRY_OK) {
         return;
     }
-    /* A device that could not be taken into use again after a failure gets one more try. */
+    /* A device that could not be taken into use again after a failure gets one more try.
+     */
     for (uint32_t i = 0; i < migration->context->device_count; i++) {
         if (atomic_load(&migration->context->device[i]->lost) != FERRY_OK) {
             (void)ferry_host_device_reopen(migration->context, i, NULL);
@@ -141,14 +143,16 @@ void ferry_migration_watch_listener(struct ferry_migration *migration)
 }
 
 static int name_address(struct ferry_migration *migration,
-                        const struct ferry_os_address *address, struct ferry_error *reterr)
+                        const struct ferry_os_address *address,
+                        struct ferry_error *reterr)
 {
     uint16_t port = address->port;
     int rc;
 
     if (address->family == FERRY_OS_UNIX) {
         memcpy(migration->unix_path, address->path, sizeof(migration->unix_path));
-        snprintf(migration->address, sizeof(migration->address), "unix:%s", address->path);
+        snprintf(migration->address, sizeof(migration->address), "unix:%s",
+                 address->path);
         return FERRY_OK;
     }
     rc = ferry_os_listen_port(migration->listener, &port);
@@ -175,7 +179,8 @@ static int keep_options(struct ferry_migration *migration,
     }
     rc = ferry_arbiter_parse(migration->listen_options.arbiter, &arbiter, reterr);
     if (rc == FERRY_OK) {
-        /* Its length is checked by now; the caller's text is borrowed for the call only. */
+        /* Its length is checked by now; the caller's text is borrowed for the call only.
+         */
         snprintf(migration->arbiter, sizeof(migration->arbiter), "%s",
                  migration->listen_options.arbiter);
         migration->listen_options.arbiter = migration->arbiter;
@@ -253,7 +258,7 @@ const char *ferry_context_address(const struct ferry_context *context)
     return context->migration ? context->migration->address : "";
 }
 
-/* --- while it goes on ------------------------------------------------------------------------ */
+/* --- while it goes on --- */
 
 int ferry_context_cancel(struct ferry_context *context)
 {
@@ -320,9 +325,10 @@ int ferry_context_wait(struct ferry_context *context, struct ferry_error *reterr
         int rc;
 
         if (migration->run && migration->run->undecided) {
-            return ferry_error_set(reterr, FERRY_E_UNDECIDED, FERRY_HOST_LAYER, NULL, 0,
-                                   "it is not known which side goes on: this one keeps its "
-                                   "stopped state until ferry_context_resolve()");
+            return ferry_error_set(
+                reterr, FERRY_E_UNDECIDED, FERRY_HOST_LAYER, NULL, 0,
+                "it is not known which side goes on: this one keeps its "
+                "stopped state until ferry_context_resolve()");
         }
         rc = ferry_context_dispatch(context, -1);
         if (rc < 0) {

@@ -11,7 +11,7 @@
 #include "os/random.h"
 #include "os/socket.h"
 
-/* --- requests to devices ------------------------------------------------------------ */
+/* --- requests to devices --- */
 
 static void unlink_op(struct ferry_op *op)
 {
@@ -100,7 +100,7 @@ void ferry_op_run(struct ferry_op *op)
     }
 }
 
-/* --- one per context ------------------------------------------------------------------ */
+/* --- one per context --- */
 
 static int busy(const struct ferry_context *context)
 {
@@ -109,8 +109,8 @@ static int busy(const struct ferry_context *context)
     return run && !run->ended;
 }
 
-/* The session notices by the requests that fail; a device that nobody asks is told of when
- * the migration has ended. */
+/* The session notices by the requests that fail; a device that nobody asks is told of
+ * when the migration has ended. */
 static int device_lost(struct ferry_context *context, uint32_t device)
 {
     (void)device;
@@ -198,7 +198,8 @@ static void tell_lost_devices(struct ferry_context *context)
 {
     for (uint32_t i = 0; i < context->device_count; i++) {
         if (atomic_load(&context->device[i]->lost) != FERRY_OK) {
-            struct ferry_host_event event = { .kind = FERRY_HOST_DEVICE_LOST, .device = i };
+            struct ferry_host_event event = { .kind = FERRY_HOST_DEVICE_LOST,
+                                              .device = i };
 
             ferry_host_event(context, &event);
         }

@@ -19,10 +19,9 @@
  *
  *   migration.c    made once per context; requests to devices, teardown
  *   pump.c         events in, steps, actions out; timers; notices to the user
- *   perform.c      actions that both sides know: states, config, timers, CPUs, the arbiter
- *   send*.c        actions of a source   (ram*.c: its memory rounds)
- *   receive*.c     actions of a target, and the records of both directions
- *   report.c       figures
+ *   perform.c      actions that both sides know: states, config, timers, CPUs, the
+ * arbiter send*.c        actions of a source   (ram*.c: its memory rounds) receive*.c
+ * actions of a target, and the records of both directions report.c       figures
  *   migrate.c      the public calls
  *
  * Thread: the loop's thread, except what is said of the CPU mailbox.
@@ -41,19 +40,19 @@
 struct ferry_run;
 
 /*
- * One request to a device. It lives until the device has answered, also when the migration
- * that asked has ended by then: its done function is then not called any more.
+ * One request to a device. It lives until the device has answered, also when the
+ * migration that asked has ended by then: its done function is then not called any more.
  */
 struct ferry_op {
     struct ferry_request request;
     struct ferry_migration *migration;
-    struct ferry_op *prev, *next;   /* of migration->ops */
+    struct ferry_op *prev, *next; /* of migration->ops */
     uint64_t generation;
     void (*done)(struct ferry_run *run, struct ferry_op *op); /* frees or keeps op */
     uint32_t device;
     uint32_t arg;
-    uint32_t answered;         /* 1: request.status is set */
-    uint32_t queued;           /* 1: its data waits in the channel */
+    uint32_t answered; /* 1: request.status is set */
+    uint32_t queued;   /* 1: its data waits in the channel */
     uint64_t begun_ns;
     struct ferry_error error;
     size_t cap;
@@ -66,17 +65,17 @@ struct ferry_run_reader {
     uint32_t head, count;
     uint32_t idle_count;
     struct ferry_op *idle[FERRY_RUN_READS]; /* buffers that are free */
-    uint32_t made;             /* buffers that exist: idle, in a slot or in the channel */
-    uint32_t active;           /* 1: between DATA_READ and its end event */
-    uint32_t stopping;         /* 1: no more is asked (dry, end, failure, cancel) */
+    uint32_t made;     /* buffers that exist: idle, in a slot or in the channel */
+    uint32_t active;   /* 1: between DATA_READ and its end event */
+    uint32_t stopping; /* 1: no more is asked (dry, end, failure, cancel) */
     uint32_t pumping, again;
-    uint32_t final;            /* 1: STOP_COPY, the end is wanted */
-    uint32_t ended;            /* 1: the end was seen */
-    uint32_t questions;        /* PRECOPY_INFO and DATA_SIZE under way */
+    uint32_t final;     /* 1: STOP_COPY, the end is wanted */
+    uint32_t ended;     /* 1: the end was seen */
+    uint32_t questions; /* PRECOPY_INFO and DATA_SIZE under way */
     int32_t status;
-    uint64_t bytes;            /* in this action */
+    uint64_t bytes; /* in this action */
     uint64_t begun_ns;
-    uint64_t total_bytes;      /* of the session */
+    uint64_t total_bytes;                  /* of the session */
     uint64_t initial_left, stop_bytes_now; /* as last asked */
     struct ferry_stream_hash *hash;
 };
@@ -87,11 +86,11 @@ struct ferry_run_writer {
     uint32_t count;
     struct ferry_op *spare[FERRY_RUN_WRITES];
     uint32_t spare_count;
-    struct ferry_op *filling;  /* the record that is being received */
+    struct ferry_op *filling; /* the record that is being received */
     uint32_t pumping, again;
-    uint32_t initial_due;      /* 1: INITIAL_LOADED is due when count is 0 */
-    uint32_t end_due;          /* 1: LOADED is due when count is 0 */
-    uint32_t ended;            /* 1: LOADED was reported, for good or bad */
+    uint32_t initial_due; /* 1: INITIAL_LOADED is due when count is 0 */
+    uint32_t end_due;     /* 1: LOADED is due when count is 0 */
+    uint32_t ended;       /* 1: LOADED was reported, for good or bad */
     int32_t status;
     uint64_t total_bytes;
     uint64_t busy_since_ns;
@@ -101,12 +100,12 @@ struct ferry_run_writer {
 struct ferry_run_device {
     struct ferry_run_reader reader;
     struct ferry_run_writer writer;
-    uint32_t touched;          /* 1: a state was asked for in this run */
+    uint32_t touched; /* 1: a state was asked for in this run */
     uint32_t log_asked;
-    uint32_t config_saved;     /* 1: config holds what was read ... */
-    uint32_t config_writes;    /* ... when host->config_writes stood here */
+    uint32_t config_saved;  /* 1: config holds what was read ... */
+    uint32_t config_writes; /* ... when host->config_writes stood here */
     size_t config_bytes;
-    uint8_t *config;           /* FERRY_HOST_BLOB_MAX; NULL: none yet */
+    uint8_t *config; /* FERRY_HOST_BLOB_MAX; NULL: none yet */
     uint32_t irqs_known;
     uint8_t irqs[FERRY_HOST_IRQ_BITMAP_BYTES];
     struct ferry_stream_hello_device hello; /* target: what the source said */
@@ -116,13 +115,13 @@ struct ferry_run_device {
 /* Moments of a migration; 0: did not come to pass. */
 enum ferry_mark {
     FERRY_MARK_START = 0,
-    FERRY_MARK_PAUSE,          /* CPUs told to pause */
+    FERRY_MARK_PAUSE, /* CPUs told to pause */
     FERRY_MARK_PAUSED,
-    FERRY_MARK_QUIET,          /* every device in its P2P state */
-    FERRY_MARK_STOPPED,        /* every device in STOP_COPY */
-    FERRY_MARK_ALL_SENT,       /* target: received */
+    FERRY_MARK_QUIET,    /* every device in its P2P state */
+    FERRY_MARK_STOPPED,  /* every device in STOP_COPY */
+    FERRY_MARK_ALL_SENT, /* target: received */
     FERRY_MARK_PREPARED,
-    FERRY_MARK_RUNNING,        /* RUNNING, or the CPUs run again here */
+    FERRY_MARK_RUNNING, /* RUNNING, or the CPUs run again here */
     FERRY_MARK_COMMIT,
     FERRY_MARK_COUNT
 };
@@ -131,16 +130,16 @@ enum ferry_mark {
 struct ferry_run {
     struct ferry_migration *migration;
     struct ferry_context *context;
-    uint32_t incoming, listening;  /* listening: came through the listener */
-    uint32_t introduced;       /* target: HELLO has come */
-    uint32_t ended;            /* FINISHED was performed */
+    uint32_t incoming, listening; /* listening: came through the listener */
+    uint32_t introduced;          /* target: HELLO has come */
+    uint32_t ended;               /* FINISHED was performed */
     uint32_t undecided;
-    uint32_t stopped;          /* CPUs were told to pause */
-    uint32_t cancelled;        /* CANCEL_IO was performed */
-    uint32_t silent;           /* 1: no ABORT for bad input any more (commit may be out) */
-    uint32_t down;             /* the input has ended */
+    uint32_t stopped;   /* CPUs were told to pause */
+    uint32_t cancelled; /* CANCEL_IO was performed */
+    uint32_t silent;    /* 1: no ABORT for bad input any more (commit may be out) */
+    uint32_t down;      /* the input has ended */
     uint32_t device_count;
-    void *session;             /* struct ferry_source or ferry_target */
+    void *session; /* struct ferry_source or ferry_target */
     struct ferry_session_config config;
     struct ferry_channel *channel;
     struct ferry_stream_order order;
@@ -148,7 +147,7 @@ struct ferry_run {
     uint8_t session_id[FERRY_STREAM_ID_BYTES];
     uint32_t epoch;
     uint32_t preamble_sent, aborted;
-    uint64_t channel_limit;    /* bytes per second before the stop; 0: none */
+    uint64_t channel_limit; /* bytes per second before the stop; 0: none */
     struct ferry_arbiter arbiter;
 
     struct ferry_event event[FERRY_RUN_EVENTS_MAX];
@@ -156,13 +155,13 @@ struct ferry_run {
     struct ferry_action action[FERRY_SESSION_ACTIONS_MAX]; /* of the last step */
     uint32_t action_next, action_count;
     uint32_t pumping;
-    uint32_t discarded;        /* devices that were closed by DISCARD: bit per device */
+    uint32_t discarded; /* devices that were closed by DISCARD: bit per device */
     uint32_t outcome;
     int32_t status;
     uint32_t failed_device;
-    uint32_t released;         /* RELEASE was performed */
+    uint32_t released; /* RELEASE was performed */
     uint32_t phase;
-    const char *phase_failed;  /* where the first failure came; NULL: none */
+    const char *phase_failed; /* where the first failure came; NULL: none */
     struct ferry_loop_timer timer[FERRY_TIMER_COUNT];
     struct ferry_loop_timer greet_timer;
     struct ferry_error note[FERRY_RUN_NOTES];
@@ -178,17 +177,17 @@ struct ferry_run {
     struct ferry_stream_hello hello;
     struct ferry_stream_hello_memory memory[FERRY_STREAM_MEMORIES_MAX];
     uint32_t accepted, complete;
-    uint8_t *vmm;              /* own memory, grows with what comes */
+    uint8_t *vmm; /* own memory, grows with what comes */
     uint64_t vmm_cap;
     /* source */
-    const uint8_t *vmm_data;   /* the VMM's */
+    const uint8_t *vmm_data;      /* the VMM's */
     uint64_t vmm_bytes, vmm_next; /* vmm_next > vmm_bytes: all is queued */
     uint32_t vmm_asked, final_memory, final_over;
     uint64_t load_bytes, load_ns;
 
     uint64_t mark[FERRY_MARK_COUNT];
     uint64_t progress_ns;
-    uint64_t predicted_ns;     /* downtime, as predicted when the CPUs were paused */
+    uint64_t predicted_ns; /* downtime, as predicted when the CPUs were paused */
     struct ferry_stream_running running; /* source: the target's figures */
     struct ferry_report report;
 };
@@ -208,13 +207,13 @@ struct ferry_measured {
 /* Made once per context; requests that outlive a run keep to it. */
 struct ferry_migration {
     struct ferry_context *context;
-    struct ferry_run *run;         /* NULL: none */
-    uint64_t generation;           /* of the present run */
+    struct ferry_run *run; /* NULL: none */
+    uint64_t generation;   /* of the present run */
     struct ferry_op *ops;
     struct ferry_harvest *harvests;
     struct ferry_channel *lingering;
     struct ferry_loop_idle reaper;
-    uint32_t finished;             /* runs that have ended, all in all */
+    uint32_t finished; /* runs that have ended, all in all */
     uint32_t destroying;
 
     /* listening */
@@ -230,15 +229,15 @@ struct ferry_migration {
     struct ferry_watch cpus_watch;
     atomic_int cpus_status;
     atomic_int cpus_answered;
-    uint32_t cpus_wanted;          /* FERRY_EV_CPUS_PAUSED or _RESUMED, or 0 */
+    uint32_t cpus_wanted; /* FERRY_EV_CPUS_PAUSED or _RESUMED, or 0 */
 
     struct ferry_measured measured[FERRY_SESSION_DEVICES_MAX];
     uint64_t rate_bytes_per_s, load_rate_bytes_per_s;
-    struct ferry_report report;    /* of the last run */
+    struct ferry_report report; /* of the last run */
     struct ferry_trace trace;
 };
 
-/* --- migration.c ------------------------------------------------------------------- */
+/* --- migration.c --- */
 
 /* The context's migration half, made when there is none. NULL: out of memory. */
 struct ferry_migration *ferry_migration_get(struct ferry_context *context);
@@ -271,11 +270,11 @@ void ferry_run_start(struct ferry_run *run);
 /* Lets the channel linger, frees the run; requests under way are left to themselves. */
 void ferry_run_free(struct ferry_run *run);
 
-/* --- pump.c -------------------------------------------------------------------------- */
+/* --- pump.c --- */
 
 /* Queues an event; the pump takes it at once unless it is running. */
-void ferry_run_event(struct ferry_run *run, uint32_t kind, uint32_t device, int32_t status,
-                     uint32_t arg);
+void ferry_run_event(struct ferry_run *run, uint32_t kind, uint32_t device,
+                     int32_t status, uint32_t arg);
 /* Goes on from the loop itself, where no device or channel is busy with us: what closes
  * devices is performed here only. */
 void ferry_run_pump_idle(struct ferry_run *run);
@@ -290,7 +289,7 @@ void ferry_run_detail(const struct ferry_run *run, int32_t status,
 void ferry_run_progress(struct ferry_run *run);
 const char *ferry_run_phase_name(const struct ferry_run *run);
 
-/* --- perform.c, send.c, receive.c -------------------------------------------------------- */
+/* --- perform.c, send.c, receive.c --- */
 
 /* Performs one action: of both sides; of a source; of a target. Return: 1, or 0 when the
  * action is none of theirs. */
@@ -299,20 +298,21 @@ int ferry_run_perform_send(struct ferry_run *run, const struct ferry_action *act
 int ferry_run_perform_receive(struct ferry_run *run, const struct ferry_action *action);
 
 /* Queues a record; a failure ends the link. */
-void ferry_run_put(struct ferry_run *run, uint16_t tag, uint32_t device, const void *payload,
-                   size_t bytes);
+void ferry_run_put(struct ferry_run *run, uint16_t tag, uint32_t device,
+                   const void *payload, size_t bytes);
 /* Tells the peer why nothing more is understood, while that is of use to it. */
 void ferry_run_put_abort(struct ferry_run *run, int32_t status);
 /* The connection is of no more use to the session. */
 void ferry_run_link_down(struct ferry_run *run, const struct ferry_error *error);
 /* Reads a device's config blob into run->device[device].config, unless what is there is
  * still right. Waits for the device. */
-int ferry_run_config_save(struct ferry_run *run, uint32_t device, struct ferry_error *reterr);
-/* The same for all devices, before requests for data are in their way; a failure shows when
- * the config is needed. */
+int ferry_run_config_save(struct ferry_run *run, uint32_t device,
+                          struct ferry_error *reterr);
+/* The same for all devices, before requests for data are in their way; a failure shows
+ * when the config is needed. */
 void ferry_run_config_refresh(struct ferry_run *run);
 
-/* --- send_*.c ---------------------------------------------------------------------------- */
+/* --- send_*.c --- */
 
 void ferry_run_send_hello(struct ferry_run *run);
 /* The CPUs are told to pause: no bandwidth limit from here on. */
@@ -328,7 +328,7 @@ void ferry_run_readers_go_on(struct ferry_run *run);
 void ferry_run_readers_cancel(struct ferry_run *run);
 void ferry_run_readers_free(struct ferry_run *run);
 
-/* --- receive_*.c ------------------------------------------------------------------------- */
+/* --- receive_*.c --- */
 
 /* Functions of the channel's sink. */
 extern const struct ferry_channel_sink ferry_run_sink;
@@ -355,14 +355,15 @@ void ferry_run_data_end(struct ferry_run *run, uint32_t device,
                         const struct ferry_stream_device_end *end);
 void ferry_run_writers_free(struct ferry_run *run);
 
-/* --- report.c ----------------------------------------------------------------------------- */
+/* --- report.c --- */
 
 /* Notes a moment, the first time it comes. */
 void ferry_run_mark(struct ferry_run *run, enum ferry_mark mark);
 /* An event of interest to the figures is about to be taken. */
 void ferry_run_mark_event(struct ferry_run *run, const struct ferry_event *event);
 /* A device has ended an arc to `state` after `ns`. */
-void ferry_run_arc_time(struct ferry_run *run, uint32_t device, uint32_t state, uint64_t ns);
+void ferry_run_arc_time(struct ferry_run *run, uint32_t device, uint32_t state,
+                        uint64_t ns);
 /* The report as it stands now. */
 void ferry_run_report(struct ferry_run *run, struct ferry_report *ret_report);
 /* Keeps what was measured for the next prediction. */

@@ -7,7 +7,7 @@
 #include "host/migration.h"
 #include "os/clock.h"
 
-/* --- records -------------------------------------------------------------------------- */
+/* --- records --- */
 
 void ferry_run_link_down(struct ferry_run *run, const struct ferry_error *error)
 {
@@ -33,8 +33,8 @@ static void put_preamble(struct ferry_run *run)
     ferry_run_put(run, FERRY_REC_PREAMBLE, FERRY_NO_DEVICE, payload, writer.pos);
 }
 
-void ferry_run_put(struct ferry_run *run, uint16_t tag, uint32_t device, const void *payload,
-                   size_t bytes)
+void ferry_run_put(struct ferry_run *run, uint16_t tag, uint32_t device,
+                   const void *payload, size_t bytes)
 {
     struct ferry_error error = { .code = FERRY_OK };
     int rc;
@@ -149,7 +149,7 @@ static void put_message(struct ferry_run *run, const struct ferry_action *action
     }
 }
 
-/* --- states ---------------------------------------------------------------------------- */
+/* --- states --- */
 
 static void note_device_error(struct ferry_run *run, const struct ferry_op *op,
                               int32_t status, const char *what)
@@ -189,7 +189,6 @@ static void state_done(struct ferry_run *run, struct ferry_op *op)
     int32_t status = op->request.status;
     struct ferry_host_device *host = run->context->device[device];
     struct ferry_op *back;
-    char what[64];
 
     if (status >= 0) {
         host->state = wanted;
@@ -202,7 +201,6 @@ static void state_done(struct ferry_run *run, struct ferry_op *op)
         status = FERRY_E_HUNG;
         run->device[device].report.hung = 1;
     }
-    (void)what;
     note_device_error(run, op, status, ferry_state_name(wanted));
     ferry_op_free(op);
     /* It may have stopped anywhere on its way: only the device knows where. */
@@ -219,8 +217,8 @@ static void state_done(struct ferry_run *run, struct ferry_op *op)
 
 static void set_state(struct ferry_run *run, const struct ferry_action *action)
 {
-    struct ferry_op *op = ferry_op_new(run, FERRY_RQ_SET_STATE, action->device, 0,
-                                       state_done);
+    struct ferry_op *op =
+        ferry_op_new(run, FERRY_RQ_SET_STATE, action->device, 0, state_done);
 
     run->device[action->device].touched = 1;
     if (!op) {
@@ -275,8 +273,8 @@ static void restore_config(struct ferry_run *run, uint32_t device)
                                            own->config_bytes, &error);
     }
     if (status >= 0 && run->incoming && own->irqs_known) {
-        int raised = ferry_host_irqs_raise(run->context, device, own->irqs,
-                                           sizeof(own->irqs));
+        int raised =
+            ferry_host_irqs_raise(run->context, device, own->irqs, sizeof(own->irqs));
 
         if (raised < 0) {
             status = raised;
@@ -290,15 +288,14 @@ static void restore_config(struct ferry_run *run, uint32_t device)
     ferry_run_event(run, FERRY_EV_CONFIG_DONE, device, status < 0 ? status : FERRY_OK, 0);
 }
 
-/* --- CPUs and the arbiter -------------------------------------------------------------- */
+/* --- CPUs and the arbiter --- */
 
 static void cpus(struct ferry_run *run, uint32_t kind)
 {
     struct ferry_context *context = run->context;
     struct ferry_migration *migration = run->migration;
-    int (*op)(void *, struct ferry_context *) = kind == FERRY_EV_CPUS_PAUSED
-                                                    ? context->ops.pause_cpus
-                                                    : context->ops.resume_cpus;
+    int (*op)(void *, struct ferry_context *) =
+        kind == FERRY_EV_CPUS_PAUSED ? context->ops.pause_cpus : context->ops.resume_cpus;
     int status;
 
     /* A late answer to an earlier question is not the answer to this one. */

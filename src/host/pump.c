@@ -28,6 +28,7 @@ static void show(struct ferry_run *run, uint32_t kind)
     if (run->incoming) {
         event.progress.phase = present_phase(run);
         event.progress.ram_bytes_sent = run->order.page_bytes;
+        event.progress.device_bytes_sent = run->load_bytes;
     } else {
         ferry_source_progress(run->session, &event.progress);
     }
@@ -68,8 +69,9 @@ static void note_phase(struct ferry_run *run, const char *before)
 {
     const char *now = ferry_run_phase_name(run);
 
-    if (!run->phase_failed && (strncmp(now, "BACK", 4) == 0 || strcmp(now, "ENDED") == 0 ||
-                               strcmp(now, "UNDECIDED") == 0)) {
+    if (!run->phase_failed &&
+        (strncmp(now, "BACK", 4) == 0 || strcmp(now, "ENDED") == 0 ||
+         strcmp(now, "UNDECIDED") == 0)) {
         run->phase_failed = before;
     }
 }
@@ -194,8 +196,8 @@ static void post(struct ferry_run *run, const struct ferry_event *event)
     pump(run, 0);
 }
 
-void ferry_run_event(struct ferry_run *run, uint32_t kind, uint32_t device, int32_t status,
-                     uint32_t arg)
+void ferry_run_event(struct ferry_run *run, uint32_t kind, uint32_t device,
+                     int32_t status, uint32_t arg)
 {
     struct ferry_event event = { .kind = kind,
                                  .device = device,

@@ -118,8 +118,8 @@ static void begin_drain(struct ferry_run *run)
         return;
     }
     ram->precopy_bytes += ram->round_bytes;
-    ram->drain_until = ferry_channel_sent(run->channel) +
-                       ferry_channel_queued(run->channel);
+    ram->drain_until =
+        ferry_channel_sent(run->channel) + ferry_channel_queued(run->channel);
     ram->stage = FERRY_RAM_DRAIN;
 }
 

@@ -6,7 +6,7 @@
 #include "host/migration.h"
 #include "os/clock.h"
 
-/* --- where payloads go -------------------------------------------------------------------- */
+/* --- where payloads go --- */
 
 static int begin(void *user, const struct ferry_record *record, uint64_t stream_off,
                  size_t *ret_prefix, struct ferry_error *reterr)
@@ -35,21 +35,24 @@ static int place_pages(struct ferry_run *run, const struct ferry_record *record,
                        struct ferry_error *reterr)
 {
     struct ferry_stream_pages pages;
-    int rc = ferry_stream_get_pages(prefix, (size_t)record->payload_bytes, &pages, reterr);
+    int rc =
+        ferry_stream_get_pages(prefix, (size_t)record->payload_bytes, &pages, reterr);
 
     if (rc == FERRY_OK) {
-        rc = ferry_stream_order_memory(&run->order, pages.memory, pages.off, pages.bytes, 0,
-                                       reterr);
+        rc = ferry_stream_order_memory(&run->order, pages.memory, pages.off, pages.bytes,
+                                       0, reterr);
     }
     if (rc == FERRY_OK) {
         /* HELLO was compared: the region here is as large as the source's. */
-        *ret_place = run->context->memory[run->memory_map[pages.memory]].address + pages.off;
+        *ret_place =
+            run->context->memory[run->memory_map[pages.memory]].address + pages.off;
     }
     return rc;
 }
 
 static int place_vmm(struct ferry_run *run, const struct ferry_record *record,
-                     const uint8_t *prefix, uint8_t **ret_place, struct ferry_error *reterr)
+                     const uint8_t *prefix, uint8_t **ret_place,
+                     struct ferry_error *reterr)
 {
     struct ferry_stream_vmm vmm;
     int rc = ferry_stream_get_vmm(prefix, (size_t)record->payload_bytes, &vmm, reterr);
@@ -97,7 +100,7 @@ static int place(void *user, const struct ferry_record *record, const uint8_t *p
     return FERRY_OK;
 }
 
-/* --- memory and the VMM at the target -------------------------------------------------------- */
+/* --- memory and the VMM at the target --- */
 
 /* Only pages that are not zero yet are written: the others are not even made. */
 static void clear(uint8_t *memory, uint64_t bytes)
@@ -133,7 +136,8 @@ static int device_config(struct ferry_run *run, const struct ferry_record *recor
 {
     struct ferry_run_device *own = &run->device[record->device];
     size_t bytes = (size_t)record->payload_bytes;
-    int rc = ferry_host_config_check(run->context, record->device, payload, bytes, reterr);
+    int rc =
+        ferry_host_config_check(run->context, record->device, payload, bytes, reterr);
 
     if (rc < 0) {
         return rc;
@@ -193,17 +197,18 @@ static int all_sent(struct ferry_run *run, struct ferry_error *reterr)
     return FERRY_OK;
 }
 
-/* --- records ------------------------------------------------------------------------------ */
+/* --- records --- */
 
 static int token(struct ferry_run *run, const struct ferry_record *record,
                  const uint8_t *payload, struct ferry_error *reterr)
 {
     struct ferry_stream_token came;
-    int rc = ferry_stream_get_token(payload, (size_t)record->payload_bytes, &came, reterr);
+    int rc =
+        ferry_stream_get_token(payload, (size_t)record->payload_bytes, &came, reterr);
 
     return rc < 0 ? rc
-                  : ferry_stream_check_token(&came, record->tag, run->session_id, run->epoch,
-                                             reterr);
+                  : ferry_stream_check_token(&came, record->tag, run->session_id,
+                                             run->epoch, reterr);
 }
 
 static int reason(struct ferry_run *run, const struct ferry_record *record,
@@ -211,7 +216,8 @@ static int reason(struct ferry_run *run, const struct ferry_record *record,
 {
     struct ferry_stream_reason why;
     struct ferry_error error = { .code = FERRY_OK };
-    int rc = ferry_stream_get_reason(payload, (size_t)record->payload_bytes, &why, reterr);
+    int rc =
+        ferry_stream_get_reason(payload, (size_t)record->payload_bytes, &why, reterr);
 
     if (rc < 0) {
         return rc;
@@ -235,8 +241,9 @@ static int message(struct ferry_run *run, const struct ferry_record *record,
         rc = token(run, record, payload, reterr);
         if (rc == FERRY_OK) {
             if (record->tag != FERRY_REC_RETURN) {
-                ferry_run_mark(run, record->tag == FERRY_REC_COMMIT ? FERRY_MARK_COMMIT
-                                                                    : FERRY_MARK_PREPARED);
+                ferry_run_mark(run, record->tag == FERRY_REC_COMMIT
+                                        ? FERRY_MARK_COMMIT
+                                        : FERRY_MARK_PREPARED);
             }
             ferry_run_event(run, FERRY_EV_MESSAGE, FERRY_NO_DEVICE, FERRY_OK,
                             record->tag == FERRY_REC_COMMIT     ? FERRY_MSG_COMMIT
@@ -374,7 +381,7 @@ const struct ferry_channel_sink ferry_run_sink = {
     .down = down,
 };
 
-/* --- actions of a target -------------------------------------------------------------------- */
+/* --- actions of a target --- */
 
 static void check(struct ferry_run *run)
 {
@@ -397,7 +404,8 @@ static void load_vmm(struct ferry_run *run)
         if (status < 0) {
             ferry_error_set(&error, status, FERRY_HOST_LAYER, NULL, 0,
                             "the VMM does not take its state of %llu bytes: %s",
-                            (unsigned long long)run->vmm_bytes, ferry_status_text(status));
+                            (unsigned long long)run->vmm_bytes,
+                            ferry_status_text(status));
         }
     } else if (run->vmm_bytes > 0) {
         status = ferry_error_set(&error, FERRY_E_INCOMPATIBLE, FERRY_HOST_LAYER, NULL, 0,
@@ -406,8 +414,8 @@ static void load_vmm(struct ferry_run *run)
                                  (unsigned long long)run->vmm_bytes);
     }
     ferry_run_note(run, &error);
-    ferry_run_event(run, FERRY_EV_VMM_LOADED, FERRY_NO_DEVICE, status < 0 ? status : FERRY_OK,
-                    0);
+    ferry_run_event(run, FERRY_EV_VMM_LOADED, FERRY_NO_DEVICE,
+                    status < 0 ? status : FERRY_OK, 0);
 }
 
 static void discard(struct ferry_run *run)

@@ -26,7 +26,8 @@ static void write_done(struct ferry_run *run, struct ferry_op *op)
     pump(run, op->device);
 }
 
-/* op->arg: bytes taken by the device; op->queued: of the whole record; op->cap: memory. */
+/* op->arg: bytes taken by the device; op->queued: of the whole record; op->cap: memory.
+ */
 static struct ferry_op *get_buffer(struct ferry_run *run, uint32_t device, size_t bytes)
 {
     struct ferry_run_writer *writer = &run->device[device].writer;
@@ -110,7 +111,8 @@ static void report(struct ferry_run *run, uint32_t device)
     }
 }
 
-/* Hands the next part of a record to the device. Return: 1 when it was answered at once. */
+/* Hands the next part of a record to the device. Return: 1 when it was answered at once.
+ */
 static int hand_over(struct ferry_run *run, struct ferry_op *op)
 {
     uint32_t most = most_bytes(run, op->device);
@@ -149,7 +151,8 @@ static int take_answers(struct ferry_run *run, uint32_t device)
     return took;
 }
 
-/* Hands over what may go now: in order, and nothing behind a record that goes in parts. */
+/* Hands over what may go now: in order, and nothing behind a record that goes in parts.
+ */
 static int hand_over_more(struct ferry_run *run, uint32_t device)
 {
     struct ferry_run_writer *writer = &run->device[device].writer;

@@ -5,7 +5,8 @@
 #include "base/writer.h"
 #include "host/migration.h"
 
-/* The introduction: what a source says of itself, compared with what is here; the answers. */
+/* The introduction: what a source says of itself, compared with what is here; the
+ * answers. */
 
 int ferry_run_receive_preamble(struct ferry_run *run, const struct ferry_record *record,
                                const uint8_t *payload, struct ferry_error *reterr)
@@ -77,7 +78,7 @@ int ferry_run_receive_hello(struct ferry_run *run, const struct ferry_record *re
     return rc;
 }
 
-/* --- comparison ---------------------------------------------------------------------------- */
+/* --- comparison --- */
 
 static int differs(struct ferry_error *reterr, const char *text)
 {
@@ -85,7 +86,8 @@ static int differs(struct ferry_error *reterr, const char *text)
                            text);
 }
 
-static int check_device(struct ferry_run *run, uint32_t device, struct ferry_error *reterr)
+static int check_device(struct ferry_run *run, uint32_t device,
+                        struct ferry_error *reterr)
 {
     const struct ferry_host_device *host = run->context->device[device];
     const struct ferry_stream_hello_device *hello = &run->device[device].hello;
@@ -104,8 +106,8 @@ static int check_device(struct ferry_run *run, uint32_t device, struct ferry_err
     rc = ferry_compat_check(&hello->identity, &host->identity, &detail);
     if (rc < 0) {
         return ferry_error_set(reterr, rc, FERRY_HOST_LAYER,
-                               detail.rule[0] ? detail.rule : NULL, 0, "device %s: %.220s",
-                               host->name, detail.text);
+                               detail.rule[0] ? detail.rule : NULL, 0,
+                               "device %s: %.220s", host->name, detail.text);
     }
     return FERRY_OK;
 }
@@ -123,19 +125,20 @@ static int check_memory(struct ferry_run *run, uint32_t index, struct ferry_erro
             continue;
         }
         if (own->size != hello->size || (own->writable ? 1u : 0u) != hello->writable) {
-            return ferry_error_set(reterr, FERRY_E_INCOMPATIBLE, FERRY_HOST_LAYER, NULL, 0,
-                                   "memory at 0x%llx has %llu bytes (writable %u) at the "
-                                   "source and %llu bytes (writable %u) here",
-                                   (unsigned long long)hello->iova,
-                                   (unsigned long long)hello->size, hello->writable,
-                                   (unsigned long long)own->size, own->writable);
+            return ferry_error_set(
+                reterr, FERRY_E_INCOMPATIBLE, FERRY_HOST_LAYER, NULL, 0,
+                "memory at 0x%llx has %llu bytes (writable %u) at the "
+                "source and %llu bytes (writable %u) here",
+                (unsigned long long)hello->iova, (unsigned long long)hello->size,
+                hello->writable, (unsigned long long)own->size, own->writable);
         }
         run->memory_map[index] = i;
         return FERRY_OK;
     }
     return ferry_error_set(reterr, FERRY_E_INCOMPATIBLE, FERRY_HOST_LAYER, NULL, 0,
                            "memory at 0x%llx with %llu bytes is at the source only",
-                           (unsigned long long)hello->iova, (unsigned long long)hello->size);
+                           (unsigned long long)hello->iova,
+                           (unsigned long long)hello->size);
 }
 
 static uint32_t own_memories(const struct ferry_context *context)
@@ -186,7 +189,7 @@ int ferry_run_check_hello(struct ferry_run *run, struct ferry_error *reterr)
     return rc;
 }
 
-/* --- answers ------------------------------------------------------------------------------- */
+/* --- answers --- */
 
 void ferry_run_put_accept(struct ferry_run *run)
 {
@@ -220,6 +223,21 @@ static int wrong_count(struct ferry_run *run, uint32_t tag, uint32_t count,
                            ferry_record_name(tag), count, run->device_count);
 }
 
+/* What the target expects of its devices counts until it has been measured. */
+static void expect_times(struct ferry_run *run, const struct ferry_stream_accept *accept)
+{
+    for (uint32_t i = 0; i < run->device_count; i++) {
+        struct ferry_measured *measured = &run->migration->measured[i];
+
+        if (measured->load_ns == 0) {
+            measured->load_ns = accept->device[i].load_ns;
+        }
+        if (measured->run_ns == 0) {
+            measured->run_ns = accept->device[i].run_ns;
+        }
+    }
+}
+
 int ferry_run_receive_answer(struct ferry_run *run, const struct ferry_record *record,
                              const uint8_t *payload, struct ferry_error *reterr)
 {
@@ -242,6 +260,7 @@ int ferry_run_receive_answer(struct ferry_run *run, const struct ferry_record *r
         }
         if (rc == FERRY_OK) {
             ferry_source_set_load_rate(run->session, accept.load_rate_bytes_per_s);
+            expect_times(run, &accept);
             ferry_run_event(run, FERRY_EV_MESSAGE, FERRY_NO_DEVICE, FERRY_OK,
                             FERRY_MSG_ACCEPT);
         }
@@ -253,7 +272,8 @@ int ferry_run_receive_answer(struct ferry_run *run, const struct ferry_record *r
     }
     if (rc == FERRY_OK) {
         ferry_run_mark(run, FERRY_MARK_RUNNING);
-        ferry_run_event(run, FERRY_EV_MESSAGE, FERRY_NO_DEVICE, FERRY_OK, FERRY_MSG_RUNNING);
+        ferry_run_event(run, FERRY_EV_MESSAGE, FERRY_NO_DEVICE, FERRY_OK,
+                        FERRY_MSG_RUNNING);
     }
     return rc;
 }

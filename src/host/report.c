@@ -56,7 +56,7 @@ void ferry_run_expected(const struct ferry_migration *migration, uint32_t device
     ret_times->run_ns = first_of(measured->run_ns, identity->run_ns);
 }
 
-/* --- measuring -------------------------------------------------------------------------- */
+/* --- measuring --- */
 
 static void mark_stages(struct ferry_run *run)
 {
@@ -67,9 +67,9 @@ static void mark_stages(struct ferry_run *run)
         uint32_t features = run->config.device[i].features;
 
         stopped = stopped && state == FERRY_STATE_STOP_COPY;
-        quiet = quiet && (state == FERRY_STATE_STOP_COPY ||
-                          state == FERRY_STATE_PRE_COPY_P2P ||
-                          state == FERRY_STATE_RUNNING_P2P || !(features & FERRY_MIG_P2P));
+        quiet = quiet &&
+                (state == FERRY_STATE_STOP_COPY || state == FERRY_STATE_PRE_COPY_P2P ||
+                 state == FERRY_STATE_RUNNING_P2P || !(features & FERRY_MIG_P2P));
     }
     if (quiet) {
         ferry_run_mark(run, FERRY_MARK_QUIET);
@@ -79,7 +79,8 @@ static void mark_stages(struct ferry_run *run)
     }
 }
 
-void ferry_run_arc_time(struct ferry_run *run, uint32_t device, uint32_t state, uint64_t ns)
+void ferry_run_arc_time(struct ferry_run *run, uint32_t device, uint32_t state,
+                        uint64_t ns)
 {
     struct ferry_device_report *report = &run->device[device].report;
 
@@ -102,7 +103,8 @@ void ferry_run_arc_time(struct ferry_run *run, uint32_t device, uint32_t state, 
     mark_stages(run);
 }
 
-static uint64_t since(const struct ferry_run *run, enum ferry_mark from, enum ferry_mark to)
+static uint64_t since(const struct ferry_run *run, enum ferry_mark from,
+                      enum ferry_mark to)
 {
     uint64_t begin = run->mark[from], end = run->mark[to];
 
@@ -127,7 +129,7 @@ void ferry_run_put_running(struct ferry_run *run)
     ferry_run_put(run, FERRY_REC_RUNNING, FERRY_NO_DEVICE, payload, writer.pos);
 }
 
-/* --- the report --------------------------------------------------------------------------- */
+/* --- the report --- */
 
 /* The parts of the downtime lie one behind the other; what did not come to pass is empty,
  * and the part that was reached last takes the rest. */

@@ -55,7 +55,8 @@ static int check_device(struct ferry_context *context, uint32_t device, int inco
     const struct ferry_host_device *host = context->device[device];
     uint32_t peer;
 
-    if (atomic_load(&host->lost) != FERRY_OK) {
+    /* A target says this to the source, when it has introduced itself. */
+    if (!incoming && atomic_load(&host->lost) != FERRY_OK) {
         return ferry_error_set(reterr, FERRY_E_CLOSED, FERRY_HOST_LAYER, NULL, 0,
                                "device %s has no connection; reopen the context first",
                                host->name);
@@ -66,11 +67,12 @@ static int check_device(struct ferry_context *context, uint32_t device, int inco
     }
     if (!incoming && !(host->migration_flags & FERRY_MIG_P2P) &&
         ferry_host_reaches_peer(context, device, &peer)) {
-        return ferry_error_set(reterr, FERRY_E_PEER_MAP, FERRY_HOST_LAYER, "MIG-P2P-4", 0,
-                               "device %s cannot be quieted (no P2P support) and reaches "
-                               "device %s: use the context with no peer maps, or leave %s "
-                               "out",
-                               host->name, context->device[peer]->name, host->name);
+        return ferry_error_set(
+            reterr, FERRY_E_PEER_MAP, FERRY_HOST_LAYER, "MIG-P2P-4", 0,
+            "device %s cannot be quieted (no P2P support) and reaches "
+            "device %s: use the context with no peer maps, or leave %s "
+            "out",
+            host->name, context->device[peer]->name, host->name);
     }
     return FERRY_OK;
 }
@@ -80,17 +82,19 @@ static uint64_t ms(uint32_t value)
     return (uint64_t)value * FERRY_NS_PER_MS;
 }
 
-static void fill_config(struct ferry_run *run, const struct ferry_migrate_options *options)
+static void fill_config(struct ferry_run *run,
+                        const struct ferry_migrate_options *options)
 {
     struct ferry_session_config *config = &run->config;
     struct ferry_context *context = run->context;
 
     config->device_count = run->device_count;
     config->arbiter = run->arbiter.kind;
-    config->max_downtime_ns = ms(options->max_downtime_ms ? options->max_downtime_ms : 300);
+    config->max_downtime_ns =
+        ms(options->max_downtime_ms ? options->max_downtime_ms : 300);
     config->deadline_ns = ms(options->deadline_ms ? options->deadline_ms : 60000);
-    config->stop_deadline_ns = ms(options->stop_deadline_ms ? options->stop_deadline_ms
-                                                            : 10000);
+    config->stop_deadline_ns =
+        ms(options->stop_deadline_ms ? options->stop_deadline_ms : 10000);
     config->arc_limit_ns = ms(options->arc_limit_ms ? options->arc_limit_ms : 5000);
     config->peer_limit_ns = ms(options->peer_limit_ms ? options->peer_limit_ms : 10000);
     config->rate_bytes_per_s = run->migration->rate_bytes_per_s;
@@ -152,7 +156,8 @@ static int prepare(struct ferry_run *run, const struct ferry_migrate_options *op
     return FERRY_OK;
 }
 
-static int prepare_source(struct ferry_run *run, const struct ferry_migrate_options *options,
+static int prepare_source(struct ferry_run *run,
+                          const struct ferry_migrate_options *options,
                           struct ferry_error *reterr)
 {
     int rc = ferry_os_random(run->session_id, sizeof(run->session_id));

@@ -10,8 +10,8 @@
 /*
  * Device data at the source. Per device some requests are out at once; their answers are
  * taken in the order of asking, become records, and their memory is free again when the
- * channel has sent it. That bounds what one device holds and stops reading from it when the
- * channel is slow.
+ * channel has sent it. That bounds what one device holds and stops reading from it when
+ * the channel is slow.
  */
 
 static void pump(struct ferry_run *run, uint32_t device);
@@ -39,7 +39,8 @@ static struct ferry_op *get_buffer(struct ferry_run *run, uint32_t device)
     if (reader->made >= FERRY_RUN_READS) {
         return NULL;
     }
-    op = ferry_op_new(run, FERRY_RQ_DATA_READ, device, read_bytes(run, device), read_done);
+    op =
+        ferry_op_new(run, FERRY_RQ_DATA_READ, device, read_bytes(run, device), read_done);
     if (op) {
         reader->made++;
     }
@@ -107,10 +108,9 @@ static void send_record(struct ferry_run *run, struct ferry_op *op)
 {
     struct ferry_run_device *own = &run->device[op->device];
     size_t bytes = (size_t)op->request.u.data.got;
-    struct ferry_channel_body body = { .data = op->data,
-                                       .bytes = bytes,
-                                       .release = data_sent,
-                                       .user = op };
+    struct ferry_channel_body body = {
+        .data = op->data, .bytes = bytes, .release = data_sent, .user = op
+    };
     uint32_t device = op->device;
     int rc;
 
@@ -302,7 +302,8 @@ static void finish(struct ferry_run *run, uint32_t device)
     if (reader->status == FERRY_OK) {
         put_end(run, device);
     }
-    ferry_run_event_abc(run, FERRY_EV_DATA_END, device, reader->status, reader->bytes, 0, 0);
+    ferry_run_event_abc(run, FERRY_EV_DATA_END, device, reader->status, reader->bytes, 0,
+                        0);
 }
 
 static void pump(struct ferry_run *run, uint32_t device)

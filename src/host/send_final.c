@@ -16,7 +16,7 @@ static void put_written(struct ferry_run *run, uint16_t tag, uint32_t device,
     ferry_run_put(run, tag, device, writer->data, writer->pos);
 }
 
-/* --- introduction ------------------------------------------------------------------------ */
+/* --- introduction --- */
 
 static void put_hello_device(struct ferry_run *run, uint32_t device)
 {
@@ -78,7 +78,7 @@ void ferry_run_send_hello(struct ferry_run *run)
     put_written(run, FERRY_REC_HELLO, FERRY_NO_DEVICE, &writer);
 }
 
-/* --- the stop ---------------------------------------------------------------------------- */
+/* --- the stop --- */
 
 void ferry_run_stop_begins(struct ferry_run *run)
 {
@@ -94,7 +94,8 @@ void ferry_run_stop_begins(struct ferry_run *run)
     ferry_channel_limit(run->channel, 0);
 }
 
-int ferry_run_config_save(struct ferry_run *run, uint32_t device, struct ferry_error *reterr)
+int ferry_run_config_save(struct ferry_run *run, uint32_t device,
+                          struct ferry_error *reterr)
 {
     struct ferry_run_device *own = &run->device[device];
     uint32_t writes = atomic_load(&run->context->device[device]->config_writes);
@@ -201,8 +202,8 @@ static int put_vmm_piece(struct ferry_run *run)
     uint64_t left = run->vmm_bytes - run->vmm_next;
     struct ferry_stream_vmm vmm = { .total = run->vmm_bytes,
                                     .off = run->vmm_next,
-                                    .bytes = left < VMM_PIECE_BYTES ? left
-                                                                    : VMM_PIECE_BYTES };
+                                    .bytes =
+                                        left < VMM_PIECE_BYTES ? left : VMM_PIECE_BYTES };
     struct ferry_channel_body body = { .data = run->vmm_data + run->vmm_next,
                                        .bytes = (size_t)vmm.bytes };
     uint8_t prefix[FERRY_STREAM_PREFIX_BYTES];
@@ -218,8 +219,8 @@ static int put_vmm_piece(struct ferry_run *run)
     if (run->vmm_next == run->vmm_bytes) {
         run->vmm_next++;
     }
-    return ferry_channel_put_data(run->channel, FERRY_REC_VMM_STATE, FERRY_NO_DEVICE, prefix,
-                                  sizeof(prefix), &body);
+    return ferry_channel_put_data(run->channel, FERRY_REC_VMM_STATE, FERRY_NO_DEVICE,
+                                  prefix, sizeof(prefix), &body);
 }
 
 int ferry_run_vmm_produce(struct ferry_run *run)

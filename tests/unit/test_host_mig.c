@@ -116,7 +116,8 @@ static void a_context_moves_there_and_back(void **state)
         assert_int_equal(rig_start(&rig, NULL), FERRY_OK);
         assert_true(rig_run(&rig, LIMIT_MS));
         expect_moved(&rig);
-        assert_int_equal(ferry_context_reopen(rig.side[rig.from].context, &error), FERRY_OK);
+        assert_int_equal(ferry_context_reopen(rig.side[rig.from].context, &error),
+                         FERRY_OK);
         rig.from = 1 - rig.from;
     }
     rig_close(&rig);
@@ -138,7 +139,7 @@ static void memory_without_any_tracking_moves(void **state)
     rig_close(&rig);
 }
 
-/* --- memory that is written all the time ---------------------------------------------------- */
+/* --- memory that is written all the time --- */
 
 struct writer {
     struct rig *rig;
@@ -214,9 +215,9 @@ static void what_a_device_writes_last_arrives(void **state)
         rig_open(&rig, &choice);
         rig_fill(&rig, 6);
         rig.side[0].device[0].writes = 1;
-        assert_int_equal(ferry_context_region_write(rig.side[0].context, 0, 7, 4,
-                                                    &bus_master, 2, 0),
-                         FERRY_OK);
+        assert_int_equal(
+            ferry_context_region_write(rig.side[0].context, 0, 7, 4, &bus_master, 2, 0),
+            FERRY_OK);
         assert_int_equal(rig_start(&rig, NULL), FERRY_OK);
         assert_true(rig_run(&rig, LIMIT_MS));
         expect_moved(&rig);
@@ -230,7 +231,7 @@ static void what_a_device_writes_last_arrives(void **state)
     }
 }
 
-/* --- refusals ------------------------------------------------------------------------------- */
+/* --- refusals --- */
 
 static void another_model_is_refused_with_its_name(void **state)
 {
@@ -258,7 +259,9 @@ static void another_model_is_refused_with_its_name(void **state)
 
 static void another_memory_is_refused(void **state)
 {
-    struct ferry_memory memory = { .iova = 0x9000000, .size = 8192, .fd = -1, .writable = 1 };
+    struct ferry_memory memory = {
+        .iova = 0x9000000, .size = 8192, .fd = -1, .writable = 1
+    };
     struct ferry_error error = { .code = FERRY_OK };
     struct rig rig;
 

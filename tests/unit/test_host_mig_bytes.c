@@ -12,9 +12,10 @@
 #include "test_host_mig_rig.h"
 
 /*
- * A stream that is damaged, cut or silent at byte N, in either direction. Whatever happens,
- * the two sides never both run, and never neither: before COMMIT the source runs on and the
- * target discards; later the target runs, or both keep their stopped state and say so.
+ * A stream that is damaged, cut or silent at byte N, in either direction. Whatever
+ * happens, the two sides never both run, and never neither: before COMMIT the source runs
+ * on and the target discards; later the target runs, or both keep their stopped state and
+ * say so.
  */
 #define LIMIT_MS 4000u
 #define POSITIONS 28u
@@ -101,11 +102,10 @@ static void sweep(uint32_t fault, const char *what, uint32_t positions)
 
         for (uint32_t i = 0; i < positions; i++) {
             /* All over the stream, denser at both ends, where the messages are. */
-            uint64_t at = i < positions / 4       ? i * 7
-                          : i < positions * 3 / 4 ? bytes[from] * (i - positions / 4) /
-                                                        (positions / 2)
-                                                  : bytes[from] - 1 -
-                                                        (positions - 1 - i) * 5;
+            uint64_t at = i < positions / 4 ? i * 7
+                          : i < positions * 3 / 4
+                              ? bytes[from] * (i - positions / 4) / (positions / 2)
+                              : bytes[from] - 1 - (positions - 1 - i) * 5;
 
             if (at < bytes[from] && at != last) {
                 one(fault, from, at, what);

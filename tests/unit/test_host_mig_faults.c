@@ -46,7 +46,7 @@ static void expect_back(struct rig *rig, int32_t code)
     assert_int_equal(rig->side[0].tracking, 0);
 }
 
-/* --- cancel ---------------------------------------------------------------------------------- */
+/* --- cancel --- */
 
 /* Called for each action of a side: the phase that has just been entered can be hit. */
 static void cancel_in_phase(void *user, int incoming, const struct ferry_action *action)
@@ -56,7 +56,8 @@ static void cancel_in_phase(void *user, int incoming, const struct ferry_action 
     (void)incoming, (void)action;
     if (!rig->cancelled && rig_phase(rig, rig->cancel_side) == rig->cancel_phase) {
         rig->cancelled = 1;
-        assert_int_equal(ferry_context_cancel(rig->side[rig->cancel_side].context), FERRY_OK);
+        assert_int_equal(ferry_context_cancel(rig->side[rig->cancel_side].context),
+                         FERRY_OK);
     }
 }
 
@@ -121,7 +122,7 @@ static void a_cancel_rolls_back_and_says_so(void **state)
     rig_close(&rig);
 }
 
-/* --- devices and VMMs that fail ----------------------------------------------------------------- */
+/* --- devices and VMMs that fail --- */
 
 static void a_device_that_does_not_stop_leads_back(void **state)
 {
@@ -148,8 +149,9 @@ static void a_device_that_breaks_is_reset_with_its_config(void **state)
     (void)state;
     rig_open(&rig, NULL);
     rig_fill(&rig, 1);
-    assert_int_equal(ferry_context_region_write(rig.side[0].context, 0, 7, 4, &command, 2, 0),
-                     FERRY_OK);
+    assert_int_equal(
+        ferry_context_region_write(rig.side[0].context, 0, 7, 4, &command, 2, 0),
+        FERRY_OK);
     rig.side[0].device[0].fail_to = FERRY_STATE_STOP_COPY;
     rig.side[0].device[0].fail_status = FERRY_E_DEVICE_ERROR;
     rig.side[0].device[0].fails = 1;
@@ -254,7 +256,7 @@ static void cpus_may_take_their_time(void **state)
     rig_close(&rig);
 }
 
-/* --- the decision ---------------------------------------------------------------------------------- */
+/* --- the decision --- */
 
 static char folder[] = "/tmp/ferry-arbiter-XXXXXX";
 
@@ -363,7 +365,8 @@ static void without_an_arbiter_the_operator_has_the_word(void **state)
         assert_true(rig_undecided(&rig, 1));
         assert_int_equal(rig.side[0].events[FERRY_HOST_UNDECIDED], 1);
         assert_false(rig_runs(&rig, 0) || rig.side[1].running);
-        assert_int_equal(ferry_context_wait(rig.side[0].context, &error), FERRY_E_UNDECIDED);
+        assert_int_equal(ferry_context_wait(rig.side[0].context, &error),
+                         FERRY_E_UNDECIDED);
         assert_int_equal(ferry_context_resolve(rig.side[0].context, !run_at_target),
                          FERRY_OK);
         assert_int_equal(ferry_context_resolve(rig.side[1].context, run_at_target),
@@ -378,7 +381,7 @@ static void without_an_arbiter_the_operator_has_the_word(void **state)
     }
 }
 
-/* --- the end of a context ------------------------------------------------------------------------ */
+/* --- the end of a context --- */
 
 static void a_context_that_goes_away_brings_its_devices_back(void **state)
 {

@@ -23,12 +23,14 @@ struct hostile {
     int fd;
     uint8_t got[8192];
     size_t got_bytes;
+    uint8_t payload[4096];
+    struct ferry_writer writer;
     struct ferry_stream_hash hash[RIG_DEVICES];
     uint64_t bytes[RIG_DEVICES];
 };
 
-static void say(struct hostile *hostile, uint16_t tag, uint32_t device, const void *payload,
-                size_t bytes)
+static void say(struct hostile *hostile, uint16_t tag, uint32_t device,
+                const void *payload, size_t bytes)
 {
     struct ferry_record record;
     uint8_t header[FERRY_RECORD_HEADER_BYTES];
@@ -38,26 +40,23 @@ static void say(struct hostile *hostile, uint16_t tag, uint32_t device, const vo
     memcpy(&iov[1].iov_base, &payload, sizeof(payload));
     ferry_record_seal(&record, tag, 0, device, payload, bytes);
     ferry_record_encode(&record, header);
-    assert_int_equal(ferry_os_send(hostile->fd, iov, bytes > 0 ? 2 : 1, NULL, 0,
-                                   FERRY_OS_NOWAIT),
-                     left);
+    assert_int_equal(
+        ferry_os_send(hostile->fd, iov, bytes > 0 ? 2 : 1, NULL, 0, FERRY_OS_NOWAIT),
+        left);
 }
 
-static void say_written(struct hostile *hostile, uint16_t tag, uint32_t device,
-                        const struct ferry_writer *writer)
+/* A payload is put into fresh(), then said. */
+static struct ferry_writer *fresh(struct hostile *hostile)
 {
-    assert_false(writer->overflow);
-    say(hostile, tag, device, writer->data, writer->pos);
+    ferry_writer_init(&hostile->writer, hostile->payload, sizeof(hostile->payload));
+    return &hostile->writer;
 }
 
-#define SAY(tag, device, put, ...)                                                         \
-    do {                                                                                   \
-        uint8_t payload_[4096];                                                            \
-        struct ferry_writer writer_;                                                       \
-        ferry_writer_init(&writer_, payload_, sizeof(payload_));                           \
-        put(&writer_, &(__VA_ARGS__));                                                     \
-        say_written(hostile, tag, device, &writer_);                                       \
-    } while (0)
+static void say_fresh(struct hostile *hostile, uint16_t tag, uint32_t device)
+{
+    assert_false(hostile->writer.overflow);
+    say(hostile, tag, device, hostile->payload, hostile->writer.pos);
+}
 
 static void turn(struct hostile *hostile)
 {
@@ -70,7 +69,8 @@ static void turn(struct hostile *hostile)
 }
 
 /* Return: 1 when a record of that tag has come. */
-static int heard(const struct hostile *hostile, uint16_t tag, struct ferry_stream_reason *ret)
+static int heard(const struct hostile *hostile, uint16_t tag,
+                 struct ferry_stream_reason *ret)
 {
     size_t at = 0;
 
@@ -87,8 +87,8 @@ static int heard(const struct hostile *hostile, uint16_t tag, struct ferry_strea
         if (record.tag == tag) {
             if (ret) {
                 assert_int_equal(ferry_stream_get_reason(hostile->got + at,
-                                                         (size_t)record.payload_bytes, ret,
-                                                         &error),
+                                                         (size_t)record.payload_bytes,
+                                                         ret, &error),
                                  FERRY_OK);
             }
             return 1;
@@ -107,9 +107,9 @@ static void open_hostile(struct hostile *hostile)
     rig_open(&hostile->rig, NULL);
     rig_fill(&hostile->rig, 1);
     assert_int_equal(ferry_os_socketpair(&hostile->fd, &end), FERRY_OK);
-    assert_int_equal(ferry_context_receive_fd(hostile->rig.side[1].context, end, NULL,
-                                              &error),
-                     FERRY_OK);
+    assert_int_equal(
+        ferry_context_receive_fd(hostile->rig.side[1].context, end, NULL, &error),
+        FERRY_OK);
     for (uint32_t i = 0; i < RIG_DEVICES; i++) {
         ferry_stream_hash_init(&hostile->hash[i]);
     }
@@ -117,27 +117,30 @@ static void open_hostile(struct hostile *hostile)
 
 static void introduce(struct hostile *hostile)
 {
-    SAY(FERRY_REC_PREAMBLE, FERRY_NO_DEVICE, ferry_stream_put_preamble,
-        (struct ferry_stream_preamble){ .version = FERRY_STREAM_VERSION,
-                                        .version_min = FERRY_STREAM_VERSION_MIN,
-                                        .session_id = { 1, 2, 3 } });
+    ferry_stream_put_preamble(fresh(hostile), &(struct ferry_stream_preamble){
+                                                  .version = FERRY_STREAM_VERSION,
+                                                  .version_min = FERRY_STREAM_VERSION_MIN,
+                                                  .session_id = { 1, 2, 3 } });
+    say_fresh(hostile, FERRY_REC_PREAMBLE, FERRY_NO_DEVICE);
     for (uint32_t i = 0; i < RIG_DEVICES; i++) {
         const struct ferry_host_device *host = hostile->rig.side[0].context->device[i];
         struct ferry_stream_hello_device hello = { .features = host->migration_flags,
                                                    .identity = host->identity };
 
         memcpy(hello.name, host->name, sizeof(hello.name));
-        SAY(FERRY_REC_HELLO_DEVICE, i, ferry_stream_put_hello_device, hello);
+        ferry_stream_put_hello_device(fresh(hostile), &hello);
+        say_fresh(hostile, FERRY_REC_HELLO_DEVICE, i);
     }
-    SAY(FERRY_REC_HELLO_MEMORY, FERRY_NO_DEVICE, ferry_stream_put_hello_memory,
-        (struct ferry_stream_hello_memory){ .index = 0,
-                                            .writable = 1,
-                                            .iova = RIG_IOVA,
-                                            .size = RIG_MEMORY_BYTES });
-    SAY(FERRY_REC_HELLO, FERRY_NO_DEVICE, ferry_stream_put_hello,
-        (struct ferry_stream_hello){ .device_count = RIG_DEVICES,
-                                     .memory_count = 1,
-                                     .page_bytes = 4096 });
+    ferry_stream_put_hello_memory(
+        fresh(hostile),
+        &(struct ferry_stream_hello_memory){
+            .index = 0, .writable = 1, .iova = RIG_IOVA, .size = RIG_MEMORY_BYTES });
+    say_fresh(hostile, FERRY_REC_HELLO_MEMORY, FERRY_NO_DEVICE);
+    ferry_stream_put_hello(fresh(hostile),
+                           &(struct ferry_stream_hello){ .device_count = RIG_DEVICES,
+                                                         .memory_count = 1,
+                                                         .page_bytes = 4096 });
+    say_fresh(hostile, FERRY_REC_HELLO, FERRY_NO_DEVICE);
     for (int i = 0; i < LIMIT_TURNS && !heard(hostile, FERRY_REC_ACCEPT, NULL); i++) {
         turn(hostile);
     }
@@ -154,7 +157,8 @@ static void send_data(struct hostile *hostile, uint32_t device, size_t bytes)
     hostile->bytes[device] += bytes;
 }
 
-static void send_end(struct hostile *hostile, uint32_t device, int64_t bytes_off, uint64_t flip)
+static void send_end(struct hostile *hostile, uint32_t device, int64_t bytes_off,
+                     uint64_t flip)
 {
     struct ferry_stream_digest digest = ferry_stream_hash_digest(&hostile->hash[device]);
     struct ferry_stream_device_end end = {
@@ -163,7 +167,8 @@ static void send_end(struct hostile *hostile, uint32_t device, int64_t bytes_off
         .hash_high = digest.high,
     };
 
-    SAY(FERRY_REC_DEVICE_END, device, ferry_stream_put_device_end, end);
+    ferry_stream_put_device_end(fresh(hostile), &end);
+    say_fresh(hostile, FERRY_REC_DEVICE_END, device);
 }
 
 /* The target ends with that code, says so, and can be used again. */
@@ -224,9 +229,8 @@ static void memory_outside_of_its_region_is_not_written(void **state)
     open_hostile(hostile);
     introduce(hostile);
     ferry_writer_init(&writer, pages, sizeof(pages));
-    ferry_stream_put_pages(&writer,
-                           &(struct ferry_stream_pages){ .off = RIG_MEMORY_BYTES - 4096,
-                                                         .bytes = 8192 });
+    ferry_stream_put_pages(&writer, &(struct ferry_stream_pages){
+                                        .off = RIG_MEMORY_BYTES - 4096, .bytes = 8192 });
     say(hostile, FERRY_REC_MEMORY_PAGES, FERRY_NO_DEVICE, pages, sizeof(pages));
     expect_end(hostile, FERRY_REC_ABORT, FERRY_E_RANGE);
 }
@@ -238,8 +242,9 @@ static void zero_outside_of_its_region_is_not_written(void **state)
     (void)state;
     open_hostile(hostile);
     introduce(hostile);
-    SAY(FERRY_REC_MEMORY_ZERO, FERRY_NO_DEVICE, ferry_stream_put_zero,
-        (struct ferry_stream_zero){ .off = 4096, .bytes = RIG_MEMORY_BYTES });
+    ferry_stream_put_zero(fresh(hostile), &(struct ferry_stream_zero){
+                                              .off = 4096, .bytes = RIG_MEMORY_BYTES });
+    say_fresh(hostile, FERRY_REC_MEMORY_ZERO, FERRY_NO_DEVICE);
     expect_end(hostile, FERRY_REC_ABORT, FERRY_E_RANGE);
 }
 
@@ -249,9 +254,11 @@ static void data_before_the_answer_is_refused(void **state)
 
     (void)state;
     open_hostile(hostile);
-    SAY(FERRY_REC_PREAMBLE, FERRY_NO_DEVICE, ferry_stream_put_preamble,
-        (struct ferry_stream_preamble){ .version = FERRY_STREAM_VERSION,
-                                        .version_min = FERRY_STREAM_VERSION_MIN });
+    ferry_stream_put_preamble(
+        fresh(hostile),
+        &(struct ferry_stream_preamble){ .version = FERRY_STREAM_VERSION,
+                                         .version_min = FERRY_STREAM_VERSION_MIN });
+    say_fresh(hostile, FERRY_REC_PREAMBLE, FERRY_NO_DEVICE);
     send_data(hostile, 0, 10);
     expect_end(hostile, FERRY_REC_REFUSE, FERRY_E_PROTOCOL);
 }
@@ -267,10 +274,12 @@ static void all_sent_without_everything_is_refused(void **state)
         send_data(hostile, i, 100);
         send_end(hostile, i, 0, 0);
     }
-    SAY(FERRY_REC_MEMORY_END, FERRY_NO_DEVICE, ferry_stream_put_memory_end,
-        (struct ferry_stream_memory_end){ .pages = 0 });
+    ferry_stream_put_memory_end(fresh(hostile),
+                                &(struct ferry_stream_memory_end){ .pages = 0 });
+    say_fresh(hostile, FERRY_REC_MEMORY_END, FERRY_NO_DEVICE);
     say(hostile, FERRY_REC_ALL_SENT, FERRY_NO_DEVICE, NULL, 0);
-    /* Whichever is found first: no config, or a device that does not take such a state. */
+    /* Whichever is found first: no config, or a device that does not take such a state.
+     */
     for (int i = 0; i < LIMIT_TURNS && !hostile->rig.side[1].finished; i++) {
         turn(hostile);
     }
@@ -288,8 +297,9 @@ static void a_commit_that_was_not_asked_for_does_not_run(void **state)
     (void)state;
     open_hostile(hostile);
     introduce(hostile);
-    SAY(FERRY_REC_COMMIT, FERRY_NO_DEVICE, ferry_stream_put_token,
-        (struct ferry_stream_token){ .session_id = { 1, 2, 3 } });
+    ferry_stream_put_token(fresh(hostile),
+                           &(struct ferry_stream_token){ .session_id = { 1, 2, 3 } });
+    say_fresh(hostile, FERRY_REC_COMMIT, FERRY_NO_DEVICE);
     expect_end(hostile, FERRY_REC_ABORT, FERRY_E_PROTOCOL);
 }
 
@@ -322,8 +332,8 @@ static void a_vmm_state_of_any_size_up_to_the_limit_is_taken_in(void **state)
     open_hostile(hostile);
     introduce(hostile);
     ferry_writer_init(&writer, payload, FERRY_STREAM_PREFIX_BYTES);
-    ferry_stream_put_vmm(&writer, &(struct ferry_stream_vmm){ .total = 300000,
-                                                              .bytes = 100000 });
+    ferry_stream_put_vmm(&writer,
+                         &(struct ferry_stream_vmm){ .total = 300000, .bytes = 100000 });
     say(hostile, FERRY_REC_VMM_STATE, FERRY_NO_DEVICE, payload,
         FERRY_STREAM_PREFIX_BYTES + 100000);
     for (int i = 0; i < 20; i++) {

@@ -19,7 +19,7 @@
 #define LIMIT_MS 4000u
 #define ABORT_BYTES 288u
 
-/* --- the channel ------------------------------------------------------------------------------ */
+/* --- the channel --- */
 
 struct end {
     struct ferry_channel *channel;
@@ -137,8 +137,8 @@ static void put_pages(struct ferry_channel *channel, const uint8_t *data, size_t
 
 static void records_of_every_length_come_through(void **state)
 {
-    static const size_t lengths[] = { 4096, 8192, 12288, 65536, 524288,
-                                      FERRY_RECORD_DATA_MAX };
+    static const size_t lengths[] = { 4096,  8192,   12288,
+                                      65536, 524288, FERRY_RECORD_DATA_MAX };
     uint8_t *data = malloc(FERRY_RECORD_DATA_MAX);
     uint32_t released = 0;
     struct pair pair;
@@ -289,7 +289,8 @@ static void a_damaged_record_ends_the_input_once(void **state)
     (void)state;
     assert_int_equal(ferry_loop_create(&loop), FERRY_OK);
     assert_int_equal(ferry_os_socketpair(&fd[0], &fd[1]), FERRY_OK);
-    assert_int_equal(ferry_channel_create(loop, fd[0], &sink, end, &end->channel), FERRY_OK);
+    assert_int_equal(ferry_channel_create(loop, fd[0], &sink, end, &end->channel),
+                     FERRY_OK);
     assert_int_equal(write(fd[1], bytes, sizeof(bytes)), sizeof(bytes));
     assert_int_equal(write(fd[1], bytes, sizeof(bytes)), sizeof(bytes));
     for (int i = 0; i < 4; i++) {
@@ -298,9 +299,9 @@ static void a_damaged_record_ends_the_input_once(void **state)
     assert_int_equal(end->downs, 1);
     assert_int_equal(end->error.code, FERRY_E_PROTOCOL);
     /* The output still works: the peer can be told. */
-    assert_int_equal(ferry_channel_put(end->channel, FERRY_REC_ALL_SENT, FERRY_NO_DEVICE,
-                                       NULL, 0),
-                     FERRY_OK);
+    assert_int_equal(
+        ferry_channel_put(end->channel, FERRY_REC_ALL_SENT, FERRY_NO_DEVICE, NULL, 0),
+        FERRY_OK);
     ferry_loop_dispatch(loop, 1);
     assert_int_equal(recv(fd[1], bytes, sizeof(bytes), MSG_DONTWAIT), sizeof(bytes));
     ferry_channel_destroy(end->channel);
@@ -309,7 +310,7 @@ static void a_damaged_record_ends_the_input_once(void **state)
     free(end);
 }
 
-/* --- the arbiter --------------------------------------------------------------------------------- */
+/* --- the arbiter --- */
 
 static void the_first_decision_stands(void **state)
 {
@@ -322,13 +323,13 @@ static void the_first_decision_stands(void **state)
     assert_non_null(mkdtemp(folder));
     snprintf(text, sizeof(text), "file:%s", folder);
     assert_int_equal(ferry_arbiter_parse(text, &arbiter, &error), FERRY_OK);
-    assert_int_equal(ferry_arbiter_decide(&arbiter, 0xabc, 0, FERRY_DECISION_NONE, &decision,
-                                          &error),
-                     FERRY_OK);
+    assert_int_equal(
+        ferry_arbiter_decide(&arbiter, 0xabc, 0, FERRY_DECISION_NONE, &decision, &error),
+        FERRY_OK);
     assert_int_equal(decision, FERRY_DECISION_NONE);
-    assert_int_equal(ferry_arbiter_decide(&arbiter, 0xabc, 0, FERRY_DECISION_ABORT,
-                                          &decision, &error),
-                     FERRY_OK);
+    assert_int_equal(
+        ferry_arbiter_decide(&arbiter, 0xabc, 0, FERRY_DECISION_ABORT, &decision, &error),
+        FERRY_OK);
     assert_int_equal(decision, FERRY_DECISION_ABORT);
     assert_int_equal(ferry_arbiter_decide(&arbiter, 0xabc, 0, FERRY_DECISION_COMMIT,
                                           &decision, &error),
@@ -355,13 +356,14 @@ static void an_arbiter_that_cannot_be_asked_says_so(void **state)
     FILE *file;
 
     (void)state;
-    assert_int_equal(ferry_arbiter_parse("file:/no/such/folder", &arbiter, &error), FERRY_OK);
-    assert_int_equal(ferry_arbiter_decide(&arbiter, 1, 0, FERRY_DECISION_COMMIT, &decision,
-                                          &error),
-                     FERRY_E_NOT_FOUND);
-    assert_int_equal(ferry_arbiter_decide(&arbiter, 1, 0, FERRY_DECISION_NONE, &decision,
-                                          &error),
-                     FERRY_E_NOT_FOUND);
+    assert_int_equal(ferry_arbiter_parse("file:/no/such/folder", &arbiter, &error),
+                     FERRY_OK);
+    assert_int_equal(
+        ferry_arbiter_decide(&arbiter, 1, 0, FERRY_DECISION_COMMIT, &decision, &error),
+        FERRY_E_NOT_FOUND);
+    assert_int_equal(
+        ferry_arbiter_decide(&arbiter, 1, 0, FERRY_DECISION_NONE, &decision, &error),
+        FERRY_E_NOT_FOUND);
     assert_non_null(mkdtemp(folder));
     snprintf(text, sizeof(text), "file:%s", folder);
     snprintf(path, sizeof(path), "%s/0000000000000001-0", folder);
@@ -370,9 +372,9 @@ static void an_arbiter_that_cannot_be_asked_says_so(void **state)
     assert_non_null(file);
     fputs("perhaps\n", file);
     fclose(file);
-    assert_int_equal(ferry_arbiter_decide(&arbiter, 1, 0, FERRY_DECISION_COMMIT, &decision,
-                                          &error),
-                     FERRY_E_CORRUPT);
+    assert_int_equal(
+        ferry_arbiter_decide(&arbiter, 1, 0, FERRY_DECISION_COMMIT, &decision, &error),
+        FERRY_E_CORRUPT);
     assert_int_equal(decision, 99);
     unlink(path);
     rmdir(folder);
@@ -397,7 +399,7 @@ static void only_known_arbiters_are_taken(void **state)
     assert_int_equal(ferry_arbiter_parse(text, &arbiter, &error), FERRY_E_LIMIT);
 }
 
-/* --- listening -------------------------------------------------------------------------------------- */
+/* --- listening --- */
 
 static const struct ferry_migrate_options impatient = { .struct_size = sizeof(impatient),
                                                         .peer_limit_ms = 80 };
@@ -465,9 +467,9 @@ static void a_listener_goes_on_after_garbage_and_silence(void **state)
     (void)state;
     rig_open(&rig, NULL);
     assert_string_equal(ferry_context_address(rig.side[1].context), "");
-    assert_int_equal(ferry_context_listen(rig.side[1].context, "tcp:127.0.0.1:0", &impatient,
-                                          &error),
-                     FERRY_OK);
+    assert_int_equal(
+        ferry_context_listen(rig.side[1].context, "tcp:127.0.0.1:0", &impatient, &error),
+        FERRY_OK);
     snprintf(address, sizeof(address), "%s", ferry_context_address(rig.side[1].context));
     assert_memory_equal(address, "tcp:127.0.0.1:", 14);
     fd = connect_to(address);
@@ -497,7 +499,8 @@ static void a_listener_goes_on_after_a_migration_that_failed(void **state)
     (void)state;
     rig_open(&rig, NULL);
     rig_fill(&rig, 1);
-    assert_int_equal(ferry_context_listen(rig.side[1].context, path, NULL, &error), FERRY_OK);
+    assert_int_equal(ferry_context_listen(rig.side[1].context, path, NULL, &error),
+                     FERRY_OK);
     assert_int_equal(ferry_context_listen(rig.side[1].context, path, NULL, &error),
                      FERRY_E_BUSY);
     assert_int_equal(ferry_context_send(rig.side[1].context, path, NULL, &error),
@@ -505,7 +508,8 @@ static void a_listener_goes_on_after_a_migration_that_failed(void **state)
     rig.side[0].device[0].fail_to = FERRY_STATE_STOP_COPY;
     rig.side[0].device[0].fail_status = FERRY_E_DEVICE;
     rig.side[0].device[0].fails = 1;
-    assert_int_equal(ferry_context_send(rig.side[0].context, path, NULL, &error), FERRY_OK);
+    assert_int_equal(ferry_context_send(rig.side[0].context, path, NULL, &error),
+                     FERRY_OK);
     assert_int_equal(ferry_context_send(rig.side[0].context, path, NULL, &error),
                      FERRY_E_BUSY);
     assert_true(rig_run(&rig, LIMIT_MS));
@@ -524,13 +528,15 @@ static void nobody_listens_for_the_whole_world(void **state)
 
     (void)state;
     rig_open(&rig, NULL);
-    assert_int_equal(ferry_context_listen(rig.side[1].context, "tcp:0.0.0.0:0", NULL, &error),
-                     FERRY_E_PERMISSION);
-    assert_int_equal(ferry_context_send(rig.side[0].context, "unix:/no/such/socket", NULL,
-                                        &error),
-                     FERRY_E_NOT_FOUND);
-    assert_int_equal(ferry_context_send(rig.side[0].context, "smoke:signal", NULL, &error),
-                     FERRY_E_ARGUMENT);
+    assert_int_equal(
+        ferry_context_listen(rig.side[1].context, "tcp:0.0.0.0:0", NULL, &error),
+        FERRY_E_PERMISSION);
+    assert_int_equal(
+        ferry_context_send(rig.side[0].context, "unix:/no/such/socket", NULL, &error),
+        FERRY_E_NOT_FOUND);
+    assert_int_equal(
+        ferry_context_send(rig.side[0].context, "smoke:signal", NULL, &error),
+        FERRY_E_ARGUMENT);
     /* And can be sent after all of that. */
     assert_int_equal(rig_start(&rig, NULL), FERRY_OK);
     assert_true(rig_run(&rig, LIMIT_MS));
@@ -538,7 +544,7 @@ static void nobody_listens_for_the_whole_world(void **state)
     rig_close(&rig);
 }
 
-/* --- the bandwidth limit ------------------------------------------------------------------------------ */
+/* --- the bandwidth limit --- */
 
 static void the_bandwidth_is_limited_before_the_stop(void **state)
 {

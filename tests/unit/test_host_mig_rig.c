@@ -22,7 +22,7 @@
 #define WIRE_BYTES 65536u
 #define ALL_FEATURES (FERRY_MIG_STOP_COPY | FERRY_MIG_P2P | FERRY_MIG_PRE_COPY)
 
-/* --- the device ---------------------------------------------------------------------------- */
+/* --- the device --- */
 
 /* The last write of a device before it is quiet: only its log knows of it. */
 static void write_memory(struct rig_device *dev, uint32_t to)
@@ -80,7 +80,8 @@ static int dev_save(void *state, struct ferry_device *device, void *ret_data, si
     return (int)count;
 }
 
-static int dev_load(void *state, struct ferry_device *device, const void *data, size_t count)
+static int dev_load(void *state, struct ferry_device *device, const void *data,
+                    size_t count)
 {
     struct rig_device *dev = state;
 
@@ -99,7 +100,8 @@ static int dev_precopy(void *state, struct ferry_device *device,
     struct rig_device *dev = state;
 
     (void)device;
-    ret_info->initial_bytes = dev->at < RIG_INITIAL_BYTES ? RIG_INITIAL_BYTES - dev->at : 0;
+    ret_info->initial_bytes =
+        dev->at < RIG_INITIAL_BYTES ? RIG_INITIAL_BYTES - dev->at : 0;
     ret_info->dirty_bytes = 0;
     return FERRY_OK;
 }
@@ -113,7 +115,8 @@ static int dev_size(void *state, struct ferry_device *device, uint64_t *ret_byte
     return FERRY_OK;
 }
 
-static void dev_reset(void *state, struct ferry_device *device, enum ferry_reset_reason reason)
+static void dev_reset(void *state, struct ferry_device *device,
+                      enum ferry_reset_reason reason)
 {
     struct rig_device *dev = state;
 
@@ -159,7 +162,7 @@ static void open_device(struct rig_device *dev, const char *model)
     }
 }
 
-/* --- the VMM -------------------------------------------------------------------------------- */
+/* --- the VMM --- */
 
 static int pause_cpus(void *user, struct ferry_context *context)
 {
@@ -258,9 +261,10 @@ static const struct ferry_context_ops ops = {
     .event = on_event,
 };
 
-/* --- opening ---------------------------------------------------------------------------------- */
+/* --- opening --- */
 
-static void open_side(struct rig_side *side, const struct rig_choice *choice, uint32_t number)
+static void open_side(struct rig_side *side, const struct rig_choice *choice,
+                      uint32_t number)
 {
     struct ferry_context_ops own = ops;
     struct ferry_context_options options = { .struct_size = sizeof(options),
@@ -277,9 +281,10 @@ static void open_side(struct rig_side *side, const struct rig_choice *choice, ui
     side->running = number == 0;
     assert_int_equal(ferry_context_create(&options, &side->context, &error), FERRY_OK);
     memory.size = choice->memory_bytes ? choice->memory_bytes : RIG_MEMORY_BYTES;
-    assert_int_equal(ferry_os_memfd_create("rig", memory.size, &side->memory_fd), FERRY_OK);
-    side->memory = mmap(NULL, memory.size, PROT_READ | PROT_WRITE, MAP_SHARED,
-                        side->memory_fd, 0);
+    assert_int_equal(ferry_os_memfd_create("rig", memory.size, &side->memory_fd),
+                     FERRY_OK);
+    side->memory =
+        mmap(NULL, memory.size, PROT_READ | PROT_WRITE, MAP_SHARED, side->memory_fd, 0);
     assert_true(side->memory != MAP_FAILED);
     memory.address = side->memory;
     memory.fd = side->memory_fd;
@@ -288,7 +293,8 @@ static void open_side(struct rig_side *side, const struct rig_choice *choice, ui
     for (uint32_t i = 0; i < side->device_count; i++) {
         char name[8] = { 'd', 'e', 'v', (char)('0' + i), '\0' };
 
-        side->device[i].features = choice->features[i] ? choice->features[i] : ALL_FEATURES;
+        side->device[i].features =
+            choice->features[i] ? choice->features[i] : ALL_FEATURES;
         open_device(&side->device[i],
                     choice->models[number] ? choice->models[number] : "rig");
         if (ferry_context_add_endpoint(side->context, name,
@@ -365,7 +371,7 @@ int rig_start(struct rig *rig, const struct ferry_migrate_options *options)
                                  &error);
 }
 
-/* --- the wire ----------------------------------------------------------------------------------- */
+/* --- the wire --- */
 
 static void cut(struct rig *rig)
 {
@@ -444,7 +450,7 @@ static int carry(struct rig *rig, uint32_t from)
     return 1;
 }
 
-/* --- running ------------------------------------------------------------------------------------- */
+/* --- running --- */
 
 static struct ferry_run *run_of(const struct rig *rig, uint32_t side)
 {
@@ -460,7 +466,8 @@ uint32_t rig_phase(const struct rig *rig, uint32_t side)
     if (!run) {
         return RIG_NO_PHASE;
     }
-    return !run->incoming ? ferry_source_phase(run->session) : ferry_target_phase(run->session);
+    return !run->incoming ? ferry_source_phase(run->session)
+                          : ferry_target_phase(run->session);
 }
 
 int rig_undecided(const struct rig *rig, uint32_t side)
@@ -511,7 +518,7 @@ int rig_run(struct rig *rig, uint32_t limit_ms)
     return over(rig, 0) && over(rig, 1);
 }
 
-/* --- looking -------------------------------------------------------------------------------------- */
+/* --- looking --- */
 
 void rig_fill(struct rig *rig, uint32_t seed)
 {
@@ -542,7 +549,8 @@ int rig_memory_equal(const struct rig *rig)
 int rig_state_equal(const struct rig *rig)
 {
     for (uint32_t i = 0; i < rig->side[0].device_count; i++) {
-        const struct rig_device *a = &rig->side[0].device[i], *b = &rig->side[1].device[i];
+        const struct rig_device *a = &rig->side[0].device[i],
+                                *b = &rig->side[1].device[i];
 
         if (memcmp(a->bytes, b->bytes, a->size) != 0) {
             return 0;

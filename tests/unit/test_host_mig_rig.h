@@ -26,13 +26,13 @@ struct rig_device {
     uint8_t *bytes;
     size_t size, at;
     uint32_t features;
-    uint32_t hang_to;      /* the arc to this state does not end; 0: none */
-    uint32_t fail_to;      /* the arc to this state fails with fail_status */
-    uint32_t fail_from;    /* only the arc from this state; 0: from any */
+    uint32_t hang_to;   /* the arc to this state does not end; 0: none */
+    uint32_t fail_to;   /* the arc to this state fails with fail_status */
+    uint32_t fail_from; /* only the arc from this state; 0: from any */
     int fail_status;
-    uint32_t fails;        /* how often; 0: always */
+    uint32_t fails; /* how often; 0: always */
     uint32_t resets;
-    uint32_t writes;       /* 1: writes to memory with each arc, up to the quiet one */
+    uint32_t writes; /* 1: writes to memory with each arc, up to the quiet one */
 };
 
 struct rig_side {
@@ -43,9 +43,9 @@ struct rig_side {
     int memory_fd;
     int irq_fd[RIG_DEVICES][RIG_VECTORS];
     /* What the VMM was told. */
-    int running;           /* CPUs run */
+    int running; /* CPUs run */
     int pauses, resumes, foreign;
-    int pause_pending;     /* pause_cpus answers FERRY_PENDING and never ends */
+    int pause_pending; /* pause_cpus answers FERRY_PENDING and never ends */
     int track_calls, tracking;
     uint32_t events[8];
     struct ferry_report report; /* with FINISHED */
@@ -58,11 +58,11 @@ enum rig_fault { RIG_NONE = 0, RIG_FLIP, RIG_CUT, RIG_SILENT };
 
 struct rig {
     struct rig_side side[2];
-    uint32_t from;             /* the source's index; 0 at first */
-    int wire[2];               /* our ends of the connections to the sides */
-    uint64_t passed[2];        /* bytes from side 0 / from side 1 */
-    uint32_t fault;            /* enum rig_fault */
-    uint32_t fault_from;       /* side whose bytes are hit */
+    uint32_t from;       /* the source's index; 0 at first */
+    int wire[2];         /* our ends of the connections to the sides */
+    uint64_t passed[2];  /* bytes from side 0 / from side 1 */
+    uint32_t fault;      /* enum rig_fault */
+    uint32_t fault_from; /* side whose bytes are hit */
     uint64_t fault_at;
     uint8_t *held[2];
     size_t held_bytes[2];
@@ -71,17 +71,18 @@ struct rig {
 };
 
 struct rig_choice {
-    uint32_t device_count;     /* 0: RIG_DEVICES */
+    uint32_t device_count;          /* 0: RIG_DEVICES */
     uint32_t features[RIG_DEVICES]; /* 0: all */
-    uint32_t no_tracking;      /* 1: without track_cpus */
-    uint64_t memory_bytes;     /* 0: RIG_MEMORY_BYTES */
-    const char *models[2];     /* of the sides; NULL: the same */
-    uint32_t timeout_ms;       /* of devices; 0: default */
+    uint32_t no_tracking;           /* 1: without track_cpus */
+    uint64_t memory_bytes;          /* 0: RIG_MEMORY_BYTES */
+    const char *models[2];          /* of the sides; NULL: the same */
+    uint32_t timeout_ms;            /* of devices; 0: default */
 };
 
 void rig_open(struct rig *rig, const struct rig_choice *choice);
 void rig_close(struct rig *rig);
-/* Connects the sides and starts. options may be NULL. Return: status of the source's start. */
+/* Connects the sides and starts. options may be NULL. Return: status of the source's
+ * start. */
 int rig_start(struct rig *rig, const struct ferry_migrate_options *options);
 /* One turn of everybody. */
 void rig_turn(struct rig *rig);
