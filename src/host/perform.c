@@ -78,6 +78,7 @@ void ferry_run_put_abort(struct ferry_run *run, int32_t status)
     if (!run->silent) {
         put_reason(run, early ? FERRY_REC_REFUSE : FERRY_REC_ABORT, status);
         run->silent = 1;
+        run->aborted = 1;
     }
 }
 
