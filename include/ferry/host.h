@@ -287,8 +287,9 @@ FERRY_PUBLIC void ferry_context_report(const struct ferry_context *context,
 FERRY_PUBLIC int ferry_context_fd(const struct ferry_context *context);
 /* Waits at most timeout_ms (-1: for ever) and does what is ready. Return: FERRY_OK, FERRY_E_IO. */
 FERRY_PUBLIC int ferry_context_dispatch(struct ferry_context *context, int timeout_ms);
-/* Dispatches until the migration under way (if any) has ended. Return: FERRY_OK when it moved,
- * else the report's error code (FERRY_E_UNDECIDED when an operator's word is needed). */
+/* Dispatches until the migration under way (if any) has ended; when the context listens, until
+ * one has come and ended. Return: FERRY_OK when it moved, else the report's error code
+ * (FERRY_E_UNDECIDED when an operator's word is needed). */
 FERRY_PUBLIC int ferry_context_wait(struct ferry_context *context, struct ferry_error *reterr);
 
 #endif

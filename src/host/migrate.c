@@ -3,12 +3,14 @@
 #include <string.h>
 
 #include "host/migration.h"
+#include "os/clock.h"
 #include "os/eventfd.h"
 #include "os/memory.h"
 #include "os/socket.h"
 
 #define BACKLOG 4
 #define PEER_LIMIT_MS 10000u
+#define ACCEPT_RETRY_NS 100000000u
 
 static void copy_options(const struct ferry_migrate_options *options,
                          struct ferry_migrate_options *ret_own)
@@ -104,10 +106,20 @@ static void incoming(struct ferry_watch *watch, uint32_t events)
 {
     struct ferry_migration *migration = watch->user;
     struct ferry_run *run;
-    int fd;
+    int fd, rc;
 
     (void)events;
-    if (migration->run || ferry_os_accept(migration->listener, &fd) != FERRY_OK) {
+    if (migration->run) {
+        return;
+    }
+    rc = ferry_os_accept(migration->listener, &fd);
+    if (rc != FERRY_OK) {
+        if (rc != FERRY_E_AGAIN) {
+            /* Out of descriptors or memory: the listener stays readable all the time. */
+            ferry_loop_remove(migration->context->loop, watch);
+            ferry_loop_timer_set(migration->context->loop, &migration->accept_timer,
+                                 ferry_os_now_ns() + ACCEPT_RETRY_NS);
+        }
         return;
     }
     /* A device that could not be taken into use again after a failure gets one more try.
@@ -125,12 +137,20 @@ static void incoming(struct ferry_watch *watch, uint32_t events)
     }
 }
 
+static void accept_again(struct ferry_loop_timer *timer, uint64_t now_ns)
+{
+    (void)now_ns;
+    ferry_migration_watch_listener(timer->user);
+}
+
 void ferry_migration_watch_listener(struct ferry_migration *migration)
 {
     struct ferry_loop *loop = migration->context->loop;
     int wanted = migration->listener >= 0 && !migration->run;
     int watched = migration->listener_watch.priv[0] != 0;
 
+    migration->accept_timer.fn = accept_again;
+    migration->accept_timer.user = migration;
     if (wanted && !watched) {
         migration->listener_watch.fd = migration->listener;
         migration->listener_watch.events = FERRY_LOOP_READ;
@@ -245,6 +265,7 @@ void ferry_context_unlisten(struct ferry_context *context)
     if (migration->listener_watch.priv[0] != 0) {
         ferry_loop_remove(context->loop, &migration->listener_watch);
     }
+    ferry_loop_timer_cancel(context->loop, &migration->accept_timer);
     ferry_os_close(&migration->listener);
     if (migration->unix_path[0]) {
         (void)remove(migration->unix_path);

@@ -219,6 +219,7 @@ struct ferry_migration {
     /* listening */
     int listener;
     struct ferry_watch listener_watch;
+    struct ferry_loop_timer accept_timer; /* after a failed accept: not at once again */
     struct ferry_migrate_options listen_options;
     char arbiter[FERRY_OS_PATH_MAX + 8];
     char address[320];
