@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#define _GNU_SOURCE
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <json-c/json.h>
+
+#include "bench/common.h"
+#include "link/client.h"
+#include "link/server.h"
+
+/*
+ * Round trips of a 4-byte region read against a bare AF_UNIX ping-pong of the same sizes,
+ * both blocking, the servers in processes of their own. Bursts of both take turns.
+ */
+
+#define ASK_BYTES 32
+#define ANSWER_BYTES 36
+#define BURSTS 101
+#define BURST_NS 20000000u
+#define CHUNK 16
+
+struct subject {
+    pid_t pid;
+    int fd;                       /* the floor's socket */
+    struct ferry_client *client;  /* NULL: the floor */
+};
+
+static int submit(struct ferry_endpoint *endpoint, struct ferry_request *request)
+{
+    static const uint32_t value = 0x12345678;
+
+    (void)endpoint;
+    if (request->kind != FERRY_RQ_REGION_READ) {
+        return FERRY_E_UNSUPPORTED;
+    }
+    memcpy(request->u.io.data, &value, sizeof(value));
+    return FERRY_OK;
+}
+
+static int attach(struct ferry_endpoint *endpoint, const struct ferry_client_port *port)
+{
+    (void)endpoint;
+    (void)port;
+    return FERRY_OK;
+}
+
+static void detach(struct ferry_endpoint *endpoint)
+{
+    (void)endpoint;
+}
+
+static int work(struct ferry_endpoint *endpoint)
+{
+    (void)endpoint;
+    return 0;
+}
+
+static void gone(void *user, const struct ferry_error *error)
+{
+    (void)user;
+    (void)error;
+    _exit(0);
+}
+
+static void serve_ferry(int fd)
+{
+    static const struct ferry_endpoint_ops ops = {
+        .struct_size = sizeof(ops),
+        .attach = attach,
+        .detach = detach,
+        .submit = submit,
+        .work = work,
+    };
+    struct ferry_endpoint endpoint = { .ops = &ops };
+    struct ferry_link_server_options options = { .struct_size = sizeof(options),
+                                                 .closed = gone };
+    struct ferry_link_server *server;
+    struct ferry_loop *loop;
+
+    if (ferry_loop_create(&loop) != FERRY_OK ||
+        ferry_link_server_from_fd(fd, &endpoint, loop, &options, &server, NULL) !=
+            FERRY_OK) {
+        _exit(1);
+    }
+    while (ferry_loop_dispatch(loop, -1) >= 0) {
+    }
+    _exit(1);
+}
+
+static void serve_floor(int fd)
+{
+    char ask[ASK_BYTES];
+    char answer[ANSWER_BYTES] = { 0 };
+
+    while (recv(fd, ask, sizeof(ask), 0) == (ssize_t)sizeof(ask)) {
+        if (send(fd, answer, sizeof(answer), MSG_NOSIGNAL) != (ssize_t)sizeof(answer)) {
+            break;
+        }
+    }
+    _exit(0);
+}
+
+static void start(struct subject *subject, int ferry, int cpu)
+{
+    int pair[2];
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) {
+        bench_die("socketpair");
+    }
+    subject->pid = fork();
+    if (subject->pid < 0) {
+        bench_die("fork");
+    }
+    if (subject->pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        close(pair[0]);
+        bench_pin(cpu);
+        if (ferry) {
+            serve_ferry(pair[1]);
+        } else {
+            serve_floor(pair[1]);
+        }
+    }
+    close(pair[1]);
+    subject->fd = pair[0];
+    subject->client = NULL;
+    if (ferry && ferry_client_from_fd(pair[0], NULL, &subject->client, NULL) != FERRY_OK) {
+        bench_die("connect");
+    }
+}
+
+static void stop(struct subject *subject)
+{
+    if (subject->client) {
+        ferry_client_close(subject->client);
+    } else {
+        close(subject->fd);
+    }
+    /* The other child may still hold a copy of the socket. */
+    kill(subject->pid, SIGTERM);
+    waitpid(subject->pid, NULL, 0);
+}
+
+static void one_floor(int fd)
+{
+    char ask[ASK_BYTES] = { 0 };
+    char answer[ANSWER_BYTES];
+
+    if (send(fd, ask, sizeof(ask), MSG_NOSIGNAL) != (ssize_t)sizeof(ask) ||
+        recv(fd, answer, sizeof(answer), 0) != (ssize_t)sizeof(answer)) {
+        bench_die("floor");
+    }
+}
+
+static void one_ferry(struct ferry_client *client)
+{
+    static struct ferry_request request = { .kind = FERRY_RQ_REGION_READ };
+    uint32_t value = 0;
+
+    request.u.io.off = 16;
+    request.u.io.count = sizeof(value);
+    request.u.io.data = &value;
+    if (ferry_client_call(client, &request) != FERRY_OK || value != 0x12345678) {
+        bench_die("region read");
+    }
+}
+
+/* Round trips per second. */
+static double burst(const struct subject *subject, uint64_t length_ns)
+{
+    uint64_t begin = bench_now_ns();
+    uint64_t now = begin;
+    uint64_t count = 0;
+    int i;
+
+    while (now - begin < length_ns) {
+        for (i = 0; i < CHUNK; i++) {
+            if (subject->client) {
+                one_ferry(subject->client);
+            } else {
+                one_floor(subject->fd);
+            }
+        }
+        count += CHUNK;
+        now = bench_now_ns();
+    }
+    return (double)count * 1e9 / (double)(now - begin);
+}
+
+struct result {
+    double floor, ferry;      /* medians */
+    double median, best;      /* ratios: of pairs of bursts, of the best bursts */
+};
+
+static void measure(int client_cpu, int server_cpu, struct result *ret_result)
+{
+    struct subject floor;
+    struct subject ferry;
+    double rate[2][BURSTS];
+    double ratio[BURSTS];
+    double best[2] = { 0, 0 };
+    int i;
+
+    bench_pin(client_cpu);
+    start(&floor, 0, server_cpu);
+    start(&ferry, 1, server_cpu);
+    burst(&floor, BURST_NS * 2);
+    burst(&ferry, BURST_NS * 2);
+    for (i = 0; i < BURSTS; i++) {
+        rate[0][i] = burst(&floor, BURST_NS);
+        rate[1][i] = burst(&ferry, BURST_NS);
+        ratio[i] = rate[1][i] / rate[0][i];
+        best[0] = rate[0][i] > best[0] ? rate[0][i] : best[0];
+        best[1] = rate[1][i] > best[1] ? rate[1][i] : best[1];
+    }
+    stop(&floor);
+    stop(&ferry);
+    ret_result->floor = bench_median(rate[0], BURSTS);
+    ret_result->ferry = bench_median(rate[1], BURSTS);
+    ret_result->median = bench_median(ratio, BURSTS);
+    ret_result->best = best[1] / best[0];
+}
+
+static struct json_object *to_json(const struct result *result)
+{
+    struct json_object *object = json_object_new_object();
+
+    json_object_object_add(object, "floor_per_s", json_object_new_double(result->floor));
+    json_object_object_add(object, "ferry_per_s", json_object_new_double(result->ferry));
+    json_object_object_add(object, "ratio_median",
+                           json_object_new_double(result->median));
+    json_object_object_add(object, "ratio_best", json_object_new_double(result->best));
+    return object;
+}
+
+static void print(const char *placement, double aim, const struct result *result)
+{
+    printf("4-byte region read, %s: %.0f/s, bare socket %.0f/s, "
+           "ratio %.3f median, %.3f best (aim %.2f)\n",
+           placement, result->ferry, result->floor, result->median, result->best, aim);
+}
+
+int main(int argc, char **argv)
+{
+    struct result one;
+    struct result two;
+    struct json_object *root;
+    int two_cores = sysconf(_SC_NPROCESSORS_ONLN) > 1;
+
+    measure(0, 0, &one);
+    if (two_cores) {
+        measure(0, 1, &two);
+    }
+    if (!bench_json(argc, argv)) {
+        print("one core", 0.8, &one);
+        if (two_cores) {
+            print("two cores", 0.95, &two);
+        }
+        return 0;
+    }
+    root = json_object_new_object();
+    json_object_object_add(root, "one_core", to_json(&one));
+    if (two_cores) {
+        json_object_object_add(root, "two_cores", to_json(&two));
+    }
+    printf("%s\n", json_object_to_json_string_ext(root, JSON_C_TO_STRING_PRETTY));
+    json_object_put(root);
+    return 0;
+}
