@@ -11,7 +11,7 @@
 #include "base/reader.h"
 #include "base/writer.h"
 #include "core/stream/payload.h"
-#include "host/context.h"
+#include "host/context/context.h"
 #include "os/eventfd.h"
 #include "os/memory.h"
 #include "test_host_fake.h"

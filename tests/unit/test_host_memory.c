@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "ferry/host.h"
-#include "host/context.h"
+#include "host/context/context.h"
 #include "os/memory.h"
 #include "test_host_fake.h"
 

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "host/channel_inside.h"
+#include "host/channel/channel_inside.h"
 #include "os/clock.h"
 #include "os/memory.h"
 #include "os/socket.h"

@@ -7,7 +7,7 @@
 
 #include "ferry/device.h"
 #include "ferry/host.h"
-#include "host/migration.h"
+#include "host/migrate/migration.h"
 
 /*
  * Two contexts in one process, each with devices of the SDK, and a wire between them that

@@ -13,7 +13,7 @@
 
 #include "base/writer.h"
 #include "ferry/device.h"
-#include "host/context.h"
+#include "host/context/context.h"
 #include "os/eventfd.h"
 #include "os/memory.h"
 

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "host/backend/backend.h"
+
+#include <string.h>
+
+#include "host/backend/backend_user.h"
+
+static const struct {
+    const char *scheme;
+    int (*open)(const char *rest, const struct ferry_backend_options *options,
+                struct ferry_backend **ret_backend, struct ferry_error *reterr);
+} scheme_table[] = {
+    { "vfio-user:", ferry_backend_user_open },
+};
+
+int ferry_backend_open(const char *uri, const struct ferry_backend_options *options,
+                       struct ferry_backend **ret_backend, struct ferry_error *reterr)
+{
+    const size_t count = sizeof(scheme_table) / sizeof(scheme_table[0]);
+
+    if (uri[0] == '/' || uri[0] == '.') {
+        return ferry_backend_user_open(uri, options, ret_backend, reterr);
+    }
+    for (size_t i = 0; i < count; i++) {
+        const size_t length = strlen(scheme_table[i].scheme);
+
+        if (strncmp(uri, scheme_table[i].scheme, length) == 0) {
+            return scheme_table[i].open(uri + length, options, ret_backend, reterr);
+        }
+    }
+    return ferry_error_set(
+        reterr, FERRY_E_ARGUMENT, "host", NULL, 0,
+        "device address '%s': unknown scheme; known: vfio-user:PATH, or "
+        "a path that begins with '/' or '.'",
+        uri);
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef FERRY_HOST_BACKEND_BACKEND_H
+#define FERRY_HOST_BACKEND_BACKEND_H
+
+#include "link/client.h"
+#include "link/endpoint.h"
+#include "link/request.h"
+
+/*
+ * One way to reach a device: over vfio-user, in the same process, through the kernel. The
+ * rest of the host library sees only this.
+ *
+ * Thread: submit, call and dispatch may come from any thread; completions run in
+ * dispatch.
+ */
+struct ferry_backend;
+
+struct ferry_backend_ops {
+    size_t struct_size;
+    const char *scheme; /* "vfio-user", "local" */
+    void (*close)(struct ferry_backend *backend);
+    /* As ferry_client_submit() / ferry_client_call(). */
+    int (*submit)(struct ferry_backend *backend, struct ferry_request *request);
+    int (*call)(struct ferry_backend *backend, struct ferry_request *request);
+    /* As ferry_client_fd() / ferry_client_dispatch(). */
+    int (*fd)(struct ferry_backend *backend);
+    int (*dispatch)(struct ferry_backend *backend);
+    /* Largest data of one region or data request. */
+    uint32_t (*max_data)(struct ferry_backend *backend);
+    /*
+     * The descriptor over which the present data session's bytes can be moved directly
+     * (kernel VFIO, the data-fd extension), or -1: use FERRY_RQ_DATA_READ and _WRITE.
+     */
+    int (*data_fd)(struct ferry_backend *backend);
+    /* What went wrong when it died; ret_error->code is FERRY_OK while it lives. */
+    void (*error)(struct ferry_backend *backend, struct ferry_error *ret_error);
+};
+
+struct ferry_backend {
+    const struct ferry_backend_ops *ops;
+};
+
+/* What a backend needs from the context: the context's memory for DMA messages. */
+struct ferry_backend_options {
+    size_t struct_size;
+    uint32_t timeout_ms;
+    struct ferry_client_memory memory;
+};
+
+/*
+ * Opens "vfio-user:/path/to/socket" (the scheme may be left out when the text begins with
+ * '/' or '.').
+ * Return: FERRY_OK; FERRY_E_ARGUMENT (unknown scheme; reterr lists the known ones) or
+ * what the backend's connect returns.
+ */
+int ferry_backend_open(const char *uri, const struct ferry_backend_options *options,
+                       struct ferry_backend **ret_backend, struct ferry_error *reterr);
+
+/* A device of this process; its completions and its work run in dispatch. */
+int ferry_backend_from_endpoint(struct ferry_endpoint *endpoint,
+                                const struct ferry_backend_options *options,
+                                struct ferry_backend **ret_backend,
+                                struct ferry_error *reterr);
+
+#endif

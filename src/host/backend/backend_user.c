@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "host/backend/backend_user.h"
+
+#include <stdlib.h>
+
+/* A device behind a vfio-user socket. */
+struct backend_user {
+    struct ferry_backend base;
+    struct ferry_client *client;
+};
+
+static struct backend_user *user_of(struct ferry_backend *backend)
+{
+    return (struct backend_user *)backend;
+}
+
+static void user_close(struct ferry_backend *backend)
+{
+    struct backend_user *user = user_of(backend);
+
+    ferry_client_close(user->client);
+    free(user);
+}
+
+static int user_submit(struct ferry_backend *backend, struct ferry_request *request)
+{
+    return ferry_client_submit(user_of(backend)->client, request);
+}
+
+static int user_call(struct ferry_backend *backend, struct ferry_request *request)
+{
+    return ferry_client_call(user_of(backend)->client, request);
+}
+
+static int user_fd(struct ferry_backend *backend)
+{
+    return ferry_client_fd(user_of(backend)->client);
+}
+
+static int user_dispatch(struct ferry_backend *backend)
+{
+    return ferry_client_dispatch(user_of(backend)->client);
+}
+
+static uint32_t user_max_data(struct ferry_backend *backend)
+{
+    return ferry_client_max_data(user_of(backend)->client);
+}
+
+static int user_data_fd(struct ferry_backend *backend)
+{
+    (void)backend;
+    return -1;
+}
+
+static void user_error(struct ferry_backend *backend, struct ferry_error *ret_error)
+{
+    ferry_client_error(user_of(backend)->client, ret_error);
+}
+
+static const struct ferry_backend_ops user_ops = {
+    .struct_size = sizeof(struct ferry_backend_ops),
+    .scheme = "vfio-user",
+    .close = user_close,
+    .submit = user_submit,
+    .call = user_call,
+    .fd = user_fd,
+    .dispatch = user_dispatch,
+    .max_data = user_max_data,
+    .data_fd = user_data_fd,
+    .error = user_error,
+};
+
+int ferry_backend_user_open(const char *path, const struct ferry_backend_options *options,
+                            struct ferry_backend **ret_backend,
+                            struct ferry_error *reterr)
+{
+    const struct ferry_client_options client_options = {
+        .struct_size = sizeof(client_options),
+        .timeout_ms = options->timeout_ms,
+        .memory = options->memory,
+    };
+    struct backend_user *user;
+    int rc;
+
+    if (path[0] == '\0') {
+        return ferry_error_set(reterr, FERRY_E_ARGUMENT, "host", NULL, 0,
+                               "vfio-user: the socket's path is empty");
+    }
+    user = calloc(1, sizeof(*user));
+    if (user == NULL) {
+        return ferry_error_set(reterr, FERRY_E_MEMORY, "host", NULL, 0,
+                               "vfio-user: out of memory");
+    }
+    rc = ferry_client_connect(path, &client_options, &user->client, reterr);
+    if (rc != FERRY_OK) {
+        free(user);
+        return rc;
+    }
+    user->base.ops = &user_ops;
+    *ret_backend = &user->base;
+    return FERRY_OK;
+}

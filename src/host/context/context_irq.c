@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bitmap.h"
+#include "host/context/context.h"
+#include "os/eventfd.h"
+
+static int set(struct ferry_host_device *device, uint32_t start, const int *fds,
+               uint32_t count, struct ferry_error *detail)
+{
+    struct ferry_request request = { .kind = FERRY_RQ_SET_IRQS, .reterr = detail };
+
+    request.u.irq_set = (struct ferry_irq_set){
+        .flags = FERRY_IRQ_SET_TRIGGER |
+                 (count != 0 ? FERRY_IRQ_SET_DATA_EVENTFD : FERRY_IRQ_SET_DATA_NONE),
+        .index = FERRY_HOST_MSIX_INDEX,
+        .start = start,
+        .count = count,
+        .fds = fds,
+        .fd_count = count,
+    };
+    return device->backend->ops->call(device->backend, &request);
+}
+
+/*
+ * Sends vectors [first, first + count), all of which have an eventfd. How many
+ * descriptors a server takes with one message is known to the connection alone: start
+ * with the most and go down when it says that these were too many (a server without the
+ * capability takes one).
+ */
+static int send_run(struct ferry_host_device *device, uint32_t first, uint32_t count,
+                    uint32_t *batch, struct ferry_error *detail)
+{
+    while (count > 0) {
+        const uint32_t now = count < *batch ? count : *batch;
+        const int rc = set(device, first, device->irq_fd + first, now, detail);
+
+        if ((rc == FERRY_E_FDS || rc == FERRY_E_LIMIT) && now > 1) {
+            *batch = now / 2;
+            continue;
+        }
+        if (rc != FERRY_OK) {
+            return rc;
+        }
+        first += now;
+        count -= now;
+    }
+    return FERRY_OK;
+}
+
+int ferry_host_irqs_send(struct ferry_host_device *device, struct ferry_error *reterr)
+{
+    struct ferry_error detail = { 0 };
+    uint32_t batch = FERRY_REQUEST_FDS_MAX;
+    uint32_t first = 0;
+    int rc = FERRY_OK;
+
+    atomic_fetch_add(&device->config_writes, 1); /* it unmasks entries of the table */
+    while (first < device->irq_count && rc == FERRY_OK) {
+        uint32_t end = first;
+
+        while (end < device->irq_count && device->irq_fd[end] >= 0) {
+            end++;
+        }
+        rc = send_run(device, first, end - first, &batch, &detail);
+        first = end + 1;
+    }
+    if (rc == FERRY_OK) {
+        return FERRY_OK;
+    }
+    return ferry_error_set(reterr, rc, FERRY_HOST_LAYER, NULL, 0,
+                           "device '%s' did not take the interrupts' eventfds: %s",
+                           device->name,
+                           detail.text[0] != '\0' ? detail.text : ferry_status_text(rc));
+}
+
+/* Forgets the vectors and takes them away from the device. */
+static int clear(struct ferry_host_device *device, struct ferry_error *reterr)
+{
+    int rc;
+
+    if (device->irq_count == 0) {
+        return FERRY_OK;
+    }
+    free(device->irq_fd);
+    device->irq_fd = NULL;
+    device->irq_count = 0;
+    rc = set(device, 0, NULL, 0, reterr);
+    return rc == FERRY_E_CLOSED ? FERRY_OK : rc;
+}
+
+static int check(const struct ferry_host_device *device, const int *fds, uint32_t count,
+                 struct ferry_error *reterr)
+{
+    const uint32_t vectors = device->irq[FERRY_HOST_MSIX_INDEX].count;
+
+    if (!ferry_host_device_is_open(device)) {
+        return ferry_error_set(reterr, FERRY_E_CLOSED, FERRY_HOST_LAYER, NULL, 0,
+                               "device '%s' is gone: %s", device->name,
+                               device->lost_error.text);
+    }
+    if (count > vectors) {
+        return ferry_error_set(reterr, FERRY_E_RANGE, FERRY_HOST_LAYER, NULL, 0,
+                               "device '%s' has %u MSI-X vectors, not %u", device->name,
+                               vectors, count);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        /* A full eventfd must never stop whoever signals it. */
+        if (fds[i] >= 0 && ferry_os_eventfd_adopt(fds[i]) != FERRY_OK) {
+            return ferry_error_set(reterr, FERRY_E_ARGUMENT, FERRY_HOST_LAYER, NULL, 0,
+                                   "device '%s': vector %u: descriptor %d is no eventfd",
+                                   device->name, i, fds[i]);
+        }
+    }
+    return FERRY_OK;
+}
+
+int ferry_context_set_irqs(struct ferry_context *context, uint32_t device, const int *fds,
+                           uint32_t count, struct ferry_error *reterr)
+{
+    struct ferry_host_device *of = ferry_host_device(context, device);
+    int *own = NULL;
+    int rc;
+
+    if (of == NULL) {
+        return ferry_error_set(reterr, FERRY_E_NOT_FOUND, FERRY_HOST_LAYER, NULL, 0,
+                               "no device %u", device);
+    }
+    rc = check(of, fds, count, reterr);
+    if (rc != FERRY_OK) {
+        return rc;
+    }
+    if (count != 0) {
+        own = malloc(count * sizeof(*own));
+        if (own == NULL) {
+            return ferry_error_set(reterr, FERRY_E_MEMORY, FERRY_HOST_LAYER, NULL, 0,
+                                   "device '%s': out of memory", of->name);
+        }
+        memcpy(own, fds, count * sizeof(*own));
+    }
+    /* All away first: a vector that the new set lacks must not fire into the old one. */
+    rc = clear(of, reterr);
+    if (rc != FERRY_OK) {
+        free(own);
+        return rc;
+    }
+    of->irq_fd = own;
+    of->irq_count = count;
+    rc = ferry_host_irqs_send(of, reterr);
+    if (rc != FERRY_OK) {
+        (void)clear(of, NULL);
+    }
+    return rc;
+}
+
+int ferry_host_irqs_drain(struct ferry_context *context, uint32_t device,
+                          uint8_t *ret_bitmap)
+{
+    struct ferry_host_device *of = ferry_host_device(context, device);
+    int count = 0;
+
+    memset(ret_bitmap, 0, FERRY_HOST_IRQ_BITMAP_BYTES);
+    if (of == NULL) {
+        return FERRY_E_NOT_FOUND;
+    }
+    for (uint32_t i = 0; i < of->irq_count; i++) {
+        uint64_t raised = 0;
+
+        if (of->irq_fd[i] < 0) {
+            continue;
+        }
+        if (ferry_os_eventfd_drain(of->irq_fd[i], &raised) != FERRY_OK) {
+            return FERRY_E_IO;
+        }
+        if (raised != 0) {
+            ferry_bitmap_set(ret_bitmap, i);
+            count++;
+        }
+    }
+    return count;
+}
+
+int ferry_host_irqs_raise(struct ferry_context *context, uint32_t device,
+                          const uint8_t *bitmap, size_t bytes)
+{
+    struct ferry_host_device *of = ferry_host_device(context, device);
+    int count = 0;
+
+    if (of == NULL) {
+        return 0;
+    }
+    for (uint32_t i = 0; i < of->irq_count && i / 8u < bytes; i++) {
+        if (ferry_bitmap_test(bitmap, i) && of->irq_fd[i] >= 0 &&
+            ferry_os_eventfd_signal(of->irq_fd[i]) == FERRY_OK) {
+            count++;
+        }
+    }
+    return count;
+}
