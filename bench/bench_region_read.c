@@ -22,7 +22,7 @@
 
 #define ASK_BYTES 32
 #define ANSWER_BYTES 36
-#define BURSTS 101
+#define BURSTS 81
 #define BURST_NS 20000000u
 #define CHUNK 16
 
