@@ -29,6 +29,8 @@ enum host_key {
     KEY_WATCHDOG,
     KEY_NO_PEER_MAPS,
     KEY_ARBITER,
+    KEY_ARC_LIMIT,
+    KEY_PEER_LIMIT,
     KEY_DEVICE_TIMEOUT,
     KEY_READY_FD
 };
@@ -49,6 +51,10 @@ static const struct argp_option host_options[] = {
       2 },
     { "arbiter", KEY_ARBITER, "ARBITER", 0, "none, or file:FOLDER that both hosts reach",
       2 },
+    { "arc-limit", KEY_ARC_LIMIT, "MS", 0,
+      "while it receives: a device takes no longer for a step (5000)", 2 },
+    { "peer-limit", KEY_PEER_LIMIT, "MS", 0,
+      "while it receives: the source takes no longer for an answer (10000)", 2 },
     { "ready-fd", KEY_READY_FD, "N", 0,
       "write a line to descriptor N and close it when commands are taken", 2 },
     { NULL, 0, NULL, 0, "A guest that works (devices acc, copy0, copy1):", 3 },
@@ -125,6 +131,28 @@ static error_t parse_work(int key, char *text, struct argp_state *state)
     }
 }
 
+static error_t parse_limits(int key, char *text, struct argp_state *state)
+{
+    struct host_args *args = state->input;
+
+    switch (key) {
+    case KEY_DEVICE_TIMEOUT:
+        args->device_timeout_ms =
+            (uint32_t)parse_number(state, "--device-timeout", text, 1, 3600000);
+        return 0;
+    case KEY_ARC_LIMIT:
+        args->arc_limit_ms =
+            (uint32_t)parse_number(state, "--arc-limit", text, 1, 86400000);
+        return 0;
+    case KEY_PEER_LIMIT:
+        args->peer_limit_ms =
+            (uint32_t)parse_number(state, "--peer-limit", text, 1, 86400000);
+        return 0;
+    default:
+        return parse_work(key, text, state);
+    }
+}
+
 static error_t parse_host(int key, char *text, struct argp_state *state)
 {
     struct host_args *args = state->input;
@@ -142,10 +170,6 @@ static error_t parse_host(int key, char *text, struct argp_state *state)
         return 0;
     case KEY_NO_PEER_MAPS:
         args->no_peer_maps = 1;
-        return 0;
-    case KEY_DEVICE_TIMEOUT:
-        args->device_timeout_ms =
-            (uint32_t)parse_number(state, "--device-timeout", text, 1, 3600000);
         return 0;
     case KEY_CONTROL:
         args->control = text;
@@ -168,7 +192,7 @@ static error_t parse_host(int key, char *text, struct argp_state *state)
         }
         return 0;
     default:
-        return parse_work(key, text, state);
+        return parse_limits(key, text, state);
     }
 }
 

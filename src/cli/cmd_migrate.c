@@ -19,6 +19,8 @@ enum migrate_key {
     KEY_MAX_DOWNTIME = 0x100,
     KEY_DEADLINE,
     KEY_STOP_DEADLINE,
+    KEY_ARC_LIMIT,
+    KEY_PEER_LIMIT,
     KEY_BANDWIDTH,
     KEY_ARBITER,
     KEY_MIN_IN_FLIGHT
@@ -38,6 +40,10 @@ static const struct argp_option migrate_options[] = {
       "give up when that is not reached by then (60000)", 0 },
     { "stop-deadline", KEY_STOP_DEADLINE, "MS", 0,
       "after the stop: committed by then, or back (10000)", 0 },
+    { "arc-limit", KEY_ARC_LIMIT, "MS", 0, "a device takes no longer for a step (5000)",
+      0 },
+    { "peer-limit", KEY_PEER_LIMIT, "MS", 0,
+      "the target takes no longer for an answer (10000)", 0 },
     { "bandwidth", KEY_BANDWIDTH, "SIZE", 0, "bytes a second before the stop (no limit)",
       0 },
     { "arbiter", KEY_ARBITER, "ARBITER", 0, "none, or file:FOLDER that both hosts reach",
@@ -63,6 +69,12 @@ static error_t parse_limits(int key, char *text, struct argp_state *state)
     case KEY_STOP_DEADLINE:
         move->stop_deadline_ms =
             parse_number(state, "--stop-deadline", text, 1, 86400000);
+        return 0;
+    case KEY_ARC_LIMIT:
+        move->arc_limit_ms = parse_number(state, "--arc-limit", text, 1, 86400000);
+        return 0;
+    case KEY_PEER_LIMIT:
+        move->peer_limit_ms = parse_number(state, "--peer-limit", text, 1, 86400000);
         return 0;
     case KEY_BANDWIDTH:
         move->bandwidth = parse_size(state, "--bandwidth", text, 1, 1ull << 50);

@@ -30,6 +30,7 @@ struct host_args {
     const char *listen, *control, *work, *result, *arbiter;
     uint64_t memory_bytes, rate;
     uint32_t lanes, block_bytes, slots_per_lane, watchdog_ms, device_timeout_ms;
+    uint32_t arc_limit_ms, peer_limit_ms; /* while it receives; 0: default */
     int no_peer_maps, ready_fd;
 };
 

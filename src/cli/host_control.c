@@ -154,6 +154,8 @@ static int do_migrate(struct host *host, struct host_client *client,
         .max_downtime_ms = (uint32_t)json_get_u64(request, "max_downtime_ms"),
         .deadline_ms = (uint32_t)json_get_u64(request, "deadline_ms"),
         .stop_deadline_ms = (uint32_t)json_get_u64(request, "stop_deadline_ms"),
+        .arc_limit_ms = (uint32_t)json_get_u64(request, "arc_limit_ms"),
+        .peer_limit_ms = (uint32_t)json_get_u64(request, "peer_limit_ms"),
         .bandwidth_bytes_per_s = json_get_u64(request, "bandwidth"),
         .arbiter = arbiter[0] != '\0' ? arbiter : host->args->arbiter,
     };

@@ -195,6 +195,8 @@ int host_listen(struct host *host, struct ferry_error *reterr)
 {
     struct ferry_migrate_options options = {
         .struct_size = sizeof(options),
+        .arc_limit_ms = host->args->arc_limit_ms,
+        .peer_limit_ms = host->args->peer_limit_ms,
         .arbiter = host->args->arbiter,
     };
     int status;

@@ -31,6 +31,8 @@ static struct json_object *make_request(const struct move_options *options)
     add_number(request, "max_downtime_ms", options->max_downtime_ms);
     add_number(request, "deadline_ms", options->deadline_ms);
     add_number(request, "stop_deadline_ms", options->stop_deadline_ms);
+    add_number(request, "arc_limit_ms", options->arc_limit_ms);
+    add_number(request, "peer_limit_ms", options->peer_limit_ms);
     add_number(request, "bandwidth", options->bandwidth);
     add_number(request, "min_in_flight", options->min_in_flight);
     if (options->arbiter != NULL) {
