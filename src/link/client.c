@@ -114,7 +114,7 @@ static int await_bytes(struct ferry_client *client, size_t bytes, uint64_t deadl
         rc = ferry_os_poll(client->fd, FERRY_OS_POLL_READ,
                            (uint32_t)((deadline_ns - now) / FERRY_NS_PER_MS) + 1);
         if (rc == FERRY_OK) {
-            rc = ferry_rx_receive(&client->rx, client->fd, NULL, 0, 1, FERRY_OS_NOWAIT,
+            rc = ferry_rx_receive(&client->rx, client->fd, NULL, 0, FERRY_OS_NOWAIT,
                                   &direct);
         }
         if (rc > 0 || rc == FERRY_E_AGAIN || rc == FERRY_E_TIMEOUT) {
@@ -254,9 +254,6 @@ static int prepare_loop(struct ferry_client *client)
     client->timer.fn = on_timer;
     if (rc == FERRY_OK) {
         rc = ferry_loop_add(client->loop, &client->wake_watch);
-    }
-    if (rc == FERRY_OK) {
-        rc = ferry_loop_add(client->loop, &client->socket_watch);
     }
     return rc;
 }
@@ -401,9 +398,16 @@ int ferry_client_call(struct ferry_client *client, struct ferry_request *request
     return rc;
 }
 
-int ferry_client_fd(const struct ferry_client *client)
+int ferry_client_fd(struct ferry_client *client)
 {
-    return ferry_loop_fd(client->loop);
+    int rc = FERRY_OK;
+
+    pthread_mutex_lock(&client->lock);
+    if (!client->dead && client->socket_watch.priv[0] == 0) {
+        rc = ferry_loop_add(client->loop, &client->socket_watch);
+    }
+    pthread_mutex_unlock(&client->lock);
+    return rc == FERRY_OK ? ferry_loop_fd(client->loop) : rc;
 }
 
 int ferry_client_dispatch(struct ferry_client *client)

@@ -59,8 +59,11 @@ int ferry_client_submit(struct ferry_client *client, struct ferry_request *reque
  */
 int ferry_client_call(struct ferry_client *client, struct ferry_request *request);
 
-/* A descriptor that is readable when ferry_client_dispatch() has work; owned by client. */
-int ferry_client_fd(const struct ferry_client *client);
+/*
+ * A descriptor that is readable when ferry_client_dispatch() has work; owned by client. Until
+ * it is asked for, nobody watches the socket and a round trip is a little shorter.
+ */
+int ferry_client_fd(struct ferry_client *client);
 
 /*
  * Takes in what is there without waiting, runs completions, sends what was queued, ends

@@ -334,7 +334,7 @@ static int refuse_header(struct ferry_client *client,
 /* Return: 0 when more has to be received first, or the connection is dead. */
 static int next_message(struct ferry_client *client)
 {
-    struct ferry_error error = { .code = FERRY_OK };
+    struct ferry_error error; /* filled on failure only: this is the path of every message */
     struct ferry_wire_header header;
 
     if (ferry_rx_size(&client->rx) < FERRY_WIRE_HEADER_BYTES) {
@@ -396,7 +396,7 @@ int ferry_client_receive(struct ferry_client *client)
     if (client->intake.active && sink->mode == FERRY_CODEC_COPY) {
         direct = sink->bytes;
     }
-    rc = ferry_rx_receive(&client->rx, client->fd, sink->dst, direct, 1, FERRY_OS_NOWAIT,
-                          &direct);
+    rc = ferry_rx_receive(&client->rx, client->fd, sink->dst, direct,
+                          FERRY_OS_NOWAIT, &direct);
     return ferry_client_received(client, rc, direct);
 }

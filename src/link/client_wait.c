@@ -103,7 +103,7 @@ static int read_blocking(struct ferry_client *client)
         direct = sink->bytes;
     }
     pthread_mutex_unlock(&client->lock);
-    rc = ferry_rx_receive(&client->rx, client->fd, dst, direct, 1, FERRY_OS_WAIT, &direct);
+    rc = ferry_rx_receive(&client->rx, client->fd, dst, direct, FERRY_OS_WAIT, &direct);
     pthread_mutex_lock(&client->lock);
     ferry_client_received(client, rc, direct);
     return rc != FERRY_E_TIMEOUT;

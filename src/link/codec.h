@@ -61,10 +61,10 @@ int ferry_codec_request(const struct ferry_wire_message *asked, void *data,
 
 /*
  * Server: the reply to a request that ended with FERRY_OK.
- * asked: what the request was made of. data: as given to ferry_codec_request().
+ * data: as given to ferry_codec_request(). message: what the request was made of; becomes
+ *   the reply.
  */
-void ferry_codec_reply(const struct ferry_request *request,
-                       const struct ferry_wire_message *asked, const void *data,
-                       struct ferry_wire_message *ret_reply);
+void ferry_codec_reply(const struct ferry_request *request, const void *data,
+                       struct ferry_wire_message *message);
 
 #endif

@@ -268,11 +268,9 @@ static void reply_feature(const struct ferry_request *request, const void *data,
     }
 }
 
-void ferry_codec_reply(const struct ferry_request *request,
-                       const struct ferry_wire_message *asked, const void *data,
+void ferry_codec_reply(const struct ferry_request *request, const void *data,
                        struct ferry_wire_message *reply)
 {
-    *reply = *asked;
     reply->reply = 1;
     reply->posted = 0;
     reply->fd_count = 0;
@@ -281,27 +279,27 @@ void ferry_codec_reply(const struct ferry_request *request,
         reply->data = NULL;
         reply->data_bytes = 0;
     }
-    if (asked->command == FERRY_WIRE_REGION_READ) {
+    if (reply->command == FERRY_WIRE_REGION_READ) {
         reply->data = data;
         reply->data_bytes = request->u.io.count;
-    } else if (asked->command == FERRY_WIRE_DATA_READ) {
+    } else if (reply->command == FERRY_WIRE_DATA_READ) {
         reply->data = data;
         reply->data_bytes = (uint32_t)request->u.data.got;
         reply->u.data_io.size = (uint32_t)request->u.data.got;
-    } else if (asked->command == FERRY_WIRE_GET_INFO) {
+    } else if (reply->command == FERRY_WIRE_GET_INFO) {
         reply->u.info.flags = request->u.info.flags;
         reply->u.info.region_count = request->u.info.region_count;
         reply->u.info.irq_count = request->u.info.irq_count;
-    } else if (asked->command == FERRY_WIRE_GET_REGION_INFO) {
+    } else if (reply->command == FERRY_WIRE_GET_REGION_INFO) {
         reply_region(&request->u.region, &reply->u.region);
         reply->fd_count = request->u.region.fd >= 0 ? 1 : 0;
-    } else if (asked->command == FERRY_WIRE_GET_IRQ_INFO) {
+    } else if (reply->command == FERRY_WIRE_GET_IRQ_INFO) {
         reply->u.irq.flags = request->u.irq.flags;
         reply->u.irq.count = request->u.irq.count;
-    } else if (asked->command == FERRY_WIRE_DMA_UNMAP && request->u.unmap.bitmap) {
+    } else if (reply->command == FERRY_WIRE_DMA_UNMAP && request->u.unmap.bitmap) {
         reply->data = data;
         reply->data_bytes = (uint32_t)request->u.unmap.bitmap_bytes;
-    } else if (asked->command == FERRY_WIRE_FEATURE) {
+    } else if (reply->command == FERRY_WIRE_FEATURE) {
         reply_feature(request, data, reply);
     }
 }

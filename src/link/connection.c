@@ -109,8 +109,7 @@ int ferry_connection_receive(struct ferry_connection *connection)
     if (connection->phase == FERRY_CONNECTION_DEAD) {
         return FERRY_E_CLOSED;
     }
-    rc = ferry_rx_receive(&connection->rx, connection->fd, NULL, 0, 1, FERRY_OS_NOWAIT,
-                          &direct);
+    rc = ferry_rx_receive(&connection->rx, connection->fd, NULL, 0, FERRY_OS_NOWAIT, &direct);
     if (rc == FERRY_E_CLOSED) {
         ferry_connection_kill(connection, rc,
                               ferry_rx_size(&connection->rx) || connection->skip
@@ -171,7 +170,7 @@ static int refuse_header(struct ferry_connection *connection,
 int ferry_connection_peek(struct ferry_connection *connection,
                           struct ferry_wire_header *header)
 {
-    struct ferry_error error = { .code = FERRY_OK };
+    struct ferry_error error; /* filled on failure only: this is the path of every message */
     size_t size;
 
     while (connection->phase != FERRY_CONNECTION_DEAD) {

@@ -119,32 +119,33 @@ static int told_status(const struct ferry_job *job, int status)
 
 static void encode_reply(struct ferry_job *job)
 {
-    struct ferry_wire_message reply;
+    struct ferry_wire_message *reply = &job->asked;
+    const uint8_t *asked = reply->data;
     uint8_t *copy;
     int rc;
 
-    ferry_codec_reply(&job->request, &job->asked, job->node.data, &reply);
-    rc = ferry_wire_encode(&reply, job->node.head, sizeof(job->node.head));
+    ferry_codec_reply(&job->request, job->node.data, reply);
+    rc = ferry_wire_encode(reply, job->node.head, sizeof(job->node.head));
     if (rc < 0) {
         /* The device answered something that no reply can say. */
         refuse_job(job, FERRY_E_DEVICE);
         return;
     }
-    if (reply.data_bytes > 0 && reply.data == job->asked.data) {
+    if (reply->data_bytes > 0 && reply->data == asked) {
         /* An echo: the message's own memory may be gone before the reply has left. */
-        copy = ferry_job_data(job, reply.data_bytes);
+        copy = ferry_job_data(job, reply->data_bytes);
         if (!copy) {
             refuse_job(job, FERRY_E_MEMORY);
             return;
         }
-        memcpy(copy, reply.data, reply.data_bytes);
-        reply.data = copy;
+        memcpy(copy, reply->data, reply->data_bytes);
+        reply->data = copy;
     }
     job->node.head_bytes = (uint32_t)rc;
-    job->node.data = reply.data;
-    job->node.data_bytes = reply.data_bytes;
+    job->node.data = reply->data;
+    job->node.data_bytes = reply->data_bytes;
     job->node.fds = &job->request.u.region.fd;
-    job->node.fd_count = reply.fd_count;
+    job->node.fd_count = reply->fd_count;
 }
 
 /* A reply that stays queued keeps the region's descriptor by a duplicate. */
@@ -168,7 +169,9 @@ static void finish(struct ferry_job *job, int status)
         job->pending = 0;
         connection->pending_count--;
     }
-    ferry_os_fds_close(&job->fds);
+    if (job->fds.count > 0) {
+        ferry_os_fds_close(&job->fds);
+    }
     if (connection->phase == FERRY_CONNECTION_DEAD || job->asked.posted) {
         ferry_job_release(job);
         return;
@@ -334,7 +337,9 @@ void ferry_job_handle(struct ferry_connection *connection,
         ferry_job_refuse(connection, &incoming->header, rc);
         return;
     }
-    job->fds = incoming->fds;
-    incoming->fds.count = 0;
+    if (incoming->fds.count > 0) {
+        job->fds = incoming->fds;
+        incoming->fds.count = 0;
+    }
     start(job, incoming);
 }

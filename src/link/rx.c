@@ -59,7 +59,7 @@ int ferry_rx_reserve(struct ferry_rx *rx, size_t bytes)
 }
 
 int ferry_rx_receive(struct ferry_rx *rx, int fd, void *direct, size_t direct_bytes,
-                     int take_fds, uint32_t flags, size_t *ret_direct)
+                     uint32_t flags, size_t *ret_direct)
 {
     struct iovec iov[2];
     size_t count = 0;
@@ -80,7 +80,7 @@ int ferry_rx_receive(struct ferry_rx *rx, int fd, void *direct, size_t direct_by
         iov[count++].iov_len = rx->cap - rx->end;
     }
     i = rx->fds.count;
-    rc = ferry_os_receive(fd, iov, count, take_fds ? &rx->fds : NULL, flags);
+    rc = ferry_os_receive(fd, iov, count, &rx->fds, flags);
     *ret_direct = 0;
     if (rc <= 0) {
         return rc;

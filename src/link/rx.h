@@ -43,12 +43,12 @@ int ferry_rx_reserve(struct ferry_rx *rx, size_t bytes);
 /*
  * One receive from fd. With direct_bytes the buffer must be empty: the first bytes go to
  * `direct` and only what follows them into the buffer.
- * flags: FERRY_OS_WAIT or FERRY_OS_NOWAIT. take_fds: 0 when no descriptor can come.
+ * flags: FERRY_OS_WAIT or FERRY_OS_NOWAIT.
  * ret_direct: bytes that went to direct.
  * Return: bytes received, > 0, or ferry_os_receive()'s code.
  */
 int ferry_rx_receive(struct ferry_rx *rx, int fd, void *direct, size_t direct_bytes,
-                     int take_fds, uint32_t flags, size_t *ret_direct);
+                     uint32_t flags, size_t *ret_direct);
 
 /* Drops the first `bytes` bytes (at most ferry_rx_size()). */
 void ferry_rx_consume(struct ferry_rx *rx, size_t bytes);

@@ -1,9 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <string.h>
+
 #include "link/tx.h"
 #include "os/socket.h"
 
+#define JOIN_BYTES 64u
+
 void ferry_tx_push(struct ferry_tx *tx, struct ferry_tx_node *node)
 {
+    /* Little data is cheaper copied than sent as a piece of its own. */
+    if (node->data_bytes > 0 && node->data_bytes <= JOIN_BYTES &&
+        node->data_bytes <= sizeof(node->head) - node->head_bytes) {
+        memcpy(node->head + node->head_bytes, node->data, node->data_bytes);
+        node->head_bytes += (uint32_t)node->data_bytes;
+        node->data_bytes = 0;
+    }
     node->next = NULL;
     node->sent = 0;
     if (tx->last) {
