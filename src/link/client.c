@@ -405,6 +405,7 @@ int ferry_client_fd(struct ferry_client *client)
     pthread_mutex_lock(&client->lock);
     if (!client->dead && client->socket_watch.priv[0] == 0) {
         rc = ferry_loop_add(client->loop, &client->socket_watch);
+        ferry_client_watch(client);
     }
     pthread_mutex_unlock(&client->lock);
     return rc == FERRY_OK ? ferry_loop_fd(client->loop) : rc;
