@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tests/sim/world.h"
@@ -240,7 +241,7 @@ static void perform(struct world *world, uint32_t side, const struct ferry_actio
         host->finished = 1;
         break;
     case FERRY_ACT_COUNT:
-        assert(!"no action");
+        abort(); /* no action */
     }
 }
 
@@ -415,7 +416,7 @@ void world_op_end(struct world *world, uint32_t side, uint32_t index, uint32_t f
         event.kind = FERRY_EV_INITIAL_LOADED;
         break;
     default:
-        assert(!"no operation");
+        abort(); /* no operation */
     }
     world_feed(world, side, &event);
 }
