@@ -351,6 +351,10 @@ static int record_here(void *user, const struct ferry_record *record, uint64_t s
                        : message(run, record, payload, reterr);
     if (rc == FERRY_OK) {
         ferry_run_progress(run);
+    } else if (rc == FERRY_E_CLOSED || rc == FERRY_E_IO) {
+        /* A device's connection: of the link these codes say that nobody is there to be
+         * told why. */
+        rc = reterr->code = FERRY_E_DEVICE;
     }
     return rc;
 }
