@@ -204,13 +204,13 @@ static int put_vmm_piece(struct ferry_run *run)
                                     .off = run->vmm_next,
                                     .bytes =
                                         left < VMM_PIECE_BYTES ? left : VMM_PIECE_BYTES };
-    struct ferry_channel_body body = { .data = run->vmm_data + run->vmm_next,
-                                       .bytes = (size_t)vmm.bytes };
     uint8_t prefix[FERRY_STREAM_PREFIX_BYTES];
+    struct ferry_channel_body body = { .data = prefix, .bytes = (size_t)vmm.bytes };
     struct ferry_writer writer;
 
-    if (vmm.bytes == 0) {
-        body.data = prefix;
+    /* A VMM without a state of its own gives no address to count from. */
+    if (vmm.bytes > 0) {
+        body.data = run->vmm_data + run->vmm_next;
     }
     ferry_writer_init(&writer, prefix, sizeof(prefix));
     ferry_stream_put_vmm(&writer, &vmm);
