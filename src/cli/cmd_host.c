@@ -259,11 +259,10 @@ static void note_end(struct host *host, const struct ferry_report *report)
 {
     int left = report->outcome == FERRY_OUTCOME_MOVED && !report->incoming;
 
-    left |= report->outcome == FERRY_OUTCOME_RESOLVED && host->discards;
+    /* A target that discards has its devices anew already, and still listens. */
+    left |= report->outcome == FERRY_OUTCOME_RESOLVED && !report->incoming && host->discards;
     host->moved_away = left;
-    if (report->incoming && report->outcome == FERRY_OUTCOME_MOVED) {
-        host->listening = 0;
-    }
+    host->listening = ferry_context_address(host->context)[0] != '\0';
 }
 
 static void on_event(void *user, struct ferry_context *context,
