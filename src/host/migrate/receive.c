@@ -229,6 +229,23 @@ static int reason(struct ferry_run *run, const struct ferry_record *record,
     return FERRY_OK;
 }
 
+static void note_token(struct ferry_run *run, uint32_t tag)
+{
+    struct ferry_error error = { .code = FERRY_OK };
+
+    if (tag == FERRY_REC_COMMIT) {
+        ferry_run_mark(run, FERRY_MARK_COMMIT);
+    } else if (tag == FERRY_REC_PREPARED) {
+        ferry_run_mark(run, FERRY_MARK_PREPARED);
+    } else {
+        /* The record has no room for a reason. */
+        ferry_error_set(&error, FERRY_E_REFUSED, FERRY_HOST_LAYER, NULL, 0,
+                        "the target could not run the devices and gave them back; its "
+                        "own report says why");
+        ferry_run_note(run, &error);
+    }
+}
+
 static int message(struct ferry_run *run, const struct ferry_record *record,
                    const uint8_t *payload, struct ferry_error *reterr)
 {
@@ -240,11 +257,7 @@ static int message(struct ferry_run *run, const struct ferry_record *record,
     case FERRY_REC_COMMIT:
         rc = token(run, record, payload, reterr);
         if (rc == FERRY_OK) {
-            if (record->tag != FERRY_REC_RETURN) {
-                ferry_run_mark(run, record->tag == FERRY_REC_COMMIT
-                                        ? FERRY_MARK_COMMIT
-                                        : FERRY_MARK_PREPARED);
-            }
+            note_token(run, record->tag);
             ferry_run_event(run, FERRY_EV_MESSAGE, FERRY_NO_DEVICE, FERRY_OK,
                             record->tag == FERRY_REC_COMMIT     ? FERRY_MSG_COMMIT
                             : record->tag == FERRY_REC_PREPARED ? FERRY_MSG_PREPARED
