@@ -232,6 +232,13 @@ FERRY_PUBLIC void ferry_source_progress(const struct ferry_source *source,
 FERRY_PUBLIC void ferry_source_set_load_rate(struct ferry_source *source,
                                              uint64_t bytes_per_s);
 
+/*
+ * What the target expects of one of its devices, for the prediction; 0 keeps what is known.
+ * device: out of range is ignored.
+ */
+FERRY_PUBLIC void ferry_source_set_target_times(struct ferry_source *source, uint32_t device,
+                                                uint64_t load_ns, uint64_t run_ns);
+
 /* Present phase, for names and for tests. */
 FERRY_PUBLIC uint32_t ferry_source_phase(const struct ferry_source *source);
 FERRY_PUBLIC uint32_t ferry_target_phase(const struct ferry_target *target);

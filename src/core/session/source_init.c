@@ -48,6 +48,20 @@ void ferry_source_set_load_rate(struct ferry_source *source, uint64_t bytes_per_
     }
 }
 
+void ferry_source_set_target_times(struct ferry_source *source, uint32_t device,
+                                   uint64_t load_ns, uint64_t run_ns)
+{
+    if (device >= source->config.device_count) {
+        return;
+    }
+    if (load_ns != 0) {
+        source->config.device[device].load_ns = load_ns;
+    }
+    if (run_ns != 0) {
+        source->config.device[device].run_ns = run_ns;
+    }
+}
+
 uint32_t ferry_source_phase(const struct ferry_source *source)
 {
     return source->phase;

@@ -223,12 +223,14 @@ static int wrong_count(struct ferry_run *run, uint32_t tag, uint32_t count,
                            ferry_record_name(tag), count, run->device_count);
 }
 
-/* What the target expects of its devices counts until it has been measured. */
+/* What the target expects of its devices: it knows them better than this side does. */
 static void expect_times(struct ferry_run *run, const struct ferry_stream_accept *accept)
 {
     for (uint32_t i = 0; i < run->device_count; i++) {
         struct ferry_measured *measured = &run->migration->measured[i];
 
+        ferry_source_set_target_times(run->session, i, accept->device[i].load_ns,
+                                      accept->device[i].run_ns);
         if (measured->load_ns == 0) {
             measured->load_ns = accept->device[i].load_ns;
         }
