@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # make demo     installs what is missing, builds, moves three working devices back and forth
 # make check    the same with all tests; ends with "N passed, N failed"
+# make fuzz     runs each fuzz target for FUZZ_SECONDS (30)
 # make bench    prints every benchmark
 # make install  installs what is built (DESTDIR, PREFIX)
 # make clean    removes the build folders
@@ -9,8 +10,9 @@ PREFIX ?= /usr/local
 BUILD ?= build
 FILE ?=
 DEMO_ARGS ?=
+FUZZ_SECONDS ?= 30
 
-.PHONY: all demo check bench install clean
+.PHONY: all demo check fuzz bench install clean
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD)
@@ -24,6 +26,9 @@ demo: all
 
 check:
 	@scripts/check
+
+fuzz:
+	@scripts/fuzz $(FUZZ_SECONDS)
 
 bench: all
 	@scripts/bench $(BUILD)
