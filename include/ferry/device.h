@@ -209,7 +209,9 @@ struct ferry_dma_segment {
  * ends); ask again for the rest. P2P and STOP arcs and unmaps wait until it is put back.
  * write: 1 when the device will write.
  * Return: FERRY_OK; FERRY_E_RANGE, FERRY_E_STATE; FERRY_E_UNSUPPORTED (memory without a
- *   descriptor: use ferry_dma_read/write).
+ *   descriptor, or in a file that its owner could shorten, since an access to a page that
+ *   is gone ends the process; a memfd with F_SEAL_SHRINK is lent: use
+ *   ferry_dma_read/write).
  * Thread: the device's.
  */
 FERRY_PUBLIC int ferry_dma_get(struct ferry_device *device, uint64_t iova, uint64_t size,

@@ -167,6 +167,8 @@ static int open_memory(struct device_map *map, struct ferry_request *request)
     if (want->fd < 0) {
         return FERRY_OK;
     }
+    /* Asked first: then the length that is compared below is the last word. */
+    map->lendable = ferry_os_file_keeps_length(want->fd) != 0;
     return ferry_os_map_shared(want->fd, want->offset, want->size, access, &map->memory,
                                request->reterr);
 }
@@ -351,7 +353,9 @@ int ferry_dma_get(struct ferry_device *device, uint64_t iova, uint64_t size, int
     if (map == NULL || size == 0) {
         return FERRY_E_RANGE;
     }
-    if (map->memory.data == NULL) {
+    /* The author's own accesses are not guarded: a file that its user shortens while
+     * they go on would end the process with SIGBUS. */
+    if (map->memory.data == NULL || map->lendable == 0) {
         return FERRY_E_UNSUPPORTED;
     }
     atomic_fetch_add(&map->held, 1);

@@ -32,6 +32,7 @@ struct device_map {
     uint32_t flags;             /* FERRY_DMA_* */
     uint32_t slot;
     _Atomic uint32_t held;               /* segments that are out */
+    uint32_t lendable;                   /* the user cannot shorten the file behind it */
     uint32_t released;                   /* the author agreed to its unmap */
     struct ferry_request *leaving;       /* the unmap that waits for it, or NULL */
     _Atomic(struct ferry_dirty *) dirty; /* &log while its writes are logged, or NULL */

@@ -55,6 +55,13 @@ int ferry_os_file_size(int fd, uint64_t *ret_size)
     return FERRY_OK;
 }
 
+int ferry_os_file_keeps_length(int fd)
+{
+    const int seals = fcntl(fd, F_GET_SEALS);
+
+    return seals >= 0 && (seals & F_SEAL_SHRINK) != 0;
+}
+
 /* What a mapping's start and length must be a multiple of: more than a page for huge
  * pages. */
 static uint64_t map_granule(int fd)

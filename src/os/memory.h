@@ -37,6 +37,12 @@ int ferry_os_memfd_create(const char *name, uint64_t size, int *ret_fd);
 int ferry_os_file_size(int fd, uint64_t *ret_size);
 
 /*
+ * 1 when the file cannot become shorter any more (F_SEAL_SHRINK), whoever else has it:
+ * what is asked about its length from then on stays true. 0 for all other files.
+ */
+int ferry_os_file_keeps_length(int fd);
+
+/*
  * Maps [off, off + size) of a file, shared. off need not be page aligned: data points
  * at off.
  * fd: borrowed; it may be closed afterwards. access: FERRY_OS_MAP_* bits, at least one.

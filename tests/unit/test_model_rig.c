@@ -2,20 +2,27 @@
 #define _GNU_SOURCE
 #include "test_model_rig.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-void rig_ram_open(struct rig_ram *ram)
+void rig_ram_open_unsealed(struct rig_ram *ram)
 {
-    ram->fd = memfd_create("rig", MFD_CLOEXEC);
+    ram->fd = memfd_create("rig", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     assert_true(ram->fd >= 0);
     assert_int_equal(ftruncate(ram->fd, RIG_RAM_BYTES), 0);
     ram->bytes =
         mmap(NULL, RIG_RAM_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, ram->fd, 0);
     assert_true(ram->bytes != MAP_FAILED);
+}
+
+void rig_ram_open(struct rig_ram *ram)
+{
+    rig_ram_open_unsealed(ram);
+    assert_int_equal(fcntl(ram->fd, F_ADD_SEALS, F_SEAL_SHRINK), 0);
 }
 
 void rig_ram_close(struct rig_ram *ram)

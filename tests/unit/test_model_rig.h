@@ -41,6 +41,8 @@ struct rig_blob {
 };
 
 void rig_ram_open(struct rig_ram *ram);
+/* In a file that could be shortened: devices do not touch it with their own hands. */
+void rig_ram_open_unsealed(struct rig_ram *ram);
 void rig_ram_close(struct rig_ram *ram);
 
 /* option: NULL-terminated list of "name=value" or NULL. ram: mapped at RIG_RAM_IOVA. */

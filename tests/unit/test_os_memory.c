@@ -35,6 +35,7 @@ static int plain_file(size_t size)
     int fd = memfd_create("plain", MFD_CLOEXEC);
 
     assert_true(fd >= 0);
+    assert_false(ferry_os_file_keeps_length(fd));
     assert_int_equal(ftruncate(fd, (off_t)size), 0);
     return fd;
 }
@@ -50,6 +51,7 @@ static void a_memfd_has_its_size_and_cannot_be_resized(void **state)
     assert_int_equal(size, 12288);
     assert_int_equal(ftruncate(fd, 4096), -1);
     assert_int_equal(ftruncate(fd, 16384), -1);
+    assert_true(ferry_os_file_keeps_length(fd));
     assert_true((fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
     ferry_os_close(&fd);
     assert_int_equal(fd, -1);
