@@ -330,11 +330,25 @@ static void decide(struct ferry_run *run, const struct ferry_action *action)
     ferry_run_event(run, FERRY_EV_DECISION, action->device, status, decision);
 }
 
+/* A device whose connection ended and that nobody asked since is lost all the same. */
+static int has_lost(const struct ferry_run *run)
+{
+    for (uint32_t i = 0; i < run->device_count; i++) {
+        if (atomic_load(&run->context->device[i]->lost) != FERRY_OK) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 static void finished(struct ferry_run *run, const struct ferry_action *action)
 {
     run->ended = 1;
     run->undecided = 0;
     run->outcome = action->arg;
+    if (!run->incoming && run->outcome == FERRY_OUTCOME_ROLLED_BACK && has_lost(run)) {
+        run->outcome = FERRY_OUTCOME_LOST;
+    }
     run->status = action->status;
     run->failed_device = action->device;
 }
