@@ -14,6 +14,9 @@
 #include "cli/host.h"
 #include "cli/output.h"
 
+/* Between two tries to take lost devices into use again. */
+#define RETRY_MS 500
+
 enum host_key {
     KEY_DEVICE = 'd',
     KEY_MEMORY = 'm',
@@ -345,10 +348,12 @@ static void after_dispatch(struct host *host)
     if (!host->moved_away) {
         return;
     }
-    host->moved_away = 0;
-    if (host_reopen(host, &error) < 0) {
-        print_error("host", &error, "cannot get ready to receive again");
-        host->failed = 1;
+    if (host_reopen(host, &error) == FERRY_OK) {
+        host->moved_away = host->waits = 0;
+    } else if (!host->waits) {
+        /* Such as a device's server that has ended: it may be started again. */
+        print_error("host", &error, "cannot receive again yet, goes on trying");
+        host->waits = 1;
     }
 }
 
@@ -364,12 +369,13 @@ static int loop(struct host *host)
     if (host->workload != NULL) {
         wait[3].fd = workload_notify_fd(host->workload);
     }
-    while (!host->quit && !host->failed) {
+    while (!host->quit) {
         for (int i = 0; i < HOST_CLIENTS_MAX; i++) {
             wait[4 + i].fd = host->client[i].lines.fd;
             wait[4 + i].events = POLLIN;
         }
-        if (poll(wait, 4 + HOST_CLIENTS_MAX, -1) < 0 && errno != EINTR) {
+        if (poll(wait, 4 + HOST_CLIENTS_MAX, host->waits ? RETRY_MS : -1) < 0 &&
+            errno != EINTR) {
             return EXIT_FAILED;
         }
         host->quit |= wait[1].revents != 0;
@@ -391,7 +397,7 @@ static int loop(struct host *host)
             }
         }
     }
-    return host->failed ? EXIT_FAILED : EXIT_OK;
+    return EXIT_OK;
 }
 
 static int open_signals(void)

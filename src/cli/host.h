@@ -58,7 +58,7 @@ struct host {
     int listening;  /* 1: the context is empty and waits for another */
     int moved_away; /* 1: released; reopen it and listen again */
     int discards;   /* 1: the operator's last word was "not here" */
-    int failed;     /* 1: the context is of no use any more */
+    int waits;      /* 1: that has failed, and is tried again and again */
 };
 
 /* Opens devices, memory, peer maps, workload. Return: FERRY_OK or a printed error's code.

@@ -17,6 +17,7 @@ LIMIT_S = 30
 KEY = "0123456789abcdef" * 4
 LANES = 4
 INPUT_BYTES = 3 << 19
+COPY = "copy,memory=256K"
 DEVICES = ("acc", "copy0", "copy1")
 RECORDS = {"ACCEPT": 5, "REFUSE": 6, "MEMORY_PAGES": 7, "MEMORY_END": 9, "DEVICE_DATA": 10,
            "DEVICE_END": 12, "ALL_SENT": 16, "INITIAL_DONE": 17, "PREPARED": 18,
@@ -167,13 +168,18 @@ class KillRig(Rig):
         self.work_args = ("--work", self.path("input"), "--result", self.folder, "--lanes",
                           str(LANES), "--block", "16K", "--rate", "6M")
 
+    def start_device(self, name, side, acc="acc"):
+        """A server of one device."""
+        self.start("%s-%s" % (name, side), "serve", acc if name == "acc" else COPY,
+                   "--socket", self.path("%s-%s.sock" % (name, side)))
+
     def start_worker(self, side, *args, acc="acc", host_args=None):
         """Devices and a host that can work."""
         devices = []
-        for name, model in zip(DEVICES, (acc, "copy,memory=256K", "copy,memory=256K")):
-            path = self.path("%s-%s.sock" % (name, side))
-            self.start("%s-%s" % (name, side), "serve", model, "--socket", path)
-            devices += ["--device", "%s=vfio-user:%s" % (name, path)]
+        for name in DEVICES:
+            self.start_device(name, side, acc)
+            devices += ["--device", "%s=vfio-user:%s" %
+                        (name, self.path("%s-%s.sock" % (name, side)))]
         self.start("host-" + side, "host", *devices, *(host_args or
                    ("--peer", "copy0:copy1", *self.work_args)),
                    "--memory", "4M", "--listen", "tcp:127.0.0.1:0", "--control",
