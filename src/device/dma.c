@@ -196,7 +196,7 @@ int device_dma_map(struct ferry_device *device, struct ferry_request *request)
         status = open_memory(map, request);
     }
     if (status == FERRY_OK && device->log.on) {
-        status = device_log_map(device, map);
+        status = device_log_map(device, map, request->reterr);
     }
     if (status != FERRY_OK) {
         device_dma_release(dma, map);

@@ -73,12 +73,25 @@ static int check_start(struct device_dmalog *log, const struct ferry_log_start *
     return status;
 }
 
-int device_log_map(struct ferry_device *device, struct device_map *map)
+/* Maps do not overlap: the sum of their pages fits. */
+static int check_pages(const struct device_dma *dma, uint64_t more,
+                       struct ferry_error *reterr)
+{
+    uint64_t pages = more;
+
+    for (uint32_t i = 0; i < dma->count; i++) {
+        pages += dma->map[i]->size >> DEVICE_PAGE_SHIFT;
+    }
+    return pages <= DEVICE_LOG_PAGES_MAX
+               ? FERRY_OK
+               : log_error(reterr, FERRY_E_LIMIT, pages, "too many pages are mapped");
+}
+
+static int log_map(struct device_map *map)
 {
     const uint64_t pages = map->size >> DEVICE_PAGE_SHIFT;
     const size_t need = ferry_dirty_need(pages);
 
-    (void)device;
     if (map->log_memory == NULL) {
         map->log_memory = need == 0 ? NULL : malloc(need);
     }
@@ -88,6 +101,14 @@ int device_log_map(struct ferry_device *device, struct device_map *map)
     ferry_dirty_init(&map->log, pages, DEVICE_PAGE_SHIFT, map->log_memory);
     atomic_store(&map->dirty, &map->log);
     return FERRY_OK;
+}
+
+int device_log_map(struct ferry_device *device, struct device_map *map,
+                   struct ferry_error *reterr)
+{
+    const int status = check_pages(&device->dma, map->size >> DEVICE_PAGE_SHIFT, reterr);
+
+    return status == FERRY_OK ? log_map(map) : status;
 }
 
 void device_log_unmap(struct device_map *map)
@@ -114,8 +135,11 @@ int device_log_start(struct ferry_device *device, struct ferry_request *request)
     struct ferry_log_start *start = &request->u.log_start;
     int status = check_start(&device->log, start, request->reterr);
 
+    if (status == FERRY_OK) {
+        status = check_pages(&device->dma, 0, request->reterr);
+    }
     for (uint32_t i = 0; i < device->dma.count && status == FERRY_OK; i++) {
-        status = device_log_map(device, device->dma.map[i]);
+        status = log_map(device->dma.map[i]);
         if (status != FERRY_OK) {
             stop(device);
         }

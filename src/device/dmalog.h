@@ -8,6 +8,12 @@
 #include "link/request.h"
 
 /*
+ * Pages of all maps that are logged together: 16 TiB of user memory, which takes 520 MiB
+ * of marks. A map without a descriptor costs its user nothing, however large it is.
+ */
+#define DEVICE_LOG_PAGES_MAX (1ull << 32)
+
+/*
  * The dirty log. Writes mark pages of 4096 bytes in the log of their map; the ranges
  * given at START are applied when the log is read. Thread: the device's.
  */
@@ -23,10 +29,12 @@ int device_log_stop(struct ferry_device *device, struct ferry_request *request);
 int device_log_report(struct ferry_device *device, struct ferry_request *request);
 
 /*
- * Starts the log of a map that is new or not logged yet. Return: FERRY_OK,
+ * Starts the log of a map that is about to get into the table, while the log is on.
+ * Return: FERRY_OK, FERRY_E_LIMIT (too many pages with those of the table),
  * FERRY_E_MEMORY.
  */
-int device_log_map(struct ferry_device *device, struct device_map *map);
+int device_log_map(struct ferry_device *device, struct device_map *map,
+                   struct ferry_error *reterr);
 /* Ends the log of a map; its memory goes at once, or later when segments are out. */
 void device_log_unmap(struct device_map *map);
 

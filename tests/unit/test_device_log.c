@@ -329,6 +329,23 @@ static void an_unmap_takes_its_log_along(void **state)
     close(fd);
 }
 
+/* Maps without a descriptor cost the user nothing; their marks cost the device memory. */
+static void more_pages_than_the_limit_are_not_logged(void **state)
+{
+    struct toy *toy = *state;
+    const uint64_t tib = 1ull << 40;
+
+    assert_int_equal(toy_map(toy, 0, 16 * tib, 0, -1, RW), FERRY_OK);
+    assert_int_equal(toy_map(toy, 16 * tib, PAGE, 0, -1, RW), FERRY_OK);
+    assert_int_equal(start(toy, PAGE, NULL, 0), FERRY_E_LIMIT);
+    assert_int_equal(toy_unmap(toy, 0, 16 * tib), FERRY_OK);
+    assert_int_equal(start(toy, PAGE, NULL, 0), FERRY_OK);
+    assert_int_equal(toy_map(toy, 0, 16 * tib, 0, -1, RW), FERRY_E_LIMIT);
+    assert_int_equal(toy_map(toy, 0, PAGE, 0, -1, RW), FERRY_OK);
+    assert_int_equal(stop(toy), FERRY_OK);
+    assert_int_equal(toy_map(toy, PAGE, 15 * tib, 0, -1, RW), FERRY_OK);
+}
+
 int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -341,6 +358,7 @@ int main(void)
         TEST(only_what_was_written_of_a_segment_is_dirty),
         TEST(a_segment_held_over_stop_and_start_is_logged),
         TEST(an_unmap_takes_its_log_along),
+        TEST(more_pages_than_the_limit_are_not_logged),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
