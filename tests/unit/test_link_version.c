@@ -200,7 +200,7 @@ static void fill_identity(struct ferry_identity *full)
     full->run_ns = 0;
     full->key_count = FERRY_KEYS_MAX;
     for (i = 0; i < FERRY_KEYS_MAX; i++) {
-        snprintf(full->key[i].name, FERRY_KEY_BYTES, "key-%030u", i);
+        snprintf(full->key[i].name, FERRY_KEY_BYTES, "key-%027u", i);
         full->key[i].relation = i % 3 + 1;
         full->key[i].value = UINT64_MAX - i;
     }
