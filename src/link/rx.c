@@ -79,9 +79,13 @@ int ferry_rx_receive(struct ferry_rx *rx, int fd, void *direct, size_t direct_by
         iov[count].iov_base = rx->buf + rx->end;
         iov[count++].iov_len = rx->cap - rx->end;
     }
+    *ret_direct = 0;
+    if (count == 0) {
+        /* Full of whole messages that had to wait for a reply to leave: they come first. */
+        return FERRY_E_AGAIN;
+    }
     i = rx->fds.count;
     rc = ferry_os_receive(fd, iov, count, &rx->fds, flags);
-    *ret_direct = 0;
     if (rc <= 0) {
         return rc;
     }
