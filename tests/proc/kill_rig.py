@@ -204,8 +204,8 @@ class KillRig(Rig):
 
     def proceed(self, side):
         """The work of a side goes on: several requests more of every lane."""
+        wait_until("work comes to " + side, lambda: self.work(side)["here"])
         begin = self.work(side)
-        assert begin["here"], "the work is not at %s" % side
 
         def further():
             work = self.work(side)
@@ -213,11 +213,6 @@ class KillRig(Rig):
             return work["bytes"] >= begin["bytes"] + 2 * LANES * 16384
 
         wait_until("work at " + side, further)
-
-    def stands(self, side):
-        """No request of this side is completed while the other works on."""
-        before = self.work(side)
-        return lambda: self.work(side)["completed"] == before["completed"]
 
     def kill(self, name, number=signal.SIGKILL):
         """Sends a signal; after SIGKILL the process has been reaped."""

@@ -229,11 +229,27 @@ static int reason(struct ferry_run *run, const struct ferry_record *record,
     return FERRY_OK;
 }
 
+/*
+ * A process that was asleep finds the word and the end of its wait at the same time. The
+ * limit holds: the operator may have let the source go on since.
+ */
+static void limit_first(struct ferry_run *run)
+{
+    struct ferry_loop_timer *timer = &run->timer[FERRY_TIMER_PHASE];
+
+    if (timer->deadline_ns != 0 && timer->deadline_ns <= ferry_os_now_ns()) {
+        ferry_loop_timer_cancel(run->context->loop, timer);
+        ferry_run_event(run, FERRY_EV_TIMER, FERRY_NO_DEVICE, FERRY_OK,
+                        FERRY_TIMER_PHASE);
+    }
+}
+
 static void note_token(struct ferry_run *run, uint32_t tag)
 {
     struct ferry_error error = { .code = FERRY_OK };
 
     if (tag == FERRY_REC_COMMIT) {
+        limit_first(run);
         ferry_run_mark(run, FERRY_MARK_COMMIT);
     } else if (tag == FERRY_REC_PREPARED) {
         ferry_run_mark(run, FERRY_MARK_PREPARED);
