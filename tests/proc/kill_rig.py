@@ -180,8 +180,9 @@ class KillRig(Rig):
             self.start_device(name, side, acc)
             devices += ["--device", "%s=vfio-user:%s" %
                         (name, self.path("%s-%s.sock" % (name, side)))]
-        self.start("host-" + side, "host", *devices, *(host_args or
-                   ("--peer", "copy0:copy1", *self.work_args)),
+        if host_args is None:
+            host_args = ("--peer", "copy0:copy1", *self.work_args)
+        self.start("host-" + side, "host", *devices, *host_args,
                    "--memory", "4M", "--listen", "tcp:127.0.0.1:0", "--control",
                    self.path(side + ".sock"), *args)
 
