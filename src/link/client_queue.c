@@ -301,6 +301,7 @@ int ferry_client_start(struct ferry_client *client, struct ferry_request *reques
                        struct ferry_waiter *waiter, struct ferry_slot **ret_slot)
 {
     struct ferry_slot *slot;
+    int waits;
     int rc;
 
     if (client->dead) {
@@ -329,8 +330,11 @@ int ferry_client_start(struct ferry_client *client, struct ferry_request *reques
     slot->state = FERRY_SLOT_QUEUED;
     slot->deadline_ns =
         ferry_os_now_ns() + (uint64_t)client->timeout_ms * FERRY_NS_PER_MS;
+    waits = client->tx.first != NULL;
     ferry_tx_push(&client->tx, &slot->node);
-    ferry_client_flush(client);
+    if (!waits) {
+        ferry_client_flush(client);
+    }
     *ret_slot = slot;
     return FERRY_PENDING;
 }

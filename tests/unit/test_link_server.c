@@ -169,6 +169,32 @@ static void test_many_messages_may_come_at_once(void **state)
     close(fd);
 }
 
+static void test_a_message_may_fill_the_buffer_while_a_reply_waits(void **state)
+{
+    static uint8_t back[(1 << 20) + 64];
+    static uint8_t bytes[32 + 32 + 65536];
+    int fd = client();
+    size_t size = region_message(bytes, 1, REGION_READ, 0, 0, 1 << 20, NULL);
+
+    (void)state;
+    /* The write of 64 KiB is begun in the buffer that the read leaves full. */
+    raw_message(bytes + size, 2, REGION_WRITE, 0, NULL, 0);
+    put_u32(bytes + size + 4, 32 + 65536);
+    put_u64(bytes + size + 16, 0);
+    put_u32(bytes + size + 24, 0);
+    put_u32(bytes + size + 28, 65536);
+    memset(bytes + size + 32, 0x2f, 65536);
+    await_int(&served.fake.work_calls, 1);
+    raw_send(fd, bytes, sizeof(bytes));
+    /* work() is called when the server has sent what the socket takes. */
+    await_int(&served.fake.work_calls, 2);
+    assert_int_equal(raw_receive(fd, back, sizeof(back)), 32 + (1 << 20));
+    assert_int_equal(raw_receive(fd, back, sizeof(back)), 32);
+    assert_int_equal(raw_u16(back, 0), 2);
+    assert_int_equal(served.fake.bar[65535], 0x2f);
+    close(fd);
+}
+
 static void test_a_client_may_close_at_any_byte(void **state)
 {
     uint8_t data[24] = { 0 };
@@ -696,6 +722,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_messages_may_come_byte_by_byte),
         TEST(test_many_messages_may_come_at_once),
+        TEST(test_a_message_may_fill_the_buffer_while_a_reply_waits),
         TEST(test_a_client_may_close_at_any_byte),
         TEST(test_a_silent_client_keeps_nobody_waiting),
         TEST(test_a_client_that_stops_in_a_message_is_dropped),
