@@ -16,6 +16,7 @@ enum load_stage {
     LOAD_DATA,
     LOAD_LATCH,
     LOAD_ENTRY,
+    LOAD_VECTOR,
     LOAD_END,
     LOAD_OVER
 };
@@ -80,12 +81,9 @@ static int frame_done(struct ferry_device *device, struct ferry_error *reterr)
         return FERRY_OK;
     }
     if (type == DEVICE_FRAME_LATCH && load->latch_seen == 0 &&
-        length >= DEVICE_STREAM_LATCH_BYTES &&
-        (length - DEVICE_STREAM_LATCH_BYTES) % DEVICE_STREAM_ENTRY_BYTES == 0 &&
-        (length - DEVICE_STREAM_LATCH_BYTES) / DEVICE_STREAM_ENTRY_BYTES <=
-            DEVICE_LATCH_MAX) {
+        length >= DEVICE_STREAM_LATCH_BYTES && length <= DEVICE_STREAM_DATA_MAX) {
         load->latch_seen = 1;
-        load->left = (length - DEVICE_STREAM_LATCH_BYTES) / DEVICE_STREAM_ENTRY_BYTES;
+        load->left = length - DEVICE_STREAM_LATCH_BYTES;
         expect(load, LOAD_LATCH, DEVICE_STREAM_LATCH_BYTES);
         return FERRY_OK;
     }
@@ -97,11 +95,13 @@ static int frame_done(struct ferry_device *device, struct ferry_error *reterr)
     return refuse(reterr, FERRY_E_PROTOCOL, load, "a malformed or misplaced frame", type);
 }
 
-/* The next entry of the latch, or the next frame when that was the last. */
+/* The next entry or vector of the latch, or the next frame when that was the last. */
 static void expect_entry(struct device_load *load)
 {
     if (load->left > 0) {
         expect(load, LOAD_ENTRY, DEVICE_STREAM_ENTRY_BYTES);
+    } else if (load->vectors_left > 0) {
+        expect(load, LOAD_VECTOR, DEVICE_STREAM_VECTOR_BYTES);
     } else {
         expect(load, LOAD_FRAME, DEVICE_STREAM_FRAME_BYTES);
     }
@@ -111,8 +111,11 @@ static int latch_done(struct ferry_device *device, struct ferry_error *reterr)
 {
     struct device_load *load = &device->load;
     const uint32_t count = ferry_load_le32(load->item);
+    const uint32_t vectors = ferry_load_le32(load->item + 4);
 
-    if (count != load->left || ferry_load_le32(load->item + 4) != 0) {
+    if (count > DEVICE_LATCH_MAX || vectors > FERRY_DEVICE_MSIX_MAX ||
+        count * DEVICE_STREAM_ENTRY_BYTES + vectors * DEVICE_STREAM_VECTOR_BYTES !=
+            load->left) {
         return refuse(reterr, FERRY_E_PROTOCOL, load, "count of latched doorbells",
                       count);
     }
@@ -120,6 +123,8 @@ static int latch_done(struct ferry_device *device, struct ferry_error *reterr)
         return refuse(reterr, FERRY_E_INCOMPATIBLE, load,
                       "doorbells for a device that cannot latch", count);
     }
+    load->left = count;
+    load->vectors_left = vectors;
     expect_entry(load);
     return FERRY_OK;
 }
@@ -142,6 +147,20 @@ static int entry_done(struct ferry_device *device, struct ferry_error *reterr)
         return refuse(reterr, status, load, "a latched doorbell of no register", off);
     }
     load->left--;
+    expect_entry(load);
+    return FERRY_OK;
+}
+
+static int vector_done(struct ferry_device *device, struct ferry_error *reterr)
+{
+    struct device_load *load = &device->load;
+    const uint32_t vector = ferry_load_le32(load->item);
+    const int status = device_msix_set_pending(&device->msix, vector);
+
+    if (status != FERRY_OK) {
+        return refuse(reterr, status, load, "a pending vector that is not there", vector);
+    }
+    load->vectors_left--;
     expect_entry(load);
     return FERRY_OK;
 }
@@ -170,6 +189,8 @@ static int item_done(struct ferry_device *device, struct ferry_error *reterr)
         return latch_done(device, reterr);
     case LOAD_ENTRY:
         return entry_done(device, reterr);
+    case LOAD_VECTOR:
+        return vector_done(device, reterr);
     case LOAD_END:
         return end_done(device, reterr);
     case LOAD_DATA:

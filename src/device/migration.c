@@ -69,6 +69,7 @@ static int end_arc(struct ferry_device *device, int status)
     enter(device, to);
     if (allows_dma(to)) {
         device_latch_replay(device);
+        device_msix_flush(device); /* what was pending where it ran before */
     }
     return FERRY_OK;
 }
@@ -101,8 +102,9 @@ static int prepare_arc(struct ferry_device *device, uint32_t from, uint32_t to)
         return device_load_check(device);
     }
     if (to == FERRY_STATE_RESUMING) {
-        /* What was latched belonged to the state that is about to be replaced. */
+        /* Both belonged to the state that is about to be replaced. */
         device_latch_clear(device);
+        device_msix_clear_pending(&device->msix);
         device_load_begin(device);
         device->scheduled = 0;
         device->ops.reset(device->state, device, FERRY_RESET_RESUMING);

@@ -71,6 +71,25 @@ void device_msix_clear_pending(struct device_msix *msix)
     }
 }
 
+uint32_t device_msix_pending_count(const struct device_msix *msix)
+{
+    return (uint32_t)ferry_bitmap_count(msix->pending, msix->count);
+}
+
+uint32_t device_msix_next_pending(const struct device_msix *msix, uint32_t from)
+{
+    return (uint32_t)ferry_bitmap_next(msix->pending, msix->count, from);
+}
+
+int device_msix_set_pending(struct device_msix *msix, uint32_t vector)
+{
+    if (vector >= msix->count) {
+        return FERRY_E_RANGE;
+    }
+    ferry_bitmap_set(msix->pending, vector);
+    return FERRY_OK;
+}
+
 void device_msix_drop(struct device_msix *msix)
 {
     for (uint32_t i = 0; i < msix->count; i++) {

@@ -34,6 +34,12 @@ void device_msix_free(struct device_msix *msix);
 void device_msix_power_on(struct device_msix *msix);
 /* Nothing is pending any more (a reset of the function). */
 void device_msix_clear_pending(struct device_msix *msix);
+/* Vectors that are pending: how many, and the first from `from` on (count: none). */
+uint32_t device_msix_pending_count(const struct device_msix *msix);
+uint32_t device_msix_next_pending(const struct device_msix *msix, uint32_t from);
+/* Makes a vector pending; it fires with the next flush that may. Return: FERRY_OK,
+ * FERRY_E_RANGE (there is no such vector). */
+int device_msix_set_pending(struct device_msix *msix, uint32_t vector);
 /* Takes every eventfd away. */
 void device_msix_drop(struct device_msix *msix);
 

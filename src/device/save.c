@@ -9,7 +9,8 @@
 
 #define BUFFER_BYTES (DEVICE_STREAM_FRAME_BYTES + DEVICE_STREAM_DATA_MAX)
 
-_Static_assert(DEVICE_STREAM_LATCH_BYTES + DEVICE_LATCH_MAX * DEVICE_STREAM_ENTRY_BYTES <=
+_Static_assert(DEVICE_STREAM_LATCH_BYTES + DEVICE_LATCH_MAX * DEVICE_STREAM_ENTRY_BYTES +
+                       FERRY_DEVICE_MSIX_MAX * DEVICE_STREAM_VECTOR_BYTES <=
                    DEVICE_STREAM_DATA_MAX,
                "a full latch must fit into the frame buffer");
 
@@ -40,6 +41,14 @@ uint64_t device_save_waiting(const struct ferry_device *device)
     return device->save.end - device->save.pos;
 }
 
+/* Bytes in the frame of the latch. */
+static size_t latch_bytes(const struct ferry_device *device)
+{
+    return DEVICE_STREAM_LATCH_BYTES +
+           (size_t)device->latch.count * DEVICE_STREAM_ENTRY_BYTES +
+           (size_t)device_msix_pending_count(&device->msix) * DEVICE_STREAM_VECTOR_BYTES;
+}
+
 uint64_t device_save_size(const struct ferry_device *device, uint64_t data)
 {
     const struct device_save *save = &device->save;
@@ -49,8 +58,7 @@ uint64_t device_save_size(const struct ferry_device *device, uint64_t data)
 
     size += save->header_sent ? 0 : DEVICE_STREAM_HEADER_BYTES;
     if (!save->latch_sent) {
-        size += DEVICE_STREAM_FRAME_BYTES + DEVICE_STREAM_LATCH_BYTES +
-                (uint64_t)device->latch.count * DEVICE_STREAM_ENTRY_BYTES;
+        size += DEVICE_STREAM_FRAME_BYTES + latch_bytes(device);
     }
     size += save->end_sent ? 0 : DEVICE_STREAM_FRAME_BYTES + DEVICE_STREAM_END_BYTES;
     return size;
@@ -68,12 +76,12 @@ static void write_header(struct ferry_device *device, struct ferry_writer *write
 static void write_latch(struct ferry_device *device, struct ferry_writer *writer)
 {
     const struct device_latch *latch = &device->latch;
+    const struct device_msix *msix = &device->msix;
+    uint32_t vector = device_msix_next_pending(msix, 0);
 
-    put_frame(writer, DEVICE_FRAME_LATCH,
-              DEVICE_STREAM_LATCH_BYTES +
-                  (size_t)latch->count * DEVICE_STREAM_ENTRY_BYTES);
+    put_frame(writer, DEVICE_FRAME_LATCH, latch_bytes(device));
     ferry_writer_u32(writer, latch->count);
-    ferry_writer_u32(writer, 0);
+    ferry_writer_u32(writer, device_msix_pending_count(msix));
     for (uint32_t i = 0; i < latch->count; i++) {
         const struct device_latch_entry *entry = &latch->entry[i];
 
@@ -82,6 +90,9 @@ static void write_latch(struct ferry_device *device, struct ferry_writer *writer
         ferry_writer_u8(writer, entry->region);
         ferry_writer_u8(writer, entry->count);
         ferry_writer_zero(writer, 6);
+    }
+    for (; vector < msix->count; vector = device_msix_next_pending(msix, vector + 1)) {
+        ferry_writer_u32(writer, vector);
     }
 }
 

@@ -14,12 +14,14 @@
  *   header   magic u32, version u32, state_version u32, 0 u32, model[32]
  *   frame    type u32, length u32, then length bytes:
  *     DATA   1 to 65536 bytes of the author's (in PRE_COPY short when it had no more)
- *     LATCH  count u32, 0 u32, count * {off u64, data[8], region u8, bytes u8, 0[6]}
+ *     LATCH  count u32, vectors u32,
+ *            count * {off u64, data[8], region u8, bytes u8, 0[6]}, vectors * u32
  *     END    u64: all the author's bytes
  *
  * LATCH comes exactly once, in front of the first data of STOP_COPY: doorbells that came
- * while the device was quiet (P2P) and are performed when it runs at the target. END is
- * last. Config space and MSI-X are the user's to carry and not in here.
+ * while the device was quiet (P2P) and are performed when it runs at the target, and
+ * MSI-X vectors that are pending, which a user can read but not write. END is last.
+ * Config space and the MSI-X table are the user's to carry and not in here.
  *
  * How a reader cuts the stream does not change a byte of it. Thread: the device's.
  */
@@ -28,6 +30,7 @@
 #define DEVICE_STREAM_HEADER_BYTES 48u
 #define DEVICE_STREAM_FRAME_BYTES 8u
 #define DEVICE_STREAM_ENTRY_BYTES 24u
+#define DEVICE_STREAM_VECTOR_BYTES 4u
 #define DEVICE_STREAM_DATA_MAX 65536u
 #define DEVICE_STREAM_LATCH_BYTES 8u
 #define DEVICE_STREAM_END_BYTES 8u
@@ -46,9 +49,10 @@ struct device_load {
     int32_t status; /* why the session is spoilt, or FERRY_OK */
     uint8_t item[DEVICE_STREAM_HEADER_BYTES];
     size_t have, need; /* bytes of the item */
-    uint64_t left;     /* DATA: bytes; LATCH: entries */
+    uint64_t left;     /* DATA: bytes; LATCH: bytes behind its counts, then entries */
     uint64_t total;
     uint32_t latch_seen;
+    uint32_t vectors_left; /* LATCH */
 };
 
 void device_save_begin(struct ferry_device *device);

@@ -261,6 +261,41 @@ static void malformed_requests_change_nothing(void **state)
     close(pipes[1]);
 }
 
+/* Masked at the source when it was raised, unmasked at the target. */
+static void a_pending_vector_moves_with_the_device(void **state)
+{
+    static uint8_t stream[4096];
+    struct toy *source = *state;
+    struct toy *target = toy_new(FERRY_MIG_STOP_COPY, 0);
+    const uint64_t at = TOY_TABLE_OFF + 65 * 16 + 12;
+    int fd[1] = { new_fd() }, other[1] = { new_fd() };
+    uint64_t bytes;
+
+    assert_int_equal(set_irqs(source, TRIGGER_FDS, 65, 1, fd, 1), FERRY_OK);
+    assert_int_equal(toy_write32(source, 4, at, 1), FERRY_OK);
+    assert_int_equal(ferry_irq_raise(source->device, 65), FERRY_OK);
+    assert_int_equal(toy_set(source, FERRY_STATE_STOP_COPY), FERRY_OK);
+    bytes = toy_save(source, stream, sizeof(stream), 3);
+    assert_int_equal(count_of(fd[0]), 0);
+    target->state_bytes = source->state_bytes;
+    assert_int_equal(set_irqs(target, TRIGGER_FDS, 65, 1, other, 1), FERRY_OK);
+    assert_int_equal(toy_set(target, FERRY_STATE_RESUMING), FERRY_OK);
+    assert_int_equal(toy_load(target, stream, bytes, 1), FERRY_OK);
+    assert_int_equal(toy_set(target, FERRY_STATE_STOP), FERRY_OK);
+    assert_int_equal(toy_read32(target, 4, TOY_PBA_OFF + 8), 2);
+    assert_int_equal(count_of(other[0]), 0);
+    assert_int_equal(toy_set(target, FERRY_STATE_RUNNING), FERRY_OK);
+    assert_int_equal(count_of(other[0]), 1);
+    assert_int_equal(toy_read32(target, 4, TOY_PBA_OFF + 8), 0);
+    /* A vector that the target lacks. */
+    stream[48 + 8 + 8] = 66;
+    assert_int_equal(toy_set(target, FERRY_STATE_RESUMING), FERRY_OK);
+    assert_int_equal(toy_load(target, stream, bytes, 4096), FERRY_E_RANGE);
+    toy_free(target);
+    ferry_os_close(&fd[0]);
+    ferry_os_close(&other[0]);
+}
+
 int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -273,6 +308,7 @@ int main(void)
         TEST(single_vectors_are_taken_away),
         TEST(a_full_eventfd_blocks_nobody),
         TEST(malformed_requests_change_nothing),
+        TEST(a_pending_vector_moves_with_the_device),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
