@@ -13,18 +13,6 @@
      VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK |                           \
      VIRTIO_CONFIG_S_NEEDS_RESET | VIRTIO_CONFIG_S_FAILED)
 
-static void set_half(uint64_t *number, uint32_t high, uint32_t value)
-{
-    const uint32_t shift = high != 0 ? 32 : 0;
-
-    *number = (*number & ~(0xffffffffull << shift)) | (uint64_t)value << shift;
-}
-
-static uint32_t half(uint64_t number, uint32_t high)
-{
-    return (uint32_t)(high != 0 ? number >> 32 : number);
-}
-
 static uint32_t read_identity(const struct acc_hw *hw, uint32_t off)
 {
     switch (off) {
@@ -42,7 +30,7 @@ static uint32_t read_identity(const struct acc_hw *hw, uint32_t off)
         return ACC_ALGORITHM_CBC_128 | ACC_ALGORITHM_CBC_192 | ACC_ALGORITHM_CBC_256;
     case ACC_W_FEATURES_LO:
     case ACC_W_FEATURES_HI:
-        return half(hw->virtio.features, off == ACC_W_FEATURES_HI);
+        return le_half(hw->virtio.features, off == ACC_W_FEATURES_HI);
     case ACC_W_CONTROL:
         return hw->paused != 0 ? ACC_CONTROL_PAUSE : 0;
     case ACC_W_STATE:
@@ -60,7 +48,7 @@ static uint32_t read_transport(const struct virtio_pci *virtio, uint32_t off)
     switch (off) {
     case ACC_W_DRIVER_FEATURES_LO:
     case ACC_W_DRIVER_FEATURES_HI:
-        return half(virtio->driver_features, off == ACC_W_DRIVER_FEATURES_HI);
+        return le_half(virtio->driver_features, off == ACC_W_DRIVER_FEATURES_HI);
     case ACC_W_STATUS:
         return virtio->status;
     case ACC_W_CONFIG_VECTOR:
@@ -89,13 +77,13 @@ static uint32_t read_queue(const struct virtqueue *queue, uint32_t off)
         return queue->enabled;
     case ACC_W_Q_DESC_LO:
     case ACC_W_Q_DESC_HI:
-        return half(queue->desc_iova, off == ACC_W_Q_DESC_HI);
+        return le_half(queue->desc_iova, off == ACC_W_Q_DESC_HI);
     case ACC_W_Q_AVAIL_LO:
     case ACC_W_Q_AVAIL_HI:
-        return half(queue->avail_iova, off == ACC_W_Q_AVAIL_HI);
+        return le_half(queue->avail_iova, off == ACC_W_Q_AVAIL_HI);
     case ACC_W_Q_USED_LO:
     case ACC_W_Q_USED_HI:
-        return half(queue->used_iova, off == ACC_W_Q_USED_HI);
+        return le_half(queue->used_iova, off == ACC_W_Q_USED_HI);
     case ACC_W_Q_TAKEN:
         return queue->avail_taken;
     case ACC_W_Q_PUBLISHED:
@@ -214,7 +202,7 @@ static int write_transport(struct virtio_pci *virtio, uint32_t off, uint32_t val
     switch (off) {
     case ACC_W_DRIVER_FEATURES_LO:
     case ACC_W_DRIVER_FEATURES_HI:
-        set_half(&virtio->driver_features, off == ACC_W_DRIVER_FEATURES_HI, value);
+        le_set_half(&virtio->driver_features, off == ACC_W_DRIVER_FEATURES_HI, value);
         return FERRY_OK;
     case ACC_W_STATUS:
         return write_status(virtio, value);
@@ -291,15 +279,15 @@ static int write_queue(const struct virtio_pci *virtio, struct virtqueue *queue,
         return enable_queue(virtio, queue, value);
     case ACC_W_Q_DESC_LO:
     case ACC_W_Q_DESC_HI:
-        set_half(&queue->desc_iova, off == ACC_W_Q_DESC_HI, value);
+        le_set_half(&queue->desc_iova, off == ACC_W_Q_DESC_HI, value);
         return FERRY_OK;
     case ACC_W_Q_AVAIL_LO:
     case ACC_W_Q_AVAIL_HI:
-        set_half(&queue->avail_iova, off == ACC_W_Q_AVAIL_HI, value);
+        le_set_half(&queue->avail_iova, off == ACC_W_Q_AVAIL_HI, value);
         return FERRY_OK;
     case ACC_W_Q_USED_LO:
     case ACC_W_Q_USED_HI:
-        set_half(&queue->used_iova, off == ACC_W_Q_USED_HI, value);
+        le_set_half(&queue->used_iova, off == ACC_W_Q_USED_HI, value);
         return FERRY_OK;
     case ACC_W_Q_TAKEN:
     case ACC_W_Q_PUBLISHED:

@@ -5,18 +5,6 @@
 
 #include "models/le.h"
 
-static uint32_t half(uint64_t number, uint32_t off)
-{
-    return (uint32_t)(off % 8 != 0 ? number >> 32 : number);
-}
-
-static void set_half(uint64_t *number, uint32_t off, uint32_t value)
-{
-    const uint32_t shift = off % 8 != 0 ? 32 : 0;
-
-    *number = (*number & ~(0xffffffffull << shift)) | (uint64_t)value << shift;
-}
-
 static uint32_t channel_status(const struct copy_channel *channel)
 {
     uint32_t status = 0;
@@ -38,10 +26,10 @@ static uint32_t read_channel(const struct copy_channel *channel, uint32_t off)
     switch (off) {
     case COPY_CH_RING:
     case COPY_CH_RING + 4:
-        return half(channel->ring, off);
+        return le_half(channel->ring, off % 8);
     case COPY_CH_DONE_RING:
     case COPY_CH_DONE_RING + 4:
-        return half(channel->done_ring, off);
+        return le_half(channel->done_ring, off % 8);
     case COPY_CH_ENTRIES:
         return channel->entries;
     case COPY_CH_CONTROL:
@@ -58,7 +46,7 @@ static uint32_t read_channel(const struct copy_channel *channel, uint32_t off)
         return channel->done;
     case COPY_CH_PROGRESS:
     case COPY_CH_PROGRESS + 4:
-        return half(channel->progress, off);
+        return le_half(channel->progress, off % 8);
     default:
         return 0;
     }
@@ -77,10 +65,10 @@ static uint32_t read_global(const struct copy *copy, uint32_t off)
         return COPY_ENTRIES_MAX;
     case COPY_REG_MEMORY:
     case COPY_REG_MEMORY + 4:
-        return half(copy->memory_bytes, off);
+        return le_half(copy->memory_bytes, off % 8);
     case COPY_REG_LEN_MAX:
     case COPY_REG_LEN_MAX + 4:
-        return half(COPY_LEN_MAX, off);
+        return le_half(COPY_LEN_MAX, off % 8);
     default:
         return 0;
     }
@@ -154,13 +142,13 @@ static void write_channel(struct copy *copy, struct copy_channel *channel, uint3
     case COPY_CH_RING:
     case COPY_CH_RING + 4:
         if (!enabled) {
-            set_half(&channel->ring, off, value);
+            le_set_half(&channel->ring, off % 8, value);
         }
         break;
     case COPY_CH_DONE_RING:
     case COPY_CH_DONE_RING + 4:
         if (!enabled) {
-            set_half(&channel->done_ring, off, value);
+            le_set_half(&channel->done_ring, off % 8, value);
         }
         break;
     case COPY_CH_ENTRIES:

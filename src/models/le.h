@@ -50,4 +50,17 @@ static inline void le_put64(void *to, uint64_t value)
     memcpy(to, &value, sizeof(value));
 }
 
+/* A register of 64 bits as its halves of 32; high: not 0 for the upper one. */
+static inline uint32_t le_half(uint64_t number, uint32_t high)
+{
+    return (uint32_t)(high != 0 ? number >> 32 : number);
+}
+
+static inline void le_set_half(uint64_t *number, uint32_t high, uint32_t value)
+{
+    const uint32_t shift = high != 0 ? 32 : 0;
+
+    *number = (*number & ~(0xffffffffull << shift)) | (uint64_t)value << shift;
+}
+
 #endif

@@ -204,13 +204,6 @@ static void write_driver_features(struct virtio_pci *virtio, uint32_t value)
     }
 }
 
-static void set_half(uint64_t *number, uint32_t high, uint32_t value)
-{
-    const uint32_t shift = high != 0 ? 32 : 0;
-
-    *number = (*number & ~(0xffffffffull << shift)) | (uint64_t)value << shift;
-}
-
 static uint16_t checked_vector(const struct virtio_pci *virtio, uint16_t vector)
 {
     return vector < virtio->vectors ? vector : (uint16_t)VIRTIO_MSI_NO_VECTOR;
@@ -239,11 +232,11 @@ static void write_queue(struct virtio_pci *virtio, struct virtqueue *queue, uint
             queue->enabled = 1;
         }
     } else if (off == VIRTIO_PCI_COMMON_Q_DESCLO || off == VIRTIO_PCI_COMMON_Q_DESCHI) {
-        set_half(&queue->desc_iova, off == VIRTIO_PCI_COMMON_Q_DESCHI, value);
+        le_set_half(&queue->desc_iova, off == VIRTIO_PCI_COMMON_Q_DESCHI, value);
     } else if (off == VIRTIO_PCI_COMMON_Q_AVAILLO || off == VIRTIO_PCI_COMMON_Q_AVAILHI) {
-        set_half(&queue->avail_iova, off == VIRTIO_PCI_COMMON_Q_AVAILHI, value);
+        le_set_half(&queue->avail_iova, off == VIRTIO_PCI_COMMON_Q_AVAILHI, value);
     } else if (off == VIRTIO_PCI_COMMON_Q_USEDLO || off == VIRTIO_PCI_COMMON_Q_USEDHI) {
-        set_half(&queue->used_iova, off == VIRTIO_PCI_COMMON_Q_USEDHI, value);
+        le_set_half(&queue->used_iova, off == VIRTIO_PCI_COMMON_Q_USEDHI, value);
     }
 }
 
