@@ -169,7 +169,8 @@ FERRY_PUBLIC uint32_t ferry_device_cap_off(const struct ferry_device *device, ui
 /* Memory of a FERRY_BAR_MEMORY region; NULL for others. Valid for the device's life. */
 FERRY_PUBLIC void *ferry_device_region_memory(struct ferry_device *device, uint32_t region);
 
-/* 1 when the user has set PCI command bit 2 (bus master); DMA fails without it. */
+/* 1 when the user has set PCI command bit 2 (bus master) and has not put the device into
+ * D3hot; DMA fails without both. */
 FERRY_PUBLIC int ferry_device_bus_master(const struct ferry_device *device);
 
 /* work() is called soon. Thread: the device's. */

@@ -348,7 +348,8 @@ uint32_t ferry_device_cap_off(const struct ferry_device *device, uint32_t i)
 
 int ferry_device_bus_master(const struct ferry_device *device)
 {
-    return device_config_bus_master(&device->config);
+    return device_config_bus_master(&device->config) &&
+           !device_config_asleep(&device->config);
 }
 
 void ferry_device_schedule(struct ferry_device *device)

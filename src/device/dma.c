@@ -266,8 +266,7 @@ static struct device_map *find(struct device_dma *dma, uint64_t iova, uint64_t s
 
 static int may_dma(const struct ferry_device *device)
 {
-    if (!device_config_bus_master(&device->config) ||
-        device_config_asleep(&device->config)) {
+    if (!ferry_device_bus_master(device)) {
         return FERRY_E_STATE;
     }
     return device_permit(device, FERRY_OP_DMA_START, NULL);

@@ -165,7 +165,10 @@ static void d3hot_switches_the_bars_off(void **state)
     assert_int_equal(toy_read32(toy, 0, 0), 0xffffffff);
     assert_int_equal(toy_write32(toy, 0, 4, 77), FERRY_OK);
     assert_int_equal(toy->bells, 0);
+    toy_bus_master(toy);
+    assert_int_equal(ferry_device_bus_master(toy->device), 0);
     assert_int_equal(toy_write32(toy, CONFIG, control, 0), FERRY_OK);
+    assert_int_equal(ferry_device_bus_master(toy->device), 1);
     assert_int_equal(toy_read32(toy, 0, 0), 0xa0a0a0a0);
     assert_int_equal(toy_write32(toy, 0, 4, 77), FERRY_OK);
     assert_int_equal(toy->bells, 1);
