@@ -8,13 +8,16 @@ import sys
 
 from kill_rig import KillRig, Link, Watch, expect, main_of
 
-# Phase, the record at which the link stops to make it long (None: the event alone), and
-# options that keep the source in it.
-PHASES = (("HELLO", "ACCEPT", ()), ("LOG", None, ()), ("PRE_COPY_ARC", None, ()),
-          ("PRE_COPY", None, ("--max-downtime", "1")), ("PAUSE", None, ()),
-          ("FOREIGN", None, ()), ("FREEZE", None, ()), ("TRANSFER", None, ()),
-          ("PREPARE", "PREPARED", ()), ("COMMIT", "COMMIT", ()), ("COMMIT", "RUNNING", ()))
-SHORT = ("--peer-limit", "700", "--deadline", "700", "--stop-deadline", "700")
+# Phase to strike in, the record at which the link stops, so that it cannot be over before
+# the strike, and options that keep the source in it.
+PHASES = (("HELLO", "ACCEPT", ()), ("LOG", "ALL_SENT", ()), ("PRE_COPY_ARC", "ALL_SENT", ()),
+          ("PRE_COPY", "ALL_SENT", ("--max-downtime", "1")), ("PAUSE", "ALL_SENT", ()),
+          ("FOREIGN", "ALL_SENT", ()), ("FREEZE", "ALL_SENT", ()),
+          ("TRANSFER", "ALL_SENT", ()), ("PREPARE", "PREPARED", ()),
+          ("COMMIT", "COMMIT", ()), ("COMMIT", "RUNNING", ()))
+# Phases that end by an answer of the target: the link's record tells when they are reached.
+ANSWERED = ("HELLO", "PREPARE", "COMMIT")
+SHORT = ("--deadline", "500", "--stop-deadline", "500")
 
 
 class Story:
@@ -36,7 +39,7 @@ class Story:
         watch = Watch(rig.path("A.sock"))
         link = Link(rig.address(self.side), record)
         process = rig.migrate_begin("A", link.address, *options)
-        if record:
+        if phase in ANSWERED:
             link.reach()
         else:
             watch.until_phase(phase)
@@ -102,7 +105,8 @@ def a_silent_target_host_costs_nothing_in_any_phase(ferry):
         for phase, record, options in PHASES:
             if record == "RUNNING":
                 continue  # it runs already: nothing is silent any more
-            code, _, hit, err = story.strike(phase, record, options + SHORT, strike)
+            options += ("--peer-limit", "1500") if phase in ANSWERED else SHORT
+            code, _, hit, err = story.strike(phase, record, options, strike)
             # The operator makes sure that the other side is dead before he says go on.
             rig.drop_side(story.side)
             story.outcome("silent in " + phase, code, hit, err)
