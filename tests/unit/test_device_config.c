@@ -157,6 +157,7 @@ static void d3hot_switches_the_bars_off(void **state)
     struct toy *toy = *state;
     const uint32_t control = find_cap(toy, 0x01) + 4;
 
+    toy_bus_master(toy);
     assert_int_equal(toy_write32(toy, CONFIG, control, 1),
                      FERRY_OK); /* D1: is not there */
     assert_int_equal(byte_at(toy, control) & 3, 0);
@@ -165,7 +166,6 @@ static void d3hot_switches_the_bars_off(void **state)
     assert_int_equal(toy_read32(toy, 0, 0), 0xffffffff);
     assert_int_equal(toy_write32(toy, 0, 4, 77), FERRY_OK);
     assert_int_equal(toy->bells, 0);
-    toy_bus_master(toy);
     assert_int_equal(ferry_device_bus_master(toy->device), 0);
     assert_int_equal(toy_write32(toy, CONFIG, control, 0), FERRY_OK);
     assert_int_equal(ferry_device_bus_master(toy->device), 1);
