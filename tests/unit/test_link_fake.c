@@ -12,9 +12,6 @@
 #include "os/eventfd.h"
 #include "os/memory.h"
 #include "test_link_fake.h"
-#include "wire/header.h"
-
-#define LIMIT_MS 5000u
 
 static struct fake *self(struct ferry_endpoint *endpoint)
 {
@@ -49,6 +46,10 @@ static void end_held(struct fake *fake, int status)
         if (held[i]->kind == FERRY_RQ_REGION_READ && status == FERRY_OK) {
             memset(held[i]->u.io.data, 0x5a, held[i]->u.io.count);
         }
+        if (held[i]->kind == FERRY_RQ_REGION_WRITE && status == FERRY_OK) {
+            memcpy(fake->bar + held[i]->u.io.off, held[i]->u.io.data,
+                   held[i]->u.io.count);
+        }
         held[i]->done(held[i]);
     }
 }
@@ -78,12 +79,13 @@ static int region_io(struct fake *fake, struct ferry_request *request)
     int is_read = request->kind == FERRY_RQ_REGION_READ;
     int rc;
 
-    if (io->index == FAKE_REGION_SLOW && is_read) {
+    if (io->index == FAKE_REGION_SLOW) {
         return hold(fake, request);
     }
     if (io->index == FAKE_REGION_DMA) {
-        rc = is_read ? fake->port->dma_read(fake->port->user, io->off, io->data, io->count)
-                  : fake->port->dma_write(fake->port->user, io->off, io->data, io->count);
+        rc = is_read
+                 ? fake->port->dma_read(fake->port->user, io->off, io->data, io->count)
+                 : fake->port->dma_write(fake->port->user, io->off, io->data, io->count);
         atomic_store(&fake->dma_status, rc);
         return rc;
     }
@@ -391,8 +393,7 @@ int served_start(struct served *served, const struct ferry_link_server_options *
     return a;
 }
 
-void served_listen(struct served *served,
-                   const struct ferry_link_server_options *options)
+void served_listen(struct served *served, const struct ferry_link_server_options *options)
 {
     static atomic_int number;
     struct ferry_link_server_options mine = prepare(served, options);
@@ -416,134 +417,6 @@ void served_stop(struct served *served)
     ferry_loop_destroy(served->loop);
     ferry_os_close(&served->stop_fd);
     fake_free(&served->fake);
-}
-
-void raw_send_fds(int fd, const void *bytes, size_t size, const int *fds, uint32_t count)
-{
-    size_t done = 0;
-
-    assert_int_equal(ferry_os_send_limit(fd, LIMIT_MS), FERRY_OK);
-    while (done < size) {
-        struct iovec iov;
-        int rc;
-
-        memcpy(&iov.iov_base, &bytes, sizeof(bytes));
-        iov.iov_base = (char *)iov.iov_base + done;
-        iov.iov_len = size - done;
-        rc = ferry_os_send(fd, &iov, 1, done ? NULL : fds, done ? 0 : count,
-                           FERRY_OS_WAIT);
-        assert_true(rc > 0);
-        done += (size_t)rc;
-    }
-}
-
-void raw_send(int fd, const void *bytes, size_t size)
-{
-    raw_send_fds(fd, bytes, size, NULL, 0);
-}
-
-/* Return: bytes; fewer than wanted when the peer closed. */
-static size_t receive_all(int fd, uint8_t *bytes, size_t wanted)
-{
-    struct ferry_os_fds fds = { .count = 0 };
-    size_t done = 0;
-
-    assert_int_equal(ferry_os_receive_limit(fd, LIMIT_MS), FERRY_OK);
-    while (done < wanted) {
-        struct iovec iov = { .iov_base = bytes + done, .iov_len = wanted - done };
-        int rc = ferry_os_receive(fd, &iov, 1, &fds, FERRY_OS_WAIT);
-
-        ferry_os_fds_close(&fds);
-        if (rc == FERRY_E_CLOSED || rc == FERRY_E_IO) {
-            break;
-        }
-        assert_true(rc > 0);
-        done += (size_t)rc;
-    }
-    return done;
-}
-
-size_t raw_receive(int fd, void *ret_bytes, size_t cap)
-{
-    uint8_t *bytes = ret_bytes;
-    uint32_t size;
-
-    if (receive_all(fd, bytes, 16) < 16) {
-        return 0;
-    }
-    size = raw_u32(bytes, 4);
-    assert_true(size >= 16 && size <= cap);
-    assert_int_equal(receive_all(fd, bytes + 16, size - 16), size - 16);
-    return size;
-}
-
-int raw_is_closed(int fd)
-{
-    uint8_t byte;
-
-    return receive_all(fd, &byte, 1) == 0;
-}
-
-uint32_t raw_u32(const void *bytes, size_t off)
-{
-    uint32_t value;
-
-    memcpy(&value, (const char *)bytes + off, sizeof(value));
-    return value;
-}
-
-uint16_t raw_u16(const void *bytes, size_t off)
-{
-    uint16_t value;
-
-    memcpy(&value, (const char *)bytes + off, sizeof(value));
-    return value;
-}
-
-size_t raw_message(void *ret_bytes, uint16_t id, uint16_t command, uint32_t flags,
-                   const void *payload, size_t bytes)
-{
-    struct ferry_wire_header header = { .id = id, .command = command, .flags = flags,
-                                        .size = (uint32_t)(16 + bytes) };
-
-    ferry_wire_header_encode(&header, ret_bytes);
-    if (bytes > 0) {
-        memmove((char *)ret_bytes + 16, payload, bytes);
-    }
-    return 16 + bytes;
-}
-
-size_t raw_version(void *ret_bytes, uint16_t id, const char *json)
-{
-    char payload[2048] = { 0, 0, 1, 0 };
-    size_t length = json ? strlen(json) + 1 : 0;
-
-    assert_true(length <= sizeof(payload) - 4);
-    if (json) {
-        memcpy(payload + 4, json, length);
-    }
-    return raw_message(ret_bytes, id, 1, 0, payload, 4 + length);
-}
-
-void raw_handshake(int fd)
-{
-    uint8_t bytes[8192];
-    size_t size = raw_version(bytes, 1, "{\"capabilities\":{\"max_msg_fds\":8}}");
-
-    raw_send(fd, bytes, size);
-    assert_true(raw_receive(fd, bytes, sizeof(bytes)) > 20);
-    assert_int_equal(raw_u16(bytes, 2), 1);
-    assert_int_equal(raw_u32(bytes, 8), 1);
-}
-
-int raw_connect(const char *path)
-{
-    struct ferry_os_address address = { .family = FERRY_OS_UNIX };
-    int fd;
-
-    snprintf(address.path, sizeof(address.path), "%s", path);
-    assert_int_equal(ferry_os_connect(&address, LIMIT_MS, &fd, NULL), FERRY_OK);
-    return fd;
 }
 
 void await_int(atomic_int *value, int wanted)

@@ -11,27 +11,24 @@
 #include "link/server.h"
 #include "os/socket.h"
 
-/*
- * A device of few lines behind the endpoint interface, a thread that serves it, and a peer
- * that speaks raw bytes.
- */
+/* A device of few lines behind the endpoint interface, and a thread that serves it. */
 
 #define FAKE_BAR_BYTES (2u << 20)
-#define FAKE_REGION_MEMORY 0u    /* plain storage */
-#define FAKE_REGION_DMA 1u       /* a read fetches user memory at off, a write stores it */
-#define FAKE_REGION_SLOW 2u      /* a read ends after fake->release */
-#define FAKE_REGION_REFUSE 3u    /* FERRY_E_STATE */
+#define FAKE_REGION_MEMORY 0u /* plain storage */
+#define FAKE_REGION_DMA 1u    /* a read fetches user memory at off, a write stores it */
+#define FAKE_REGION_SLOW 2u   /* both end after fake->release; a write like MEMORY's */
+#define FAKE_REGION_REFUSE 3u /* FERRY_E_STATE */
 #define FAKE_HELD_MAX 128u
 
 struct fake {
     struct ferry_endpoint endpoint;
     const struct ferry_client_port *port;
     atomic_int attached, attaches, detaches;
-    atomic_int release;          /* 1: work() ends what is held */
-    atomic_int work_more;        /* work() returns 1 that many times */
+    atomic_int release;   /* 1: work() ends what is held */
+    atomic_int work_more; /* work() returns 1 that many times */
     atomic_int work_calls;
-    atomic_int dma_status;       /* of the last DMA by message */
-    atomic_int closed_code;      /* of the last connection's end */
+    atomic_int dma_status;  /* of the last DMA by message */
+    atomic_int closed_code; /* of the last connection's end */
     atomic_int closed_count;
     int region_fd;
     int wake_fd;
@@ -48,9 +45,9 @@ struct fake {
     struct ferry_log_start log_start;
     struct ferry_range range[FERRY_LOG_RANGES_MAX];
     struct ferry_log_report log_report;
-    atomic_int posted;           /* posted writes that came */
-    uint64_t data_left;          /* bytes that DATA_READ still has; then end, or dry */
-    uint32_t data_piece;         /* most bytes of one DATA_READ; 0: no limit */
+    atomic_int posted;   /* posted writes that came */
+    uint64_t data_left;  /* bytes that DATA_READ still has; then end, or dry */
+    uint32_t data_piece; /* most bytes of one DATA_READ; 0: no limit */
     atomic_uint_least64_t data_taken; /* bytes of DATA_WRITE */
     atomic_uint_least64_t data_sum;
     uint8_t *bar;
@@ -71,31 +68,12 @@ struct served {
     char path[64];
 };
 
-/* options: may be NULL. Serves one socket and returns the other end, or listens (path). */
+/* options: may be NULL. Serves one socket and returns the other end, or listens (path).
+ */
 int served_start(struct served *served, const struct ferry_link_server_options *options);
 void served_listen(struct served *served,
                    const struct ferry_link_server_options *options);
 void served_stop(struct served *served);
-
-/* Raw peers: blocking, with a limit, failing the test when it runs out. */
-void raw_send(int fd, const void *bytes, size_t size);
-void raw_send_fds(int fd, const void *bytes, size_t size, const int *fds, uint32_t count);
-/* Return: bytes of the message including its header; 0 when the peer closed. */
-size_t raw_receive(int fd, void *ret_bytes, size_t cap);
-/* 1 when the peer has closed without sending anything more. */
-int raw_is_closed(int fd);
-
-/* Builds a message. Return: its size. */
-size_t raw_message(void *ret_bytes, uint16_t id, uint16_t command, uint32_t flags,
-                   const void *payload, size_t bytes);
-size_t raw_version(void *ret_bytes, uint16_t id, const char *json);
-/* VERSION and its answer. */
-void raw_handshake(int fd);
-/* A connected socket to a listening server. */
-int raw_connect(const char *path);
-
-uint32_t raw_u32(const void *bytes, size_t off);
-uint16_t raw_u16(const void *bytes, size_t off);
 
 /* Waits until *value is `wanted`; fails the test after some seconds. */
 void await_int(atomic_int *value, int wanted);

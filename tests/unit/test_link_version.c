@@ -9,7 +9,8 @@
 
 #include "link/version.h"
 
-/* VERSION's payload: every key, its default, its type; the identity; what both agree to. */
+/* VERSION's payload: every key, its default, its type; the identity; what both agree to.
+ */
 
 static uint8_t payload[FERRY_LINK_VERSION_MAX + 100];
 static struct ferry_link_version version;
@@ -98,8 +99,9 @@ static void test_wrong_types_are_refused_by_name(void **state)
 {
     static const char *const key[] = { "max_msg_fds", "max_data_xfer_size",
                                        "max_dma_maps", "pgsizes" };
-    static const char *const value[] = { "\"8\"", "true", "null", "[8]", "{}", "1.5",
-                                         "-1" };
+    static const char *const value[] = {
+        "\"8\"", "true", "null", "[8]", "{}", "1.5", "-1"
+    };
     char json[200];
     size_t i;
     size_t j;
@@ -129,8 +131,9 @@ static void test_wrong_types_are_refused_by_name(void **state)
 
 static void test_texts_that_are_no_json_are_refused(void **state)
 {
-    static const char *const text[] = { "", "{", "{}}", "{} x", "\xff\xfe",
-                                        "{\"capabilities\":{\"max_msg_fds\":8,}}" };
+    static const char *const text[] = {
+        "", "{", "{}}", "{} x", "\xff\xfe", "{\"capabilities\":{\"max_msg_fds\":8,}}"
+    };
     size_t i;
 
     (void)state;
@@ -218,9 +221,9 @@ static void test_an_identity_survives_writing_and_reading(void **state)
     say.keys = 0xff;
     say.extension = 1;
     say.notices = 1;
-    assert_int_equal(ferry_link_version_format(&say, &full, payload, sizeof(payload),
-                                               &size),
-                     FERRY_OK);
+    assert_int_equal(
+        ferry_link_version_format(&say, &full, payload, sizeof(payload), &size),
+        FERRY_OK);
     memset(&identity, 0xee, sizeof(identity));
     assert_int_equal(ferry_link_version_parse(payload, size, &version, &identity, &error),
                      FERRY_OK);
@@ -269,9 +272,8 @@ static void test_only_the_keys_asked_for_are_written(void **state)
     ferry_link_version_default(&say);
     say.keys = FERRY_LINK_KEY_FDS;
     say.max_msg_fds = 9;
-    assert_int_equal(ferry_link_version_format(&say, NULL, payload, sizeof(payload),
-                                               &size),
-                     FERRY_OK);
+    assert_int_equal(
+        ferry_link_version_format(&say, NULL, payload, sizeof(payload), &size), FERRY_OK);
     assert_string_equal((const char *)payload + 4,
                         "{\"capabilities\":{\"max_msg_fds\":9}}");
     assert_int_equal(size, 4 + strlen((const char *)payload + 4) + 1);

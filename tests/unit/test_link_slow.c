@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "test_link_fake.h"
+#include "test_link_raw.h"
+
+/* What takes time in a server: DMA messages to the client, reads in parts, slow arcs. */
+
+static struct served served;
+
+static int start_listening(void **state)
+{
+    struct ferry_link_server_options options = { .struct_size = sizeof(options),
+                                                 .handshake_timeout_ms = 150,
+                                                 .message_timeout_ms = 150,
+                                                 .dma_timeout_ms = 100 };
+
+    (void)state;
+    served_listen(&served, &options);
+    return 0;
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    served_stop(&served);
+    assert_int_not_equal(access(served.path, F_OK), 0);
+    return 0;
+}
+
+static void test_a_foreign_client_gets_full_reads_until_the_end(void **state)
+{
+    uint8_t payload[8] = { 0 };
+    uint8_t bytes[256];
+    uint8_t back[256];
+    int fd = raw_client(served.path);
+
+    (void)state;
+    served.fake.data_left = 150;
+    served.fake.data_piece = 7; /* the device gives little at a time */
+    raw_send(fd, bytes, raw_set_state(bytes, 1, FERRY_STATE_PRE_COPY));
+    assert_true(raw_receive(fd, back, sizeof(back)) > 0);
+    raw_put_u32(payload, 8 + 100);
+    raw_put_u32(payload + 4, 100);
+    raw_send(fd, bytes, raw_message(bytes, 2, RAW_DATA_READ, 0, payload, 8));
+    assert_int_equal(raw_receive(fd, back, sizeof(back)), 24 + 100);
+    assert_int_equal(raw_u32(back, 20), 100);
+    raw_send(fd, bytes, raw_message(bytes, 3, RAW_DATA_READ, 0, payload, 8));
+    assert_int_equal(raw_receive(fd, back, sizeof(back)), 24 + 50);
+    raw_send(fd, bytes, raw_message(bytes, 4, RAW_DATA_READ, 0, payload, 8));
+    assert_int_equal(raw_receive(fd, back, sizeof(back)), 24);
+    assert_int_equal(raw_u32(back, 8), RAW_REPLY);
+    close(fd);
+}
+
+static void
+test_a_dma_without_answer_ends_in_time_and_its_late_reply_is_dropped(void **state)
+{
+    uint8_t payload[20] = { 0 };
+    uint8_t bytes[256];
+    uint8_t ask[256];
+    uint8_t back[256];
+    int fd = raw_client(served.path);
+
+    (void)state;
+    raw_send(fd, bytes,
+             raw_region(bytes, 1, RAW_REGION_READ, 0x1000, FAKE_REGION_DMA, 4, NULL));
+    assert_int_equal(raw_receive(fd, ask, sizeof(ask)), 32);
+    assert_int_equal(raw_u16(ask, 2), RAW_DMA_READ);
+    assert_int_equal(raw_u32(ask, 16), 0x1000);
+    assert_int_equal(raw_u32(ask, 24), 4);
+    raw_assert_error(fd, 1, RAW_REGION_READ);
+    assert_int_equal(atomic_load(&served.fake.dma_status), FERRY_E_TIMEOUT);
+    raw_put_u32(payload, 0x1000);
+    raw_put_u32(payload + 8, 4);
+    raw_send(fd, bytes,
+             raw_message(bytes, raw_u16(ask, 0), RAW_DMA_READ, RAW_REPLY, payload, 20));
+    raw_assert_alive(fd);
+    raw_send(fd, bytes,
+             raw_region(bytes, 1, RAW_REGION_READ, 0x1000, FAKE_REGION_DMA, 4, NULL));
+    assert_int_equal(raw_receive(fd, ask, sizeof(ask)), 32);
+    memset(payload + 16, 0x3c, 4);
+    raw_send(fd, bytes,
+             raw_message(bytes, raw_u16(ask, 0), RAW_DMA_READ, RAW_REPLY, payload, 20));
+    assert_int_equal(raw_receive(fd, back, sizeof(back)), 36);
+    assert_int_equal(raw_u32(back, 32), 0x3c3c3c3c);
+    close(fd);
+}
+
+static void test_a_dma_reply_with_too_much_data_ends_the_connection(void **state)
+{
+    uint8_t payload[64] = { 0 };
+    uint8_t bytes[256];
+    uint8_t ask[256];
+    int fd = raw_client(served.path);
+
+    (void)state;
+    raw_send(fd, bytes,
+             raw_region(bytes, 1, RAW_REGION_READ, 0x1000, FAKE_REGION_DMA, 4, NULL));
+    assert_int_equal(raw_receive(fd, ask, sizeof(ask)), 32);
+    raw_put_u32(payload, 0x1000);
+    raw_put_u32(payload + 8, 48);
+    raw_send(fd, bytes,
+             raw_message(bytes, raw_u16(ask, 0), RAW_DMA_READ, RAW_REPLY, payload, 64));
+    assert_true(raw_is_closed(fd));
+    close(fd);
+    await_int(&served.fake.dma_status, FERRY_E_CLOSED);
+    raw_assert_serves(served.path);
+}
+
+static void test_a_client_may_close_while_a_dma_waits(void **state)
+{
+    uint8_t bytes[256];
+    int fd = raw_client(served.path);
+
+    (void)state;
+    raw_send(fd, bytes,
+             raw_region(bytes, 1, RAW_REGION_READ, 0x1000, FAKE_REGION_DMA, 4, NULL));
+    assert_int_equal(raw_receive(fd, bytes, sizeof(bytes)), 32);
+    close(fd);
+    await_int(&served.fake.dma_status, FERRY_E_CLOSED);
+    raw_assert_serves(served.path);
+}
+
+static void test_what_is_pending_ends_with_its_client(void **state)
+{
+    uint8_t bytes[256];
+    int fd = raw_client(served.path);
+
+    (void)state;
+    raw_send(fd, bytes, raw_set_state(bytes, 1, FERRY_STATE_STOP));
+    raw_assert_alive(fd);
+    close(fd);
+    await_int(&served.fake.detaches, 1);
+    raw_assert_serves(served.path);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, start_listening, stop)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_a_foreign_client_gets_full_reads_until_the_end),
+        TEST(test_a_dma_without_answer_ends_in_time_and_its_late_reply_is_dropped),
+        TEST(test_a_dma_reply_with_too_much_data_ends_the_connection),
+        TEST(test_a_client_may_close_while_a_dma_waits),
+        TEST(test_what_is_pending_ends_with_its_client),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
