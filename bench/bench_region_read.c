@@ -28,8 +28,8 @@
 
 struct subject {
     pid_t pid;
-    int fd;                       /* the floor's socket */
-    struct ferry_client *client;  /* NULL: the floor */
+    int fd;                      /* the floor's socket */
+    struct ferry_client *client; /* NULL: the floor */
 };
 
 static int submit(struct ferry_endpoint *endpoint, struct ferry_request *request)
@@ -131,7 +131,8 @@ static void start(struct subject *subject, int ferry, int cpu)
     close(pair[1]);
     subject->fd = pair[0];
     subject->client = NULL;
-    if (ferry && ferry_client_from_fd(pair[0], NULL, &subject->client, NULL) != FERRY_OK) {
+    if (ferry &&
+        ferry_client_from_fd(pair[0], NULL, &subject->client, NULL) != FERRY_OK) {
         bench_die("connect");
     }
 }
@@ -195,8 +196,8 @@ static double burst(const struct subject *subject, uint64_t length_ns)
 }
 
 struct result {
-    double floor, ferry;      /* medians */
-    double median, best;      /* ratios: of pairs of bursts, of the best bursts */
+    double floor, ferry; /* medians */
+    double median, best; /* ratios: of pairs of bursts, of the best bursts */
 };
 
 static void measure(int client_cpu, int server_cpu, struct result *ret_result)

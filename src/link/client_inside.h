@@ -18,34 +18,34 @@
  *   client_read.c   bytes to replies; the device's DMA messages
  *   client_wait.c   who reads: one thread at a time
  *
- * Lock: `lock` guards everything. The thread that has set `reading` owns rx, intake and the
- * socket's receiving side; it alone touches them, also while it does not hold the lock.
- * Memory of a request of another thread is written to under the lock only, since that
- * thread may give up at any time.
+ * Lock: `lock` guards everything. The thread that has set `reading` owns rx, intake
+ * and the socket's receiving side; it alone touches them, also while it does not hold
+ * the lock. Memory of a request of another thread is written to under the lock only,
+ * since that thread may give up at any time.
  */
 
-#define FERRY_CLIENT_REQUESTS_MAX 256u   /* under way, those given up included */
-#define FERRY_CLIENT_RETURNS_MAX 16u     /* DMA replies that the server does not read */
+#define FERRY_CLIENT_REQUESTS_MAX 256u /* under way, those given up included */
+#define FERRY_CLIENT_RETURNS_MAX 16u   /* DMA replies that the server does not read */
 /* Receives per ferry_client_dispatch(), so that it always returns. */
 #define FERRY_CLIENT_BATCH 16u
 
 enum ferry_slot_state {
     FERRY_SLOT_FREE = 0,
-    FERRY_SLOT_QUEUED,        /* not all of it has left */
+    FERRY_SLOT_QUEUED, /* not all of it has left */
     FERRY_SLOT_SENT,
-    FERRY_SLOT_LATE           /* given up; its reply will be dropped */
+    FERRY_SLOT_LATE /* given up; its reply will be dropped */
 };
 
 /* A thread in ferry_client_call(). */
 struct ferry_waiter {
-    struct ferry_waiter *next;   /* among those that sleep */
-    pthread_cond_t wake;         /* made when it first sleeps */
+    struct ferry_waiter *next; /* among those that sleep */
+    pthread_cond_t wake;       /* made when it first sleeps */
     int asleep;
-    int done;                    /* the request has ended */
+    int done; /* the request has ended */
 };
 
 struct ferry_slot {
-    struct ferry_tx_node node;   /* first: a node that has left is its slot */
+    struct ferry_tx_node node; /* first: a node that has left is its slot */
     struct ferry_request *request;
     struct ferry_waiter *waiter; /* NULL: ended by dispatch */
     struct ferry_slot *next;     /* of the free ones; or of those with a limit */
@@ -53,21 +53,21 @@ struct ferry_slot {
     uint64_t deadline_ns;
     uint16_t id;
     uint16_t generation;
-    uint32_t state;              /* enum ferry_slot_state */
+    uint32_t state; /* enum ferry_slot_state */
     struct ferry_wire_message asked;
 };
 
 /* The reply to a DMA message; one allocation with its data behind it. */
 struct ferry_return {
-    struct ferry_tx_node node;   /* first */
+    struct ferry_tx_node node; /* first */
 };
 
 /* A reply whose data is still coming. */
 struct ferry_intake {
-    struct ferry_slot *slot;     /* NULL: nobody wants it any more */
+    struct ferry_slot *slot;      /* NULL: nobody wants it any more */
     struct ferry_codec_sink sink; /* what is left */
     int active;
-    int status;                  /* with which the request will end */
+    int status; /* with which the request will end */
 };
 
 struct ferry_client {
@@ -80,8 +80,8 @@ struct ferry_client {
     struct ferry_identity identity;
 
     /* What is under way. */
-    struct ferry_slot *slot;         /* FERRY_CLIENT_REQUESTS_MAX */
-    uint32_t slots_used;             /* those from here on were never touched */
+    struct ferry_slot *slot; /* FERRY_CLIENT_REQUESTS_MAX */
+    uint32_t slots_used;     /* those from here on were never touched */
     struct ferry_slot *free_slots;
     struct ferry_slot *due_first, *due_last; /* dispatch's requests, oldest first */
     struct ferry_tx tx;
@@ -99,14 +99,14 @@ struct ferry_client {
     struct ferry_watch socket_watch;
     struct ferry_watch wake_watch;
     struct ferry_loop_timer timer;
-    int parked;                  /* the socket's watch is off while another thread reads */
-    int collecting;              /* threads in dispatch that will look at the done list */
+    int parked;     /* the socket's watch is off while another thread reads */
+    int collecting; /* threads in dispatch that will look at the done list */
 
     /* A data stream without the extension: a short read was its end. */
     uint32_t device_state;
     int stream_over;
 
-    int dead;                    /* FERRY_OK, or why the connection is over */
+    int dead; /* FERRY_OK, or why the connection is over */
     struct ferry_error error;
 };
 
@@ -141,7 +141,10 @@ void ferry_client_watch(struct ferry_client *client);
 
 /* client_read.c; the caller is the reader and holds the lock */
 
-/* Takes in what has been received. May release the lock while DMA messages are served. */
+/*
+ * Takes in what has been received. May release the lock while DMA messages are
+ * served.
+ */
 void ferry_client_process(struct ferry_client *client);
 /*
  * One receive without waiting, under the lock.

@@ -12,8 +12,8 @@
 static_assert(FERRY_CLIENT_REQUESTS_MAX == 1u << SLOT_BITS, "an id names its slot");
 
 /*
- * A message id is the slot's number and how often it was used: a slot is free again only when
- * its reply has come, so no id is used twice at a time.
+ * A message id is the slot's number and how often it was used: a slot is free again
+ * only when its reply has come, so no id is used twice at a time.
  */
 static struct ferry_slot *take_slot(struct ferry_client *client)
 {

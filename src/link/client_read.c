@@ -6,8 +6,9 @@
 #include "link/client_inside.h"
 
 /*
- * Without the extension a read that is shorter than asked is the end of the stream, or in
- * pre-copy "nothing more for now". Here that becomes what a server with the extension says.
+ * Without the extension a read that is shorter than asked is the end of the stream, or
+ * in pre-copy "nothing more for now". Here that becomes what a server with the
+ * extension says.
  */
 static int settle_data(struct ferry_client *client, struct ferry_request *request,
                        int status)
@@ -165,7 +166,7 @@ static int begin_reply(struct ferry_client *client,
     return 1;
 }
 
-/* Performs a DMA message with the lock released: the memory's owner has locks of his own. */
+/* Performs a DMA message without the lock: the memory's owner has locks of his own. */
 static int perform(struct ferry_client *client, const struct ferry_wire_message *asked,
                    uint8_t *ret_data)
 {
@@ -290,8 +291,8 @@ static int serve(struct ferry_client *client, const struct ferry_wire_header *he
     if (rc != FERRY_OK) {
         return refuse_command(client, header, rc);
     }
-    answer = new_return(asked.command == FERRY_WIRE_DMA_READ ? (size_t)asked.u.dma.count
-                                                             : 0);
+    answer =
+        new_return(asked.command == FERRY_WIRE_DMA_READ ? (size_t)asked.u.dma.count : 0);
     if (!answer) {
         return refuse_command(client, header, FERRY_E_MEMORY);
     }
@@ -334,7 +335,7 @@ static int refuse_header(struct ferry_client *client,
 /* Return: 0 when more has to be received first, or the connection is dead. */
 static int next_message(struct ferry_client *client)
 {
-    struct ferry_error error; /* filled on failure only: this is the path of every message */
+    struct ferry_error error; /* filled on failure only: a hot path */
     struct ferry_wire_header header;
 
     if (ferry_rx_size(&client->rx) < FERRY_WIRE_HEADER_BYTES) {
@@ -396,7 +397,7 @@ int ferry_client_receive(struct ferry_client *client)
     if (client->intake.active && sink->mode == FERRY_CODEC_COPY) {
         direct = sink->bytes;
     }
-    rc = ferry_rx_receive(&client->rx, client->fd, sink->dst, direct,
-                          FERRY_OS_NOWAIT, &direct);
+    rc = ferry_rx_receive(&client->rx, client->fd, sink->dst, direct, FERRY_OS_NOWAIT,
+                          &direct);
     return ferry_client_received(client, rc, direct);
 }

@@ -68,12 +68,16 @@ static int poll_until(struct ferry_client *client, uint32_t what, uint64_t deadl
         return 0;
     }
     pthread_mutex_unlock(&client->lock);
-    ferry_os_poll(client->fd, what, (uint32_t)((deadline_ns - now) / FERRY_NS_PER_MS) + 1);
+    ferry_os_poll(client->fd, what,
+                  (uint32_t)((deadline_ns - now) / FERRY_NS_PER_MS) + 1);
     pthread_mutex_lock(&client->lock);
     return 1;
 }
 
-/* Another thread reads, but nobody else may be there to send the rest of this request. */
+/*
+ * Another thread reads, but nobody else may be there to send the rest of this
+ * request.
+ */
 static int follow(struct ferry_client *client, struct ferry_slot *slot,
                   struct ferry_waiter *waiter, uint64_t deadline_ns)
 {
@@ -88,9 +92,9 @@ static int follow(struct ferry_client *client, struct ferry_slot *slot,
 }
 
 /*
- * The short way: one waiting receive with the lock released. It writes to rx and, when the
- * reply that is coming in is this thread's own, to its request's memory, which only this
- * thread could give up.
+ * The short way: one waiting receive with the lock released. It writes to rx and, when
+ * the reply that is coming in is this thread's own, to its request's memory, which
+ * only this thread could give up.
  */
 static int read_blocking(struct ferry_client *client)
 {

@@ -16,7 +16,7 @@ static void set_data(struct ferry_wire_message *message, const void *data, uint6
     message->data_bytes = (uint32_t)bytes;
 }
 
-/* The feature number of the requests that are DEVICE_FEATURE messages, and their operation. */
+/* Feature number and operation of the requests that are DEVICE_FEATURE messages. */
 static const struct {
     uint32_t index;
     uint32_t operation;
@@ -218,7 +218,8 @@ int ferry_codec_ask(const struct ferry_request *request,
     case FERRY_RQ_RESET:
         return FERRY_OK;
     case FERRY_RQ_LOG_REPORT:
-        rc = check_bitmap(report->length, report->page_size, report->bitmap_bytes, limits);
+        rc =
+            check_bitmap(report->length, report->page_size, report->bitmap_bytes, limits);
         return rc == FERRY_OK ? ask_feature(request, message) : rc;
     case FERRY_RQ_PROBE:
     case FERRY_RQ_MIG_FLAGS:

@@ -238,8 +238,8 @@ static void reply_region(const struct ferry_region_info *in,
     out->flags = in->flags & FERRY_WIRE_REGION_FLAGS;
     out->size = in->size;
     out->offset = in->offset;
-    out->area_count = in->area_count < FERRY_WIRE_AREAS_MAX ? in->area_count
-                                                            : FERRY_WIRE_AREAS_MAX;
+    out->area_count =
+        in->area_count < FERRY_WIRE_AREAS_MAX ? in->area_count : FERRY_WIRE_AREAS_MAX;
     for (i = 0; i < out->area_count; i++) {
         out->area[i].off = in->area[i].off;
         out->area[i].size = in->area[i].size;

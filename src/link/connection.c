@@ -72,7 +72,7 @@ void ferry_connection_flush(struct ferry_connection *connection)
     if (rc == FERRY_OK) {
         if (connection->watch.events != FERRY_LOOP_READ) {
             ferry_loop_change(server->loop, &connection->watch, FERRY_LOOP_READ);
-            /* Messages that were received before the queue filled up wait for the pump. */
+            /* Messages that came before the queue filled up wait for the pump. */
             ferry_loop_idle_start(server->loop, &server->idle);
         }
         return;
@@ -81,7 +81,7 @@ void ferry_connection_flush(struct ferry_connection *connection)
         ferry_connection_kill(connection, rc, "sending failed");
         return;
     }
-    /* Replies come first: nothing more is read until they have left, so nothing piles up. */
+    /* Replies come first: nothing is read until they have left, nothing piles up. */
     ferry_loop_change(server->loop, &connection->watch, FERRY_LOOP_WRITE);
     if (connection->tx_timer.deadline_ns == 0) {
         connection->tx_seen = connection->tx.total;
@@ -109,7 +109,8 @@ int ferry_connection_receive(struct ferry_connection *connection)
     if (connection->phase == FERRY_CONNECTION_DEAD) {
         return FERRY_E_CLOSED;
     }
-    rc = ferry_rx_receive(&connection->rx, connection->fd, NULL, 0, FERRY_OS_NOWAIT, &direct);
+    rc = ferry_rx_receive(&connection->rx, connection->fd, NULL, 0, FERRY_OS_NOWAIT,
+                          &direct);
     if (rc == FERRY_E_CLOSED) {
         ferry_connection_kill(connection, rc,
                               ferry_rx_size(&connection->rx) || connection->skip
@@ -170,7 +171,7 @@ static int refuse_header(struct ferry_connection *connection,
 int ferry_connection_peek(struct ferry_connection *connection,
                           struct ferry_wire_header *header)
 {
-    struct ferry_error error; /* filled on failure only: this is the path of every message */
+    struct ferry_error error; /* filled on failure only: a hot path */
     size_t size;
 
     while (connection->phase != FERRY_CONNECTION_DEAD) {

@@ -5,9 +5,9 @@
 #include "link/request.h"
 
 /*
- * The one seam between a device and whoever reaches it (a vfio-user server, the in-process
- * backend) and the place where a filter sits. Not thread safe: every call comes from the
- * thread that runs the device.
+ * The one seam between a device and whoever reaches it (a vfio-user server, the
+ * in-process backend) and the place where a filter sits. Not thread safe: every call
+ * comes from the thread that runs the device.
  */
 
 /* What the user's side offers the device: memory that has no descriptor. */
@@ -30,27 +30,29 @@ struct ferry_endpoint_ops {
      */
     int (*attach)(struct ferry_endpoint *endpoint, const struct ferry_client_port *port);
     /*
-     * The user is gone: maps, interrupts, dirty log and a data session are dropped and the
-     * device is reset to RUNNING, so that the next user finds no leftovers. Requests that
-     * are still pending are completed with FERRY_E_CLOSED before it returns.
+     * The user is gone: maps, interrupts, dirty log and a data session are dropped and
+     * the device is reset to RUNNING, so that the next user finds no leftovers.
+     * Requests that are still pending are completed with FERRY_E_CLOSED before it
+     * returns.
      */
     void (*detach)(struct ferry_endpoint *endpoint);
     /*
-     * Starts a request. Return: FERRY_OK or a negative code: ended (request->status is the
-     * same; done is NOT called); FERRY_PENDING: done is called later.
+     * Starts a request. Return: FERRY_OK or a negative code: ended (request->status is
+     * the same; done is NOT called); FERRY_PENDING: done is called later.
      */
     int (*submit)(struct ferry_endpoint *endpoint, struct ferry_request *request);
     /*
-     * A slice of the device's own work, bounded (some 100 us); runs completions of requests
-     * that are over. Called after attach and after every submit, then again (other requests
-     * may come in between) until it returns 0, and whenever wake_fd is readable.
+     * A slice of the device's own work, bounded (some 100 us); runs completions of
+     * requests that are over. Called after attach and after every submit, then again
+     * (other requests may come in between) until it returns 0, and whenever wake_fd is
+     * readable.
      * Return: 1 when more is ready now, 0 when it waits for something to happen.
      */
     int (*work)(struct ferry_endpoint *endpoint);
     /*
-     * A descriptor that gets readable when work() is due although no request came (another
-     * thread gave memory back, the device's own code asked for work). Owned by the endpoint;
-     * work() clears it. NULL or a negative number: there is none.
+     * A descriptor that gets readable when work() is due although no request came
+     * (another thread gave memory back, the device's own code asked for work). Owned
+     * by the endpoint; work() clears it. NULL or a negative number: there is none.
      */
     int (*wake_fd)(struct ferry_endpoint *endpoint);
 };

@@ -83,8 +83,8 @@ static int reply(struct ferry_connection *connection,
     }
     /* Tell the client what this side takes, not what it said itself. */
     say.max_msg_fds = FERRY_OS_FDS_MAX;
-    rc = ferry_link_version_format(&say, ask_identity(connection, &identity) ? &identity
-                                                                             : NULL,
+    rc = ferry_link_version_format(&say,
+                                   ask_identity(connection, &identity) ? &identity : NULL,
                                    data, FERRY_LINK_VERSION_MAX, &size);
     message.reply = 1;
     message.fd_count = 0;

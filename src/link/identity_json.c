@@ -20,7 +20,7 @@ struct number_member {
     size_t place;
 };
 
-#define PLACE(member) \
+#define PLACE(member)                                                                    \
     sizeof(((struct ferry_identity *)0)->member), offsetof(struct ferry_identity, member)
 
 static const struct number_member top_number[] = {
@@ -193,7 +193,7 @@ int ferry_json_number(struct json_object *object, const char *name, uint64_t max
         return ferry_error_set(reterr, FERRY_E_PROTOCOL, "link", NULL, 0,
                                "VERSION: \"%s\" is not a whole number", name);
     }
-    /* json-c clamps at both ends: a negative number reads as 0 unless its sign is seen. */
+    /* json-c clamps: a negative number reads as 0 unless its sign is seen. */
     number = json_object_get_uint64(value);
     if (json_object_get_int64(value) < 0 || number > max) {
         return ferry_error_set(reterr, FERRY_E_PROTOCOL, "link", NULL, 0,

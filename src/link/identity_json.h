@@ -14,7 +14,8 @@ struct json_object *ferry_identity_to_json(const struct ferry_identity *identity
 
 /*
  * object: borrowed. ret_identity is written only on success.
- * Return: FERRY_OK; FERRY_E_PROTOCOL (reterr names the member), FERRY_E_LIMIT (too many keys).
+ * Return: FERRY_OK; FERRY_E_PROTOCOL (reterr names the member), FERRY_E_LIMIT (too
+ *   many keys).
  */
 int ferry_identity_from_json(struct json_object *object,
                              struct ferry_identity *ret_identity,

@@ -106,8 +106,9 @@ static void refuse_job(struct ferry_job *job, int status)
 }
 
 /*
- * To a client without the `ferry` extension an empty or short read is the end, so "nothing
- * for now" is told as an empty success (the specification's own way in pre-copy).
+ * To a client without the `ferry` extension an empty or short read is the end, so
+ * "nothing for now" is told as an empty success (the specification's own way in
+ * pre-copy).
  */
 static int told_status(const struct ferry_job *job, int status)
 {
@@ -189,8 +190,8 @@ static void finish(struct ferry_job *job, int status)
 }
 
 /*
- * A client without the extension takes a short read for the end of the stream: the read goes
- * on until it is full or the device says end or dry.
+ * A client without the extension takes a short read for the end of the stream: the
+ * read goes on until it is full or the device says end or dry.
  * Return: 1 when the request was changed to read on.
  */
 static int read_on(struct ferry_job *job, int status)

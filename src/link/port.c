@@ -170,8 +170,8 @@ static int give_up(struct ferry_connection *connection)
     struct ferry_port_call *call = &connection->call;
     int rc = ferry_tx_remove(&connection->tx, &call->node);
 
-    if (rc == FERRY_E_BUSY || (rc == FERRY_E_NOT_FOUND &&
-                               connection->late_count == FERRY_SERVER_LATE_MAX)) {
+    if (rc == FERRY_E_BUSY ||
+        (rc == FERRY_E_NOT_FOUND && connection->late_count == FERRY_SERVER_LATE_MAX)) {
         ferry_connection_kill(connection, FERRY_E_TIMEOUT,
                               "the client does not answer DMA messages");
     } else if (rc == FERRY_E_NOT_FOUND) {
@@ -182,9 +182,9 @@ static int give_up(struct ferry_connection *connection)
 
 static int wait_reply(struct ferry_connection *connection)
 {
-    uint64_t deadline = ferry_os_now_ns() +
-                        (uint64_t)connection->server->options.dma_timeout_ms *
-                            FERRY_NS_PER_MS;
+    uint64_t deadline =
+        ferry_os_now_ns() +
+        (uint64_t)connection->server->options.dma_timeout_ms * FERRY_NS_PER_MS;
     struct ferry_port_call *call = &connection->call;
     uint64_t now;
     uint32_t what;
@@ -265,7 +265,10 @@ static int run(struct ferry_connection *connection, uint16_t command, uint64_t i
                       data ? data + done : NULL, part);
         done += part;
     }
-    /* Who called may be outside of the message loop: what was put off is handled soon. */
+    /*
+     * Who called may be outside of the message loop: what was put off is handled
+     * soon.
+     */
     ferry_loop_idle_start(connection->server->loop, &connection->server->idle);
     return rc;
 }

@@ -16,7 +16,7 @@
 
 #define FERRY_SPARSE_AREAS_MAX 16
 #define FERRY_LOG_RANGES_MAX 256
-#define FERRY_REQUEST_FDS_MAX 64   /* interrupts with one SET_IRQS message */
+#define FERRY_REQUEST_FDS_MAX 64 /* interrupts with one SET_IRQS message */
 #define FERRY_NO_REGION_FD (-1)
 
 enum ferry_request_kind {
@@ -29,18 +29,18 @@ enum ferry_request_kind {
     FERRY_RQ_DMA_MAP,
     FERRY_RQ_DMA_UNMAP,
     FERRY_RQ_RESET,
-    FERRY_RQ_PROBE,          /* is a device feature there? feature.index, feature.operation */
-    FERRY_RQ_MIG_FLAGS,      /* feature 1 */
-    FERRY_RQ_GET_STATE,      /* feature 2 */
-    FERRY_RQ_SET_STATE,      /* feature 2; may take long */
-    FERRY_RQ_LOG_START,      /* feature 6 */
-    FERRY_RQ_LOG_STOP,       /* feature 7 */
-    FERRY_RQ_LOG_REPORT,     /* feature 8 */
-    FERRY_RQ_DATA_SIZE,      /* feature 9 */
-    FERRY_RQ_PRECOPY_INFO,   /* extension; FERRY_E_UNSUPPORTED without it */
+    FERRY_RQ_PROBE,      /* is a device feature there? feature.index, feature.operation */
+    FERRY_RQ_MIG_FLAGS,  /* feature 1 */
+    FERRY_RQ_GET_STATE,  /* feature 2 */
+    FERRY_RQ_SET_STATE,  /* feature 2; may take long */
+    FERRY_RQ_LOG_START,  /* feature 6 */
+    FERRY_RQ_LOG_STOP,   /* feature 7 */
+    FERRY_RQ_LOG_REPORT, /* feature 8 */
+    FERRY_RQ_DATA_SIZE,  /* feature 9 */
+    FERRY_RQ_PRECOPY_INFO, /* extension; FERRY_E_UNSUPPORTED without it */
     FERRY_RQ_DATA_READ,
     FERRY_RQ_DATA_WRITE,
-    FERRY_RQ_IDENTITY,       /* model, versions, compatibility keys, arc times */
+    FERRY_RQ_IDENTITY, /* model, versions, compatibility keys, arc times */
     FERRY_RQ_COUNT
 };
 
@@ -48,7 +48,7 @@ enum ferry_request_kind {
 #define FERRY_DEVICE_FLAG_PCI 2u
 
 struct ferry_device_info {
-    uint32_t flags;          /* FERRY_DEVICE_FLAG_* */
+    uint32_t flags; /* FERRY_DEVICE_FLAG_* */
     uint32_t region_count;
     uint32_t irq_count;
 };
@@ -63,13 +63,13 @@ struct ferry_range {
 #define FERRY_REGION_MMAP 4u
 
 struct ferry_region_info {
-    uint32_t index;          /* in */
-    uint32_t flags;          /* out: FERRY_REGION_* */
-    uint64_t size;           /* out */
-    uint64_t offset;         /* out: offset to mmap at, inside fd */
-    int fd;                  /* out: for mmap, or -1. A client's caller owns and closes it;
-                                an endpoint lends it until the request is done */
-    uint32_t area_count;     /* out: 0 with MMAP: the whole region can be mapped */
+    uint32_t index;      /* in */
+    uint32_t flags;      /* out: FERRY_REGION_* */
+    uint64_t size;       /* out */
+    uint64_t offset;     /* out: offset to mmap at, inside fd */
+    int fd;              /* out: for mmap, or -1. A client's caller owns and closes it;
+                            an endpoint lends it until the request is done */
+    uint32_t area_count; /* out: 0 with MMAP: the whole region can be mapped */
     struct ferry_range area[FERRY_SPARSE_AREAS_MAX]; /* out: offsets inside the region */
 };
 
@@ -79,9 +79,9 @@ struct ferry_region_info {
 #define FERRY_IRQ_NORESIZE 8u
 
 struct ferry_irq_info {
-    uint32_t index;          /* in: 0 INTx, 1 MSI, 2 MSI-X, 3 ERR, 4 REQ */
-    uint32_t flags;          /* out: FERRY_IRQ_* */
-    uint32_t count;          /* out */
+    uint32_t index; /* in: 0 INTx, 1 MSI, 2 MSI-X, 3 ERR, 4 REQ */
+    uint32_t flags; /* out: FERRY_IRQ_* */
+    uint32_t count; /* out */
 };
 
 /* Flags of SET_IRQS, as in the uAPI. */
@@ -94,27 +94,27 @@ struct ferry_irq_info {
 
 struct ferry_irq_set {
     uint32_t flags, index, start, count;
-    const uint8_t *bools;    /* count bytes with DATA_BOOL; borrowed */
-    const int *fds;          /* fd_count descriptors, borrowed; who keeps one duplicates it */
-    uint32_t fd_count;       /* count, or 0 to take the vectors' eventfds away */
+    const uint8_t *bools; /* count bytes with DATA_BOOL; borrowed */
+    const int *fds;    /* fd_count descriptors, borrowed; who keeps one duplicates it */
+    uint32_t fd_count; /* count, or 0 to take the vectors' eventfds away */
 };
 
 struct ferry_region_io {
     uint32_t index;
     uint32_t count;
     uint64_t off;
-    void *data;              /* read: filled; write: source; borrowed */
-    uint32_t posted;         /* write: 1 no reply is wanted (No_reply) */
+    void *data;      /* read: filled; write: source; borrowed */
+    uint32_t posted; /* write: 1 no reply is wanted (No_reply) */
 };
 
-#define FERRY_DMA_READ 1u    /* the device may read */
-#define FERRY_DMA_WRITE 2u   /* the device may write */
+#define FERRY_DMA_READ 1u  /* the device may read */
+#define FERRY_DMA_WRITE 2u /* the device may write */
 
 struct ferry_dma_map {
     uint64_t iova, size;
-    uint64_t offset;         /* inside fd */
-    int fd;                  /* borrowed; -1: reached by DMA messages only */
-    uint32_t flags;          /* FERRY_DMA_* */
+    uint64_t offset; /* inside fd */
+    int fd;          /* borrowed; -1: reached by DMA messages only */
+    uint32_t flags;  /* FERRY_DMA_* */
 };
 
 #define FERRY_UNMAP_BITMAP 1u /* wanted with the unmap: the dirty bitmap of the range */
@@ -123,8 +123,8 @@ struct ferry_dma_map {
 struct ferry_dma_unmap {
     uint64_t iova, size;
     uint32_t flags;
-    uint64_t page_size;      /* with FERRY_UNMAP_BITMAP */
-    void *bitmap;            /* caller's memory */
+    uint64_t page_size; /* with FERRY_UNMAP_BITMAP */
+    void *bitmap;       /* caller's memory */
     uint64_t bitmap_bytes;
 };
 
@@ -132,19 +132,19 @@ struct ferry_dma_unmap {
 #define FERRY_FEATURE_SET 2u
 
 struct ferry_feature_probe {
-    uint32_t index;          /* uAPI feature number */
-    uint32_t operation;      /* FERRY_FEATURE_* */
+    uint32_t index;     /* uAPI feature number */
+    uint32_t operation; /* FERRY_FEATURE_* */
 };
 
 struct ferry_log_start {
-    uint64_t page_size;      /* in: hint; out: what the device uses */
-    uint32_t range_count;    /* 0: the whole address space */
+    uint64_t page_size;              /* in: hint; out: what the device uses */
+    uint32_t range_count;            /* 0: the whole address space */
     const struct ferry_range *range; /* IOVA ranges; borrowed */
 };
 
 struct ferry_log_report {
     uint64_t iova, length, page_size;
-    void *bitmap;            /* (length / page_size + 63) / 64 * 8 bytes; bits are only set */
+    void *bitmap; /* (length / page_size + 63) / 64 * 8 bytes; bits are only set */
     uint64_t bitmap_bytes;
 };
 
@@ -154,20 +154,21 @@ struct ferry_precopy_info {
 };
 
 struct ferry_data_io {
-    void *data;              /* read: filled; write: source; borrowed */
-    uint64_t size;           /* in: wanted (read) or given (write) */
-    uint64_t got;            /* out, read: bytes; 0 with FERRY_OK is the end of the stream.
-                                FERRY_E_DRY: nothing for now (pre-copy) */
+    void *data;    /* read: filled; write: source; borrowed */
+    uint64_t size; /* in: wanted (read) or given (write) */
+    uint64_t got;  /* out, read: bytes; 0 with FERRY_OK is the end of the stream.
+                      FERRY_E_DRY: nothing for now (pre-copy) */
 };
 
 /*
- * The request itself: memory of the one who submits it, untouched by him until done runs.
- * done: called exactly once, from the thread that dispatches, never from within submit()
- *   unless the implementor says so; status is set by then.
+ * The request itself: memory of the one who submits it, untouched by him until done
+ *   runs.
+ * done: called exactly once, from the thread that dispatches, never from within
+ *   submit() unless the implementor says so; status is set by then.
  */
 struct ferry_request {
-    uint32_t kind;           /* enum ferry_request_kind */
-    int32_t status;          /* out: FERRY_OK or a negative code */
+    uint32_t kind;  /* enum ferry_request_kind */
+    int32_t status; /* out: FERRY_OK or a negative code */
     union {
         struct ferry_device_info info;
         struct ferry_region_info region;
@@ -177,19 +178,19 @@ struct ferry_request {
         struct ferry_dma_map map;
         struct ferry_dma_unmap unmap;
         struct ferry_feature_probe probe;
-        uint64_t mig_flags;  /* out: FERRY_MIG_* */
-        uint32_t state;      /* in or out: enum ferry_state */
+        uint64_t mig_flags; /* out: FERRY_MIG_* */
+        uint32_t state;     /* in or out: enum ferry_state */
         struct ferry_log_start log_start;
         struct ferry_log_report log_report;
-        uint64_t data_size;  /* out: bytes of a stop-copy from now */
+        uint64_t data_size; /* out: bytes of a stop-copy from now */
         struct ferry_precopy_info precopy;
         struct ferry_data_io data;
         struct ferry_identity *identity; /* in: caller's memory, filled */
     } u;
     void (*done)(struct ferry_request *request);
-    void *user;              /* the submitter's own */
+    void *user;                 /* the submitter's own */
     struct ferry_request *next; /* the implementor's own while it holds the request */
-    uint64_t tag;            /* the implementor's own */
+    uint64_t tag;               /* the implementor's own */
     struct ferry_error *reterr; /* optional detail; caller's memory, alive until done */
 };
 

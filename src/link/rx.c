@@ -81,7 +81,7 @@ int ferry_rx_receive(struct ferry_rx *rx, int fd, void *direct, size_t direct_by
     }
     *ret_direct = 0;
     if (count == 0) {
-        /* Full of whole messages that had to wait for a reply to leave: they come first. */
+        /* Full of messages that wait for a reply to leave: they come first. */
         return FERRY_E_AGAIN;
     }
     i = rx->fds.count;

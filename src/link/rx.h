@@ -8,9 +8,9 @@
 #include "os/socket.h"
 
 /*
- * The receiving half of a stream of messages: a buffer, and the descriptors that came with
- * the bytes. The kernel ends a receive behind the piece that carried descriptors, so those
- * of one receive belong to the message that holds its last byte.
+ * The receiving half of a stream of messages: a buffer, and the descriptors that came
+ * with the bytes. The kernel ends a receive behind the piece that carried descriptors,
+ * so those of one receive belong to the message that holds its last byte.
  * Thread: not thread safe.
  */
 
@@ -19,10 +19,11 @@
 struct ferry_rx {
     uint8_t *buf;
     size_t cap;
-    size_t start, end;        /* bytes received and not yet consumed */
-    uint64_t pos;             /* place in the stream of buf[start] */
+    size_t start, end; /* bytes received and not yet consumed */
+    uint64_t pos;      /* place in the stream of buf[start] */
     struct ferry_os_fds fds;
-    uint64_t fd_end[FERRY_OS_FDS_MAX]; /* place behind the receive that brought fds.fd[i] */
+    /* Place behind the receive that brought fds.fd[i]. */
+    uint64_t fd_end[FERRY_OS_FDS_MAX];
 };
 
 /* Return: FERRY_OK, FERRY_E_MEMORY. */
@@ -41,8 +42,8 @@ uint8_t *ferry_rx_data(const struct ferry_rx *rx);
 int ferry_rx_reserve(struct ferry_rx *rx, size_t bytes);
 
 /*
- * One receive from fd. With direct_bytes the buffer must be empty: the first bytes go to
- * `direct` and only what follows them into the buffer.
+ * One receive from fd. With direct_bytes the buffer must be empty: the first bytes go
+ * to `direct` and only what follows them into the buffer.
  * flags: FERRY_OS_WAIT or FERRY_OS_NOWAIT.
  * ret_direct: bytes that went to direct.
  * Return: bytes received, > 0, or ferry_os_receive()'s code.
@@ -54,14 +55,14 @@ int ferry_rx_receive(struct ferry_rx *rx, int fd, void *direct, size_t direct_by
 void ferry_rx_consume(struct ferry_rx *rx, size_t bytes);
 
 /*
- * Takes the descriptors of the message in the first `bytes` bytes; the caller owns them.
- * To be called before these bytes are consumed.
+ * Takes the descriptors of the message in the first `bytes` bytes; the caller owns
+ * them. To be called before these bytes are consumed.
  */
 void ferry_rx_take_fds(struct ferry_rx *rx, size_t bytes, struct ferry_os_fds *ret_fds);
 
 /*
- * Gives the buffer away so that pointers into its first `bytes` bytes stay good, and goes on
- * in a new one with the bytes behind them. The bytes are consumed.
+ * Gives the buffer away so that pointers into its first `bytes` bytes stay good, and
+ * goes on in a new one with the bytes behind them. The bytes are consumed.
  * ret_buf: to be freed by the caller.
  * Return: FERRY_OK, FERRY_E_MEMORY (nothing has changed).
  */

@@ -99,7 +99,8 @@ static struct ferry_connection *find_dead(const struct ferry_link_server *server
 }
 
 /*
- * Frees one dead connection; the user's callback, which may destroy the server, comes last.
+ * Frees one dead connection; the user's callback, which may destroy the server, comes
+ * last.
  * Return: 1 when the callback ran: the server may be gone.
  */
 static int bury(struct ferry_link_server *server, struct ferry_connection *connection)
@@ -213,8 +214,8 @@ static void take_options(struct ferry_link_server *server,
     struct ferry_link_server_options *mine = &server->options;
 
     if (options) {
-        size_t size = options->struct_size < sizeof(*mine) ? options->struct_size
-                                                           : sizeof(*mine);
+        size_t size =
+            options->struct_size < sizeof(*mine) ? options->struct_size : sizeof(*mine);
         memcpy(mine, options, size);
     }
     if (mine->handshake_timeout_ms == 0) {

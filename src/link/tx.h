@@ -8,17 +8,17 @@
 #include "wire/message.h"
 
 /*
- * The sending half of a stream of messages. Messages leave in the order in which they were
- * pushed, each out of memory of its owner, as far as the socket takes them.
+ * The sending half of a stream of messages. Messages leave in the order in which they
+ * were pushed, each out of memory of its owner, as far as the socket takes them.
  * Thread: not thread safe.
  */
 
 struct ferry_tx_node {
-    struct ferry_tx_node *next;   /* the queue's own */
-    size_t sent;                  /* bytes that have left; the queue's own */
-    const uint8_t *data;          /* behind the head; borrowed until it has left */
+    struct ferry_tx_node *next; /* the queue's own */
+    size_t sent;                /* bytes that have left; the queue's own */
+    const uint8_t *data;        /* behind the head; borrowed until it has left */
     size_t data_bytes;
-    const int *fds;               /* borrowed until the first byte has left */
+    const int *fds; /* borrowed until the first byte has left */
     uint32_t fd_count;
     uint32_t head_bytes;
     uint8_t head[FERRY_WIRE_HEAD_MAX];
@@ -26,7 +26,7 @@ struct ferry_tx_node {
 
 struct ferry_tx {
     struct ferry_tx_node *first, *last;
-    uint64_t total;               /* bytes that ever left: shows progress */
+    uint64_t total; /* bytes that ever left: shows progress */
 };
 
 /* Appends; nothing is sent yet. node: borrowed until ferry_tx_flush() returns it. */
@@ -35,8 +35,8 @@ void ferry_tx_push(struct ferry_tx *tx, struct ferry_tx_node *node);
 /*
  * Sends what the socket takes without waiting.
  * ret_left: list of the nodes that have left wholly, oldest first; NULL when none.
- * Return: FERRY_OK (the queue is empty), FERRY_E_AGAIN (some is left), or the code of the
- *   failed send (then *ret_left is still valid and the rest stays queued).
+ * Return: FERRY_OK (the queue is empty), FERRY_E_AGAIN (some is left), or the code of
+ *   the failed send (then *ret_left is still valid and the rest stays queued).
  */
 int ferry_tx_flush(struct ferry_tx *tx, int fd, struct ferry_tx_node **ret_left);
 

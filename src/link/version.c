@@ -93,7 +93,10 @@ static int read_flags(struct json_object *caps, struct ferry_link_version *versi
         return rc;
     }
     if (json_object_object_get_ex(caps, "migration", &object)) {
-        /* Gone from the specification; older peers still send it. Nothing in it binds. */
+        /*
+         * Gone from the specification; older peers still send it. Nothing in it
+         * binds.
+         */
         version->keys |= FERRY_LINK_KEY_MIGRATION;
     }
     if (!json_object_object_get_ex(caps, "twin_socket", &object)) {

@@ -10,7 +10,8 @@
 
 /*
  * The payload of the VERSION message: u16 major, u16 minor, then a JSON text of
- * capabilities. Source: vfio-user, VERSION; the `ferry` object is this project's extension.
+ * capabilities. Source: vfio-user, VERSION; the `ferry` object is this project's
+ * extension.
  */
 
 #define FERRY_LINK_MAJOR 0
@@ -41,17 +42,17 @@
 
 struct ferry_link_version {
     uint16_t major, minor;
-    uint32_t keys;              /* FERRY_LINK_KEY_* */
+    uint32_t keys; /* FERRY_LINK_KEY_* */
     uint32_t max_msg_fds;
     uint32_t max_data_xfer_bytes;
     uint32_t max_dma_maps;
-    uint32_t extension;         /* version of the `ferry` object; 0: none */
+    uint32_t extension; /* version of the `ferry` object; 0: none */
     uint64_t pgsizes;
-    uint8_t twin_socket;        /* 1: the peer supports it (never used) */
-    uint8_t write_multiple;     /* 1: the peer supports it (never used) */
-    uint8_t notices;            /* 1: "dry" and "end" are told apart */
-    uint8_t precopy_info;       /* 1: answers PRECOPY_INFO */
-    uint8_t has_identity;       /* 1: *ret_identity was filled */
+    uint8_t twin_socket;    /* 1: the peer supports it (never used) */
+    uint8_t write_multiple; /* 1: the peer supports it (never used) */
+    uint8_t notices;        /* 1: "dry" and "end" are told apart */
+    uint8_t precopy_info;   /* 1: answers PRECOPY_INFO */
+    uint8_t has_identity;   /* 1: *ret_identity was filled */
     uint8_t pad[3];
 };
 
@@ -59,10 +60,12 @@ struct ferry_link_version {
 void ferry_link_version_default(struct ferry_link_version *version);
 
 /*
- * Reads a VERSION payload. Unknown keys are passed over, known ones must have their type.
- * payload: size bytes, borrowed. ret_identity: may be NULL; filled when the text has one.
- * Return: FERRY_OK; FERRY_E_PROTOCOL (reterr names the key), FERRY_E_LIMIT (too long or too
- *   deep), FERRY_E_VERSION (another major version), FERRY_E_MEMORY.
+ * Reads a VERSION payload. Unknown keys are passed over, known ones must have their
+ * type.
+ * payload: size bytes, borrowed. ret_identity: may be NULL; filled when the text has
+ *   one.
+ * Return: FERRY_OK; FERRY_E_PROTOCOL (reterr names the key), FERRY_E_LIMIT (too long
+ *   or too deep), FERRY_E_VERSION (another major version), FERRY_E_MEMORY.
  * Thread: any.
  */
 int ferry_link_version_parse(const void *payload, size_t size,
@@ -81,9 +84,10 @@ int ferry_link_version_format(const struct ferry_link_version *version,
                               size_t cap, size_t *ret_size);
 
 /*
- * What both sides can do: the smaller limits, the common page sizes, the lower minor, the
- * extension only when both have it.
- * Return: FERRY_OK; FERRY_E_PROTOCOL when there is nothing in common (reterr says what).
+ * What both sides can do: the smaller limits, the common page sizes, the lower minor,
+ * the extension only when both have it.
+ * Return: FERRY_OK; FERRY_E_PROTOCOL when there is nothing in common (reterr says
+ *   what).
  */
 int ferry_link_version_agree(const struct ferry_link_version *mine,
                              const struct ferry_link_version *theirs,
