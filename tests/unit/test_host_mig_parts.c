@@ -242,6 +242,45 @@ static void dropped_data_leaves_a_sound_stream(void **state)
     free(data);
 }
 
+/* A producer that fails while its memory is given back: the session drops the rest. */
+static void drop_at_release(void *user)
+{
+    struct pair *pair = user;
+
+    ferry_channel_drop_data(pair->end[0]->channel);
+    assert_int_equal(ferry_channel_put(pair->end[0]->channel, FERRY_REC_ABORT,
+                                       FERRY_NO_DEVICE, pair->end[0]->place, ABORT_BYTES),
+                     FERRY_OK);
+}
+
+static void data_dropped_by_a_release_leaves_a_sound_stream(void **state)
+{
+    uint8_t *data = calloc(1, 4u * FERRY_CHANNEL_COPY_MAX);
+    uint8_t prefix[FERRY_STREAM_PREFIX_BYTES] = { 0 };
+    uint32_t released = 0;
+    struct pair pair;
+    struct ferry_channel_body body = { data, 4u * FERRY_CHANNEL_COPY_MAX, drop_at_release,
+                                       &pair };
+
+    (void)state;
+    open_pair(&pair);
+    /* All of it fits into one send: the release runs while the others leave as well. */
+    assert_int_equal(ferry_channel_put_data(pair.end[0]->channel, FERRY_REC_MEMORY_PAGES,
+                                            FERRY_NO_DEVICE, prefix, sizeof(prefix),
+                                            &body),
+                     FERRY_OK);
+    put_pages(pair.end[0]->channel, data, 4096, &released);
+    put_pages(pair.end[0]->channel, data, body.bytes, &released);
+    turn(&pair, 20);
+    assert_int_equal(ferry_channel_queued(pair.end[0]->channel), 0);
+    assert_int_equal(released, 2);
+    assert_int_equal(pair.end[1]->downs, 0);
+    assert_int_equal(pair.end[1]->records, 4);
+    assert_int_equal(pair.end[1]->last_tag, FERRY_REC_ABORT);
+    close_pair(&pair);
+    free(data);
+}
+
 static void the_last_words_are_heard_after_the_owner_is_gone(void **state)
 {
     struct ferry_channel *lingering = NULL;
@@ -571,6 +610,7 @@ int main(void)
         cmocka_unit_test(a_receiver_without_room_stops_the_sender),
         cmocka_unit_test(a_peer_that_never_reads_costs_a_bounded_queue),
         cmocka_unit_test(dropped_data_leaves_a_sound_stream),
+        cmocka_unit_test(data_dropped_by_a_release_leaves_a_sound_stream),
         cmocka_unit_test(the_last_words_are_heard_after_the_owner_is_gone),
         cmocka_unit_test(a_damaged_record_ends_the_input_once),
         cmocka_unit_test(the_first_decision_stands),

@@ -320,8 +320,12 @@ static size_t gather(const struct ferry_channel *channel, uint64_t most,
     return count;
 }
 
+/* Bytes of the first pieces have left. What is done is released only when the queue is
+ * right again: a release may queue something, or drop what is queued. */
 static void consume(struct ferry_channel *channel, size_t bytes)
 {
+    struct ferry_channel_piece *done = NULL, **end = &done;
+
     channel->queued -= bytes;
     channel->out_bytes += bytes;
     while (channel->first) {
@@ -330,16 +334,25 @@ static void consume(struct ferry_channel *channel, size_t bytes)
 
         if (bytes < left) {
             piece->sent += bytes;
-            return;
+            bytes = 0;
+            break;
         }
         bytes -= left;
         channel->first = piece->next;
-        if (!channel->first) {
-            channel->last = NULL;
-        }
-        free_piece(piece);
+        piece->next = NULL;
+        *end = piece;
+        end = &piece->next;
+    }
+    if (!channel->first) {
+        channel->last = NULL;
     }
     assert(bytes == 0);
+    while (done) {
+        struct ferry_channel_piece *next = done->next;
+
+        free_piece(done);
+        done = next;
+    }
 }
 
 static void tell_room(struct ferry_channel *channel)
