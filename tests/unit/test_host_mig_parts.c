@@ -560,6 +560,39 @@ static void a_listener_goes_on_after_a_migration_that_failed(void **state)
     rig_close(&rig);
 }
 
+static void a_device_that_dies_beside_a_silent_peer_is_told_of_once(void **state)
+{
+    struct rig rig;
+    struct rig_side *side = &rig.side[1];
+    int fd;
+
+    (void)state;
+    rig_open(&rig, NULL);
+    assert_int_equal(
+        ferry_context_listen(side->context, "tcp:127.0.0.1:0", &impatient, NULL),
+        FERRY_OK);
+    fd = connect_to(ferry_context_address(side->context));
+    for (int i = 0; i < 100 && !side->context->migration->run; i++) {
+        rig_turn(&rig);
+    }
+    assert_non_null(side->context->migration->run);
+    ferry_host_device_died(side->context->device[0], FERRY_E_CLOSED);
+    assert_int_equal(side->events[FERRY_HOST_DEVICE_LOST], 0);
+    ferry_os_close(&fd);
+    for (int i = 0; i < 100 && side->context->migration->run; i++) {
+        rig_turn(&rig);
+    }
+    assert_int_equal(side->finished, 0);
+    assert_int_equal(side->events[FERRY_HOST_DEVICE_LOST], 1);
+    /* A source that is refused for it is no second death. */
+    ferry_context_unlisten(side->context);
+    assert_int_equal(rig_start(&rig, NULL), FERRY_OK);
+    assert_true(rig_run(&rig, LIMIT_MS));
+    assert_int_equal(rig_outcome(&rig, 1), FERRY_OUTCOME_REFUSED);
+    assert_int_equal(side->events[FERRY_HOST_DEVICE_LOST], 1);
+    rig_close(&rig);
+}
+
 static void nobody_listens_for_the_whole_world(void **state)
 {
     struct rig rig;
@@ -618,6 +651,7 @@ int main(void)
         cmocka_unit_test(only_known_arbiters_are_taken),
         cmocka_unit_test(a_listener_goes_on_after_garbage_and_silence),
         cmocka_unit_test(a_listener_goes_on_after_a_migration_that_failed),
+        cmocka_unit_test(a_device_that_dies_beside_a_silent_peer_is_told_of_once),
         cmocka_unit_test(nobody_listens_for_the_whole_world),
         cmocka_unit_test(the_bandwidth_is_limited_before_the_stop),
     };

@@ -70,6 +70,7 @@ struct ferry_host_device {
     uint32_t watched;
     atomic_int lost; /* FERRY_OK, or the status with which it died */
     struct ferry_error lost_error;
+    uint32_t lost_told; /* 1: this death's FERRY_HOST_DEVICE_LOST was given */
 
     /* Found out when it was opened; checked, so that it can be trusted. */
     struct ferry_device_info info;

@@ -170,6 +170,7 @@ void ferry_host_device_died(struct ferry_host_device *device, int status)
         context->migration_ops->device_lost(context, device->index)) {
         return;
     }
+    device->lost_told = 1;
     ferry_host_event(context, &event);
 }
 

@@ -541,5 +541,6 @@ int ferry_host_device_open(struct ferry_host_device *device, struct ferry_error 
     }
     device->identity.migration_flags = device->migration_flags;
     device->lost = FERRY_OK;
+    device->lost_told = 0;
     return FERRY_OK;
 }

@@ -197,10 +197,13 @@ static const struct ferry_migration_ops ops = {
 static void tell_lost_devices(struct ferry_context *context)
 {
     for (uint32_t i = 0; i < context->device_count; i++) {
-        if (atomic_load(&context->device[i]->lost) != FERRY_OK) {
+        struct ferry_host_device *device = context->device[i];
+
+        if (atomic_load(&device->lost) != FERRY_OK && !device->lost_told) {
             struct ferry_host_event event = { .kind = FERRY_HOST_DEVICE_LOST,
                                               .device = i };
 
+            device->lost_told = 1;
             ferry_host_event(context, &event);
         }
     }
@@ -247,10 +250,9 @@ static void reap(struct ferry_migration *migration)
     if (arrived) {
         ferry_context_unlisten(context);
     }
-    if (quiet) {
-        return;
+    if (!quiet) {
+        ferry_host_event(context, &event);
     }
-    ferry_host_event(context, &event);
     if (!released) {
         tell_lost_devices(context);
     }
