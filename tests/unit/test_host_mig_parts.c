@@ -616,6 +616,25 @@ static void nobody_listens_for_the_whole_world(void **state)
     rig_close(&rig);
 }
 
+static void memory_stays_until_the_end_is_told(void **state)
+{
+    struct rig rig;
+
+    (void)state;
+    rig_open(&rig, NULL);
+    assert_int_equal(rig_start(&rig, NULL), FERRY_OK);
+    /* Before the peer has answered this ends it at once. */
+    assert_int_equal(ferry_context_cancel(rig.side[0].context), FERRY_OK);
+    assert_int_equal(rig.side[0].finished, 0);
+    assert_int_equal(ferry_context_remove_memory(rig.side[0].context, 0, NULL),
+                     FERRY_E_BUSY);
+    assert_true(rig_run(&rig, LIMIT_MS));
+    assert_int_equal(rig.side[0].finished, 1);
+    assert_int_equal(ferry_context_remove_memory(rig.side[0].context, 0, NULL), FERRY_OK);
+    assert_int_equal(ferry_context_cancel(rig.side[0].context), FERRY_E_STATE);
+    rig_close(&rig);
+}
+
 /* --- the bandwidth limit --- */
 
 static void the_bandwidth_is_limited_before_the_stop(void **state)
@@ -653,6 +672,7 @@ int main(void)
         cmocka_unit_test(a_listener_goes_on_after_a_migration_that_failed),
         cmocka_unit_test(a_device_that_dies_beside_a_silent_peer_is_told_of_once),
         cmocka_unit_test(nobody_listens_for_the_whole_world),
+        cmocka_unit_test(memory_stays_until_the_end_is_told),
         cmocka_unit_test(the_bandwidth_is_limited_before_the_stop),
     };
 

@@ -102,11 +102,10 @@ void ferry_op_run(struct ferry_op *op)
 
 /* --- one per context --- */
 
+/* Until FINISHED is told: up to then the channel may still borrow the memory. */
 static int busy(const struct ferry_context *context)
 {
-    const struct ferry_run *run = context->migration->run;
-
-    return run && !run->ended;
+    return context->migration->run != NULL;
 }
 
 /* The session notices by the requests that fail; a device that nobody asks is told of
