@@ -262,7 +262,8 @@ static void test_a_call_in_between_leaves_the_others_to_dispatch(void **state)
     /* Its reply has been taken in by the call, but only dispatch may run it: nothing more
      * will come from the server, and yet the descriptor tells. */
     assert_int_equal(atomic_load(&a.done), 0);
-    assert_int_equal(poll(&one, 1, 5000), 1);
+    /* Well within the request's own limit, whose timer would wake us too. */
+    assert_int_equal(poll(&one, 1, 2000), 1);
     assert_int_equal(ferry_client_dispatch(client), 1);
     assert_int_equal(atomic_load(&a.done), 1);
     assert_int_equal(poll(&one, 1, 0), 0);
@@ -491,6 +492,40 @@ static void test_threads_call_with_nobody_dispatching(void **state)
     }
 }
 
+static void *read_slowly(void *user)
+{
+    struct ferry_request r = { .kind = FERRY_RQ_REGION_READ };
+    uint8_t data[16] = { 0 };
+
+    r.u.io.index = FAKE_REGION_SLOW;
+    r.u.io.count = sizeof(data);
+    r.u.io.data = data;
+    atomic_store((atomic_int *)user, 1);
+    return ferry_client_call(client, &r) == FERRY_OK && data[15] == 0x5a ? user : NULL;
+}
+
+static void test_a_large_request_leaves_while_another_thread_waits(void **state)
+{
+    struct ferry_request r = { .kind = FERRY_RQ_REGION_WRITE };
+    uint8_t *data = malloc(MIB);
+    atomic_int begun = 0;
+    pthread_t thread;
+    void *right = NULL;
+
+    (void)state;
+    memset(data, 0x61, MIB);
+    assert_int_equal(pthread_create(&thread, NULL, read_slowly, &begun), 0);
+    await_int(&begun, 1);
+    r.u.io.count = MIB;
+    r.u.io.data = data;
+    assert_int_equal(ferry_client_call(client, &r), FERRY_OK);
+    assert_memory_equal(served.fake.bar, data, MIB);
+    release_held();
+    assert_int_equal(pthread_join(thread, &right), 0);
+    assert_ptr_equal(right, &begun);
+    free(data);
+}
+
 static void test_every_request_ends_once_when_the_server_goes(void **state)
 {
     enum { COUNT = 20 };
@@ -576,6 +611,7 @@ int main(void)
         TEST(test_messages_that_come_while_a_dma_waits_are_handled_afterwards),
         TEST(test_threads_call_while_another_dispatches),
         TEST(test_threads_call_with_nobody_dispatching),
+        TEST(test_a_large_request_leaves_while_another_thread_waits),
         cmocka_unit_test_setup(test_every_request_ends_once_when_the_server_goes, start),
         TEST(test_closing_ends_what_is_under_way),
         TEST(test_work_goes_on_while_it_returns_1),

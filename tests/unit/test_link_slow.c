@@ -140,6 +140,68 @@ static void test_what_is_pending_ends_with_its_client(void **state)
     raw_assert_serves(served.path);
 }
 
+static void test_commands_that_came_before_a_dma_reply_are_answered_soon(void **state)
+{
+    struct ferry_link_server *server;
+    struct ferry_loop *loop;
+    struct fake fake;
+    uint8_t payload[20] = { 16 };
+    uint8_t bytes[1024];
+    uint8_t data[4] = { 0 };
+    int a;
+    int b;
+
+    (void)state;
+    fake_init(&fake);
+    assert_int_equal(ferry_loop_create(&loop), FERRY_OK);
+    assert_int_equal(ferry_os_socketpair(&a, &b), FERRY_OK);
+    assert_int_equal(
+        ferry_link_server_from_fd(b, &fake.endpoint, loop, NULL, &server, NULL),
+        FERRY_OK);
+    raw_send(a, bytes, raw_version(bytes, 1, NULL));
+    ferry_loop_dispatch(loop, 0);
+    assert_true(raw_receive(a, bytes, sizeof(bytes)) >= 20);
+    /* A command, then the reply to the first DMA message, before that is sent. */
+    raw_send(a, bytes, raw_message(bytes, 7, RAW_GET_INFO, 0, payload, 16));
+    raw_put_u32(payload, 0x1000);
+    raw_put_u32(payload + 8, 4);
+    memset(payload + 16, 0x77, 4);
+    raw_send(a, bytes, raw_message(bytes, 1, RAW_DMA_READ, RAW_REPLY, payload, 20));
+    assert_int_equal(fake.port->dma_read(fake.port->user, 0x1000, data, 4), FERRY_OK);
+    assert_int_equal(raw_u32(data, 0), 0x77777777);
+    /* The device called on its own account: no event of the socket is left. */
+    ferry_loop_dispatch(loop, 0);
+    assert_int_equal(raw_receive(a, bytes, sizeof(bytes)), 32);
+    assert_int_equal(raw_u16(bytes, 2), RAW_DMA_READ);
+    assert_int_equal(raw_receive(a, bytes, sizeof(bytes)), 32);
+    assert_int_equal(raw_u16(bytes, 0), 7);
+    close(a);
+    ferry_link_server_destroy(server);
+    ferry_loop_destroy(loop);
+    fake_free(&fake);
+}
+
+static void test_the_reply_to_log_start_echoes_its_ranges(void **state)
+{
+    uint8_t payload[24 + 32] = { 24 + 32 };
+    uint8_t bytes[256];
+    int fd = raw_client(served.path);
+
+    (void)state;
+    raw_put_u32(payload + 4, 6u | 1u << 17);
+    raw_put_u64(payload + 8, 4096);
+    raw_put_u32(payload + 16, 2);
+    raw_put_u64(payload + 24, 0x10000);
+    raw_put_u64(payload + 32, 0x2000);
+    raw_put_u64(payload + 40, 0x40000);
+    raw_put_u64(payload + 48, 0x3000);
+    raw_send(fd, bytes, raw_message(bytes, 1, RAW_FEATURE, 0, payload, sizeof(payload)));
+    assert_int_equal(raw_receive(fd, bytes, sizeof(bytes)), 16 + sizeof(payload));
+    assert_int_equal(raw_u32(bytes, 8), RAW_REPLY);
+    assert_memory_equal(bytes + 16 + 24, payload + 24, 32);
+    close(fd);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start_listening, stop)
 
 int main(void)
@@ -150,6 +212,8 @@ int main(void)
         TEST(test_a_dma_reply_with_too_much_data_ends_the_connection),
         TEST(test_a_client_may_close_while_a_dma_waits),
         TEST(test_what_is_pending_ends_with_its_client),
+        TEST(test_commands_that_came_before_a_dma_reply_are_answered_soon),
+        TEST(test_the_reply_to_log_start_echoes_its_ranges),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
