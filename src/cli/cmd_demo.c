@@ -407,6 +407,10 @@ static int run(struct demo *demo, struct ferry_error *reterr)
     if (demo->args.input == NULL) {
         demo_say(demo, "collecting 256 MiB of this machine's files ...");
         status = demo_make_input(demo, reterr);
+    } else if (demo->input_bytes < DEMO_INPUT_LEAST) {
+        demo_say(demo, "repeating %s until there are %llu MiB ...", demo->args.input,
+                 DEMO_INPUT_LEAST >> 20);
+        status = demo_make_input(demo, reterr);
     }
     if (status == FERRY_OK) {
         demo_say(demo, "starting acc, copy0 and copy1 for host A and for host B ...");
@@ -487,6 +491,11 @@ static int find_input(struct demo *demo, struct ferry_error *reterr)
                                "%s is no regular file with something in it",
                                demo->args.input);
     }
+    if (access(path, R_OK) < 0) {
+        free(path);
+        return ferry_error_set(reterr, FERRY_E_PERMISSION, "demo", NULL, 0, "%s: %s",
+                               demo->args.input, strerror(errno));
+    }
     snprintf(demo->input, sizeof(demo->input), "%s", path);
     demo->input_bytes = (uint64_t)about.st_size;
     free(path);
@@ -535,7 +544,7 @@ int command_demo(int argc, char **argv)
         demo_report(demo, status == FERRY_OK);
     }
     if (status < 0) {
-        print_error("demo", &error, "FAILED");
+        print_error("demo", &error, status == FERRY_E_CANCELLED ? "ended" : "FAILED");
         if (demo->folder[0] != '\0' && status != FERRY_E_CANCELLED) {
             demo_print_logs(demo);
         }

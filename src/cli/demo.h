@@ -12,6 +12,9 @@
 #define DEMO_PATH_BYTES 256
 #define DEMO_CHILDREN_MAX 8
 #define DEMO_MIGRATIONS_MAX 60
+/* With less, passes are so short that verifying them takes minutes: one openssl process
+ * for each lane of each pass. */
+#define DEMO_INPUT_LEAST (16ull << 20)
 #define DEMO_KEY_TEXT_BYTES (2 * ACC_KEY_BYTES + 1)
 
 struct demo_args {
@@ -54,8 +57,8 @@ int demo_interrupted(const struct demo *demo);
 void demo_say(const struct demo *demo, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* Files of this machine, one after the other, in a new file. Return: FERRY_OK or an
- * error. */
+/* Files of this machine, one after the other, in a new file; or FILE as often as makes
+ * DEMO_INPUT_LEAST. Return: FERRY_OK or an error. */
 int demo_make_input(struct demo *demo, struct ferry_error *reterr);
 
 /* Starts the devices' servers and both hosts. Return: FERRY_OK or an error. */

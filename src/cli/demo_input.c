@@ -82,34 +82,78 @@ static int append_machine(const struct demo *demo, int to, char *buffer, uint64_
     return status;
 }
 
-int demo_make_input(struct demo *demo, struct ferry_error *reterr)
+/* All of a file again and again. Return: FERRY_OK, FERRY_E_IO, FERRY_E_MEMORY. */
+static int append_again(int to, const char *path, uint64_t bytes, uint64_t *total)
 {
-    uint64_t total = 0, before;
-    char *buffer = malloc(COPY_BYTES);
-    int status = buffer != NULL ? FERRY_OK : FERRY_E_MEMORY, to;
+    char *data = malloc(bytes + COPY_BYTES);
+    int from = open(path, O_RDONLY | O_CLOEXEC);
+    int status = data != NULL ? FERRY_E_IO : FERRY_E_MEMORY;
+    uint64_t used = bytes;
 
-    snprintf(demo->input, sizeof(demo->input), "%.200s/input.bin", demo->folder);
-    to = open(demo->input, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (to < 0) {
-        status = FERRY_E_IO;
+    if (data != NULL && from >= 0 && pread(from, data, bytes, 0) == (ssize_t)bytes) {
+        while (used <= COPY_BYTES) {
+            memcpy(data + used, data, bytes);
+            used += bytes;
+        }
+        status = FERRY_OK;
     }
-    while (status == FERRY_OK && total < INPUT_BYTES) {
-        before = total;
-        status = append_machine(demo, to, buffer, &total);
-        if (status == FERRY_OK && total == before) {
+    while (status == FERRY_OK && *total < DEMO_INPUT_LEAST) {
+        status = write_all(to, data, used);
+        *total += used;
+    }
+    if (from >= 0) {
+        close(from);
+    }
+    free(data);
+    return status;
+}
+
+/* Return: FERRY_OK; an error, with errno when it is FERRY_E_IO. */
+static int fill(const struct demo *demo, int to, uint64_t *total)
+{
+    char *buffer = malloc(COPY_BYTES);
+    int status = buffer != NULL ? FERRY_OK : FERRY_E_MEMORY;
+
+    while (status == FERRY_OK && *total < INPUT_BYTES) {
+        uint64_t before = *total;
+
+        status = append_machine(demo, to, buffer, total);
+        if (status == FERRY_OK && *total == before) {
             status = FERRY_E_NOT_FOUND;
         }
     }
     free(buffer);
+    return status;
+}
+
+int demo_make_input(struct demo *demo, struct ferry_error *reterr)
+{
+    char file[DEMO_PATH_BYTES];
+    uint64_t total = 0;
+    int status = FERRY_E_IO, to;
+
+    memcpy(file, demo->input, sizeof(file));
+    snprintf(demo->input, sizeof(demo->input), "%.200s/input.bin", demo->folder);
+    to = open(demo->input, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (to >= 0 && demo->args.input != NULL) {
+        status = append_again(to, file, demo->input_bytes, &total);
+    } else if (to >= 0) {
+        status = fill(demo, to, &total);
+    }
     if (to >= 0) {
         close(to);
     }
     demo->input_bytes = total;
+    if (status == FERRY_E_CANCELLED) {
+        return ferry_error_set(reterr, status, "demo", NULL, 0, "interrupted");
+    }
     return status == FERRY_OK
                ? FERRY_OK
                : ferry_error_set(
                      reterr, status, "demo", NULL, total,
-                     "cannot make an input of %llu bytes at %s: %s (give FILE)",
-                     INPUT_BYTES, demo->input,
+                     "cannot make an input of %llu MiB at %s: %s; choose another "
+                     "folder with TMPDIR, or another FILE",
+                     (demo->args.input != NULL ? DEMO_INPUT_LEAST : INPUT_BYTES) >> 20,
+                     demo->input,
                      status == FERRY_E_IO ? strerror(errno) : ferry_status_text(status));
 }

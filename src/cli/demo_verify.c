@@ -107,11 +107,16 @@ static int spawn(const char *key, const char *iv, const int child_end[2], pid_t 
     posix_spawnattr_init(&attributes);
     posix_spawnattr_setsigmask(&attributes, &none);
     posix_spawnattr_setsigdefault(&attributes, &pipe_signal);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    /* A group of its own: a terminal's Ctrl-C is the demo's to handle. */
+    posix_spawnattr_setpgroup(&attributes, 0);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
+                                              POSIX_SPAWN_SETPGROUP);
     status = posix_spawnp(ret_pid, "openssl", &actions, &attributes, argv, environ);
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
-    return status == 0 ? FERRY_OK : FERRY_E_NOT_FOUND;
+    return status == 0        ? FERRY_OK
+           : status == ENOENT ? FERRY_E_NOT_FOUND
+                              : FERRY_E_IO;
 }
 
 /* With the lock held: no other worker's process may inherit these pipes. */
@@ -258,6 +263,24 @@ static int check_lane(struct pass *pass, uint32_t lane)
     return status;
 }
 
+/* With the lock held. */
+static void set_failure(struct pass *pass, uint32_t lane, int status)
+{
+    if (status == FERRY_E_CANCELLED) {
+        ferry_error_set(&pass->error, status, "demo", NULL, 0, "interrupted");
+    } else if (status == FERRY_E_CORRUPT || status == FERRY_E_SHORT) {
+        ferry_error_set(&pass->error, status, "demo", NULL, 0,
+                        "pass %u, lane %u does not decrypt to the input", pass->number,
+                        lane);
+    } else {
+        ferry_error_set(&pass->error, status, "demo", NULL, 0,
+                        "cannot decrypt pass %u, lane %u with openssl(1): %s",
+                        pass->number, lane,
+                        status == FERRY_E_NOT_FOUND ? "it is not installed"
+                                                    : ferry_status_text(status));
+    }
+}
+
 static void *work(void *argument)
 {
     struct pass *pass = argument;
@@ -269,11 +292,7 @@ static void *work(void *argument)
 
         if (status < 0 && !atomic_exchange(&pass->failed, 1)) {
             pthread_mutex_lock(&pass->lock);
-            ferry_error_set(&pass->error, status, "demo", NULL, 0,
-                            status == FERRY_E_NOT_FOUND
-                                ? "cannot run openssl for pass %u, lane %u"
-                                : "pass %u, lane %u does not decrypt to the input",
-                            pass->number, lane);
+            set_failure(pass, lane, status);
             pthread_mutex_unlock(&pass->lock);
         }
     }
