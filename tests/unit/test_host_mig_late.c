@@ -36,10 +36,35 @@ static void memory_stays_until_the_end_is_told(void **state)
     rig_close(&rig);
 }
 
+static void interrupts_taken_before_a_failure_are_raised_again(void **state)
+{
+    struct rig rig;
+    struct rig_side *side = &rig.side[0];
+    uint64_t raised = 0;
+    int fd;
+
+    (void)state;
+    rig_open(&rig, NULL);
+    assert_int_equal(ferry_os_eventfd_signal(side->irq_fd[0][0]), FERRY_OK);
+    /* The VMM has put something else in one's place: those before it have been read. */
+    fd = open("/dev/null", O_WRONLY);
+    assert_true(fd >= 0);
+    assert_true(dup2(fd, side->irq_fd[0][RIG_VECTORS - 1]) >= 0);
+    ferry_os_close(&fd);
+    assert_int_equal(rig_start(&rig, NULL), FERRY_OK);
+    assert_true(rig_run(&rig, LIMIT_MS));
+    assert_int_equal(rig_outcome(&rig, 0), FERRY_OUTCOME_ROLLED_BACK);
+    assert_true(rig_runs(&rig, 0));
+    assert_int_equal(ferry_os_eventfd_drain(side->irq_fd[0][0], &raised), FERRY_OK);
+    assert_int_equal(raised, 1);
+    rig_close(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(memory_stays_until_the_end_is_told),
+        cmocka_unit_test(interrupts_taken_before_a_failure_are_raised_again),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -153,12 +153,12 @@ static int send_device(struct ferry_run *run, uint32_t device, struct ferry_erro
     }
     ferry_run_put(run, FERRY_REC_DEVICE_CONFIG, device, own->config, own->config_bytes);
     rc = ferry_host_irqs_drain(run->context, device, own->irqs);
+    own->irqs_known = 1; /* also after a failure: what was taken is raised again */
     if (rc < 0) {
         return ferry_error_set(reterr, rc, FERRY_HOST_LAYER, NULL, 0,
                                "device %s: its pending interrupts cannot be read",
                                run->context->device[device]->name);
     }
-    own->irqs_known = 1;
     put_irqs(run, device);
     return FERRY_OK;
 }
