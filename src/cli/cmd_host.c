@@ -25,6 +25,7 @@ enum host_key {
     KEY_PEER = 'p',
     KEY_WORK = 'w',
     KEY_RESULT = 'r',
+    KEY_JSON = 'j',
     KEY_LANES = 0x100,
     KEY_BLOCK,
     KEY_DEPTH,
@@ -60,6 +61,7 @@ static const struct argp_option host_options[] = {
       "while it receives: the source takes no longer for an answer (10000)", 2 },
     { "ready-fd", KEY_READY_FD, "N", 0,
       "write a line to descriptor N and close it when commands are taken", 2 },
+    { "json", KEY_JSON, NULL, 0, "say in JSON where commands and contexts are taken", 2 },
     { NULL, 0, NULL, 0, "A guest that works (devices acc, copy0, copy1):", 3 },
     { "work", KEY_WORK, "FILE", 0, "input to encrypt, again and again", 3 },
     { "result", KEY_RESULT, "FOLDER", 0, "where the result files go", 3 },
@@ -181,10 +183,17 @@ static error_t parse_host(int key, char *text, struct argp_state *state)
         args->listen = text;
         return 0;
     case KEY_ARBITER:
-        args->arbiter = text;
+        args->arbiter = parse_arbiter(state, text);
+        if (text[0] == 'f' && access(text + strlen("file:"), W_OK | X_OK) < 0) {
+            argp_error(state, "--arbiter: no decision can be written in %s: %s",
+                       text + strlen("file:"), strerror(errno));
+        }
         return 0;
     case KEY_READY_FD:
-        args->ready_fd = (int)parse_number(state, "--ready-fd", text, 0, 65535);
+        args->ready_fd = parse_descriptor(state, "--ready-fd", text);
+        return 0;
+    case KEY_JSON:
+        args->json = 1;
         return 0;
     case ARGP_KEY_END:
         if (args->control == NULL || args->device_count == 0) {
@@ -414,16 +423,33 @@ static int open_signals(void)
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
+static void say_where(const struct host *host)
+{
+    const char *address = ferry_context_address(host->context);
+    struct json_object *object;
+
+    if (host->args->json) {
+        object = json_object_new_object();
+        json_object_object_add(object, "control",
+                               json_object_new_string(host->args->control));
+        json_object_object_add(object, "address", json_object_new_string(address));
+        print_json(object, 0);
+        json_object_put(object);
+        return;
+    }
+    printf("control at %s", host->args->control);
+    if (host->args->listen != NULL) {
+        printf(", waits for a context at %s", address);
+    }
+    putchar('\n');
+    fflush(stdout);
+}
+
 static void say_ready(const struct host *host)
 {
     static const char line[] = "ready\n";
 
-    printf("control at %s", host->args->control);
-    if (host->args->listen != NULL) {
-        printf(", waits for a context at %s", ferry_context_address(host->context));
-    }
-    putchar('\n');
-    fflush(stdout);
+    say_where(host);
     if (host->args->ready_fd >= 0) {
         if (write(host->args->ready_fd, line, sizeof(line) - 1) < 0) {
             print_error("host", NULL, "--ready-fd %d: %s", host->args->ready_fd,
@@ -444,7 +470,7 @@ int command_host(int argc, char **argv)
         .ready_fd = -1,
     };
     struct ferry_error error = { .code = FERRY_OK };
-    int result = EXIT_FAILED;
+    int result = EXIT_FAILED, status;
 
     argp_parse(&host_argp, argc, argv, 0, NULL, &args);
     if (host == NULL) {
@@ -458,12 +484,15 @@ int command_host(int argc, char **argv)
     host->signal_fd = open_signals();
     if (host->signal_fd < 0) {
         print_error("host", NULL, "signalfd: %s", strerror(errno));
-    } else if (host_open(host, &args) == FERRY_OK) {
+    } else if ((status = host_open(host, &args)) < 0) {
+        result = status == FERRY_E_ARGUMENT ? EXIT_USAGE : EXIT_FAILED;
+    } else {
         host->control_fd = control_listen(args.control, &error);
         if (host->control_fd < 0) {
             print_error("host", &error, "no control socket");
-        } else if (host_listen(host, &error) < 0) {
+        } else if ((status = host_listen(host, &error)) < 0) {
             print_error("host", &error, "--listen %s", args.listen);
+            result = status == FERRY_E_ARGUMENT ? EXIT_USAGE : EXIT_FAILED;
         } else {
             say_ready(host);
             result = loop(host);

@@ -83,7 +83,7 @@ static int look_at(struct ferry_context *context, const char *name, const char *
         status = ferry_context_device(context, (uint32_t)index, ret_view, &error);
     }
     if (status < 0) {
-        print_error("info", &error, "cannot open %s", uri);
+        print_open_error("info", &error);
     }
     return status;
 }
@@ -270,8 +270,9 @@ static int compare(struct ferry_context *context, const struct info_args *args,
     struct json_object *answer;
     int status;
 
-    if (look_at(context, "to", args->to, &other) < 0) {
-        return EXIT_FAILED;
+    status = look_at(context, "to", args->to, &other);
+    if (status < 0) {
+        return status == FERRY_E_ARGUMENT ? EXIT_USAGE : EXIT_FAILED;
     }
     status = ferry_compat_check(&view->identity, &other.identity, &error);
     if (json == NULL) {
@@ -301,14 +302,16 @@ int command_info(int argc, char **argv)
     struct ferry_context *context = NULL;
     struct ferry_device_view view;
     struct json_object *json = NULL;
-    int result = EXIT_FAILED;
+    int result, status;
 
     argp_parse(&info_argp, argc, argv, 0, NULL, &args);
     if (ferry_context_create(&options, &context, &error) < 0) {
         print_error("info", &error, "cannot make a context");
         return EXIT_FAILED;
     }
-    if (look_at(context, "device", args.uri, &view) >= 0) {
+    status = look_at(context, "device", args.uri, &view);
+    result = status == FERRY_E_ARGUMENT ? EXIT_USAGE : EXIT_FAILED;
+    if (status >= 0) {
         result = EXIT_OK;
         if (args.json) {
             json = json_view(&args, &view);

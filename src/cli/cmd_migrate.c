@@ -80,7 +80,7 @@ static error_t parse_limits(int key, char *text, struct argp_state *state)
         move->bandwidth = parse_size(state, "--bandwidth", text, 1, 1ull << 50);
         return 0;
     case KEY_ARBITER:
-        move->arbiter = text;
+        move->arbiter = parse_arbiter(state, text);
         return 0;
     case KEY_MIN_IN_FLIGHT:
         move->min_in_flight = parse_number(state, "--min-in-flight", text, 0, 1000000);
@@ -151,7 +151,8 @@ static void print_outcome(const struct migrate_args *args,
             args->control);
         return;
     case EXIT_REFUSED:
-        print_error("migrate", &result->error, "refused, nothing was touched");
+        print_error("migrate", &result->error, "%s: refused, nothing was touched",
+                    args->move.to);
         return;
     case EXIT_ROLLED_BACK:
         print_error("migrate", &result->error, "rolled back, the source runs again");

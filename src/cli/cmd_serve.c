@@ -52,7 +52,7 @@ static error_t parse_serve(int key, char *text, struct argp_state *state)
         args->socket = text;
         return 0;
     case KEY_READY_FD:
-        args->ready_fd = (int)parse_number(state, "--ready-fd", text, 0, 65535);
+        args->ready_fd = parse_descriptor(state, "--ready-fd", text);
         return 0;
     case KEY_TIMEOUT:
         args->timeout_ms = (uint32_t)parse_number(state, "--timeout", text, 1, 3600000);
@@ -181,8 +181,15 @@ static int serve(const struct serve_args *args, struct ferry_device *device)
     struct ferry_error error = { .code = FERRY_OK };
     int status = ferry_server_create(device, &options, &serving, &error);
 
+    if (status == FERRY_E_EXISTS) {
+        print_error("serve", NULL,
+                    "cannot serve at %s: somebody listens there, or it is no socket; "
+                    "choose another path or remove it",
+                    args->socket);
+        return EXIT_FAILED;
+    }
     if (status < 0) {
-        print_error("serve", &error, "cannot serve at %s", args->socket);
+        print_error("serve", &error, "cannot serve");
         return EXIT_FAILED;
     }
     if (!install_signals()) {

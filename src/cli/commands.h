@@ -41,5 +41,10 @@ uint64_t parse_number(const struct argp_state *state, const char *option,
 /* A size in bytes with an optional K, M or G. */
 uint64_t parse_size(const struct argp_state *state, const char *option, const char *text,
                     uint64_t least, uint64_t most);
+/* A descriptor that is open. */
+int parse_descriptor(const struct argp_state *state, const char *option,
+                     const char *text);
+/* Who decides; returns text. */
+const char *parse_arbiter(const struct argp_state *state, const char *text);
 
 #endif

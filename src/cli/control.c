@@ -132,16 +132,17 @@ static int fill_address(const char *path, struct sockaddr_un *ret_address,
     return FERRY_OK;
 }
 
-static int open_socket(int fd, const char *path, const char *what,
-                       struct ferry_error *reterr)
+/* hint: what to do when the code is hint_code. */
+static int open_socket(int fd, const char *path, const char *what, int hint_code,
+                       const char *hint, struct ferry_error *reterr)
 {
     int code = errno == ENOENT || errno == ECONNREFUSED ? FERRY_E_NOT_FOUND
                : errno == EADDRINUSE                    ? FERRY_E_EXISTS
                : errno == EACCES                        ? FERRY_E_PERMISSION
                                                         : FERRY_E_IO;
 
-    ferry_error_set(reterr, code, LAYER, NULL, 0, "cannot %s %s: %s", what, path,
-                    strerror(errno));
+    ferry_error_set(reterr, code, LAYER, NULL, 0, "cannot %s %.120s: %s%s", what, path,
+                    strerror(errno), code == hint_code ? hint : "");
     if (fd >= 0) {
         close(fd);
     }
@@ -184,7 +185,10 @@ int control_listen(const char *path, struct ferry_error *reterr)
     if (fd < 0 || bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ||
         listen(fd, BACKLOG) < 0) {
         umask(mask);
-        return open_socket(fd, path, "listen at", reterr);
+        return open_socket(fd, path, "listen at", FERRY_E_EXISTS,
+                           "; a host listens there, or it is no socket: choose another "
+                           "path or remove it",
+                           reterr);
     }
     umask(mask);
     return fd;
@@ -202,7 +206,8 @@ int control_connect(struct control_lines *lines, const char *path,
     }
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0) {
-        return open_socket(fd, path, "reach a host at", reterr);
+        return open_socket(fd, path, "reach a host at", FERRY_E_NOT_FOUND,
+                           "; is its `ferry host' running?", reterr);
     }
     control_lines_init(lines, fd);
     return FERRY_OK;

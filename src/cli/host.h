@@ -31,7 +31,7 @@ struct host_args {
     uint64_t memory_bytes, rate;
     uint32_t lanes, block_bytes, slots_per_lane, watchdog_ms, device_timeout_ms;
     uint32_t arc_limit_ms, peer_limit_ms; /* while it receives; 0: default */
-    int no_peer_maps, ready_fd;
+    int no_peer_maps, ready_fd, json;
 };
 
 struct host_client {

@@ -111,7 +111,8 @@ void move(struct control_lines *lines, const struct move_options *options,
          */
         ret_result->code = status == FERRY_E_TIMEOUT || status == FERRY_E_CLOSED
                                ? EXIT_FAILED
-                               : EXIT_REFUSED;
+                           : status == FERRY_E_ARGUMENT ? EXIT_USAGE
+                                                        : EXIT_REFUSED;
         return;
     }
     json_object_put(reply);

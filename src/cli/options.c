@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cli/commands.h"
 
@@ -62,4 +64,24 @@ uint64_t parse_size(const struct argp_state *state, const char *option, const ch
                    option, (unsigned long long)least, (unsigned long long)most, text);
     }
     return value;
+}
+
+int parse_descriptor(const struct argp_state *state, const char *option, const char *text)
+{
+    int fd = (int)parse_number(state, option, text, 0, 65535);
+
+    if (fcntl(fd, F_GETFD) < 0) {
+        argp_error(state, "%s: descriptor %d is not open", option, fd);
+    }
+    return fd;
+}
+
+const char *parse_arbiter(const struct argp_state *state, const char *text)
+{
+    if (strcmp(text, "none") != 0 && strncmp(text, "file:/", 6) != 0) {
+        argp_error(state,
+                   "--arbiter takes none, or file:FOLDER with an absolute path, not '%s'",
+                   text);
+    }
+    return text;
 }

@@ -27,6 +27,23 @@ void print_error(const char *command, const struct ferry_error *error, const cha
     fputc('\n', stderr);
 }
 
+void print_open_error(const char *command, const struct ferry_error *error)
+{
+    const char *hint = "";
+
+    if (error->code == FERRY_E_BUSY) {
+        hint = "; a device has one user at a time, and it has one already";
+    } else if (error->code == FERRY_E_NOT_FOUND) {
+        hint = "; is its `ferry serve MODEL --socket PATH' running?";
+    } else if (error->code == FERRY_E_PERMISSION) {
+        hint = "; a device's socket is open to its owner only";
+    }
+    print_error(command, NULL, "%s%s%s%s%s",
+                error->text[0] != '\0' ? error->text : ferry_status_text(error->code),
+                hint, error->rule[0] != '\0' ? " [" : "", error->rule,
+                error->rule[0] != '\0' ? "]" : "");
+}
+
 const char *text_bytes(uint64_t bytes, char ret_text[TEXT_BYTES])
 {
     static const char *const unit[] = { "B", "KiB", "MiB", "GiB", "TiB" };

@@ -12,6 +12,9 @@
 void print_error(const char *command, const struct ferry_error *error, const char *format,
                  ...) __attribute__((format(printf, 3, 4)));
 
+/* The same for a device that could not be opened, with what to do about it. */
+void print_open_error(const char *command, const struct ferry_error *error);
+
 #define TEXT_BYTES 32
 /* "12.3 MiB", "1.2 GB/s", "4.20 ms" in the caller's buffer, which is returned. */
 const char *text_bytes(uint64_t bytes, char ret_text[TEXT_BYTES]);

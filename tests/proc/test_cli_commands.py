@@ -25,6 +25,12 @@ def usage_errors_exit_with_2(rig):
                  ["host", "--memory", "12X"], ["migrate", "tcp:127.0.0.1:1"],
                  ["resolve", "--control", rig.path("x")],
                  ["resolve", "--control", rig.path("x"), "--run-here", "--discard"],
+                 ["serve", "acc", "--socket", rig.path("x"), "--ready-fd", "77"],
+                 ["host", "--control", rig.path("x"), "--device", "a=" + rig.path("x"),
+                  "--arbiter", "file:" + rig.path("none")],
+                 ["host", "--control", rig.path("x"), "--device", "a=x"],
+                 ["migrate", "--control", rig.path("x"), "--arbiter", "x", "unix:x"],
+                 ["info", "x"],
                  ["demo", "--migrations", "0"], ["demo", "--lanes", "-1"]):
         done = rig.run(*args)
         expect("ferry %s" % " ".join(args), done.returncode, 2)
