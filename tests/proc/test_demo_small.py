@@ -51,6 +51,36 @@ def a_demo_is_identical_and_adds_up(ferry, folder):
     assert os.listdir(folder) == ["input"], os.listdir(folder)
 
 
+def a_tiny_input_is_repeated(ferry, folder):
+    """Of one byte, thousands of passes would have to be verified."""
+    with open(os.path.join(folder, "tiny"), "wb") as file:
+        file.write(b"x")
+    done = subprocess.run([ferry, "demo", "--json", "--migrations", "1",
+                           os.path.join(folder, "tiny")], timeout=60, check=False,
+                          env=dict(os.environ, TMPDIR=folder), capture_output=True,
+                          text=True)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["identical"] and report["work"]["passes"] < 100, report["work"]
+    os.remove(os.path.join(folder, "tiny"))
+    assert os.listdir(folder) == ["input"], os.listdir(folder)
+
+
+def an_interrupt_while_verifying_is_no_failure(ferry, folder):
+    """Also when the whole process group gets it, as by a terminal's Ctrl-C."""
+    demo = subprocess.Popen([ferry, "demo", "--migrations", "2",
+                             os.path.join(folder, "input")],
+                            env=dict(os.environ, TMPDIR=folder), stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, text=True, start_new_session=True)
+    while "decrypting" not in demo.stdout.readline():
+        assert demo.poll() is None, demo.stderr.read()
+    os.killpg(demo.pid, signal.SIGINT)
+    _, err = demo.communicate(timeout=20)
+    assert demo.returncode == 6, (demo.returncode, err)
+    assert "decrypt to" not in err, err
+    assert os.listdir(folder) == ["input"], os.listdir(folder)
+
+
 def wait_for_children(demo, count):
     """Until the demo has started so many."""
     deadline = time.monotonic() + 20
@@ -89,7 +119,9 @@ def main():
     with tempfile.TemporaryDirectory(prefix="ferry-test-") as folder:
         with open(os.path.join(folder, "input"), "wb") as file:
             file.write(os.urandom(20000003))
-        for test in (a_demo_is_identical_and_adds_up, an_interrupted_demo_leaves_nothing,
+        for test in (a_demo_is_identical_and_adds_up, a_tiny_input_is_repeated,
+                     an_interrupt_while_verifying_is_no_failure,
+                     an_interrupted_demo_leaves_nothing,
                      a_device_that_dies_fails_the_demo):
             test(sys.argv[1], folder)
             print("passed: " + test.__name__.replace("_", " "))
