@@ -46,7 +46,7 @@ struct workload {
     pthread_cond_t changed;
     enum cpu_state state;
     int finish_wanted;
-    int pause_owed; /* 1: a pause was promised and has not been told */
+    uint32_t pause_owed; /* pauses that were promised and have not been told */
     uint8_t key[ACC_KEY_BYTES];
     struct workload_status status;
     uint32_t last_phase;
@@ -260,7 +260,10 @@ static void run(struct workload *workload)
 /* The safe point: nothing is half done, all that matters lies in the memory. */
 static void stop_here(struct workload *workload)
 {
+    uint32_t owed;
+
     pthread_mutex_lock(&workload->lock);
+    owed = workload->pause_owed;
     workload->pause_owed = 0;
     if (workload->state == CPU_PAUSING) {
         pipeline_note_stop(&workload->pipeline);
@@ -268,7 +271,9 @@ static void stop_here(struct workload *workload)
         workload->state = CPU_PAUSED;
     }
     pthread_mutex_unlock(&workload->lock);
-    ferry_context_cpus_done(workload->options.context, FERRY_OK);
+    for (; owed > 0; owed--) {
+        ferry_context_cpus_done(workload->options.context, FERRY_OK);
+    }
 }
 
 static void *cpu_main(void *argument)
@@ -473,7 +478,7 @@ int workload_pause(struct workload *workload)
     if (workload->state == CPU_BOOTING) {
         status = FERRY_E_BUSY;
     } else if (workload->state == CPU_RUNNING) {
-        workload->pause_owed = 1;
+        workload->pause_owed++;
         set_state(workload, CPU_PAUSING);
         status = FERRY_PENDING;
     }

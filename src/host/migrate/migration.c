@@ -116,14 +116,25 @@ static int device_lost(struct ferry_context *context, uint32_t device)
     return context->migration->destroying || busy(context);
 }
 
+void ferry_migration_count_answers(struct ferry_migration *migration)
+{
+    uint64_t count = 0;
+
+    (void)ferry_os_eventfd_drain(migration->cpus_fd, &count);
+    migration->cpus_owed -=
+        count < migration->cpus_owed ? (uint32_t)count : migration->cpus_owed;
+}
+
 static void cpus_answered(struct ferry_watch *watch, uint32_t events)
 {
     struct ferry_migration *migration = watch->user;
     uint32_t kind = migration->cpus_wanted;
 
     (void)events;
-    (void)ferry_os_eventfd_drain(migration->cpus_fd, NULL);
-    if (!atomic_exchange(&migration->cpus_answered, 0) || kind == 0) {
+    ferry_migration_count_answers(migration);
+    /* The answer to a question that was given up says nothing about the present one. */
+    if (!atomic_exchange(&migration->cpus_answered, 0) || kind == 0 ||
+        migration->cpus_owed > 0) {
         return;
     }
     migration->cpus_wanted = 0;

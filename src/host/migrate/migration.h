@@ -231,6 +231,7 @@ struct ferry_migration {
     atomic_int cpus_status;
     atomic_int cpus_answered;
     uint32_t cpus_wanted; /* FERRY_EV_CPUS_PAUSED or _RESUMED, or 0 */
+    uint32_t cpus_owed;   /* answers to come: one per PENDING, of earlier runs as well */
 
     struct ferry_measured measured[FERRY_SESSION_DEVICES_MAX];
     uint64_t rate_bytes_per_s, load_rate_bytes_per_s;
@@ -253,6 +254,8 @@ struct ferry_op *ferry_op_new(struct ferry_run *run, uint32_t kind, uint32_t dev
  *   called: the caller goes on.
  */
 int ferry_op_start(struct ferry_op *op);
+/* Counts the answers about the CPUs that have come by now. */
+void ferry_migration_count_answers(struct ferry_migration *migration);
 /* Takes connections at the listener, or leaves them waiting while there is a run. */
 void ferry_migration_watch_listener(struct ferry_migration *migration);
 /* As ferry_op_start(), but calls done in every case. */

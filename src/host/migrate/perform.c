@@ -300,10 +300,12 @@ static void cpus(struct ferry_run *run, uint32_t kind)
     int status;
 
     /* A late answer to an earlier question is not the answer to this one. */
+    ferry_migration_count_answers(migration);
     atomic_store(&migration->cpus_answered, 0);
     migration->cpus_wanted = kind;
     status = op ? op(context->user, context) : FERRY_OK;
     if (status == FERRY_PENDING) {
+        migration->cpus_owed++;
         return;
     }
     migration->cpus_wanted = 0;
