@@ -33,7 +33,10 @@ fuzz:
 bench: all
 	@scripts/bench $(BUILD)
 
+# The build folder may have been set up with another PREFIX.
 install: all
+	@meson configure $(BUILD) -Dprefix=$(PREFIX)
+	@ninja -C $(BUILD)
 	@meson install -C $(BUILD) --no-rebuild
 
 clean:
