@@ -140,6 +140,17 @@ struct ferry_memory {
     uint32_t writable;
     uint64_t offset;
 };
+/*
+ * Memory as devices like it best: a file of its own that cannot be cut short (so that a device
+ * may work in it without a copy), mapped. Touch it before a migration comes in: first touches
+ * cost a multiple of a copy.
+ * ret_fd, ret_address: the caller's; close and munmap(size) when the region is removed.
+ * Return: FERRY_OK; FERRY_E_ALIGN (size is not whole pages, or 0), FERRY_E_MEMORY, FERRY_E_IO.
+ * Thread: any.
+ */
+FERRY_PUBLIC int ferry_memory_create(uint64_t size, int *ret_fd, void **ret_address,
+                                     struct ferry_error *reterr);
+
 FERRY_PUBLIC int ferry_context_add_memory(struct ferry_context *context,
                                           const struct ferry_memory *memory,
                                           struct ferry_error *reterr);
@@ -273,9 +284,13 @@ FERRY_PUBLIC const char *ferry_context_address(const struct ferry_context *conte
 
 /* Cancels a migration under way; it rolls back (source) or discards (target). */
 FERRY_PUBLIC int ferry_context_cancel(struct ferry_context *context);
-/* The operator's word after FERRY_HOST_UNDECIDED. run_here: 1 this side goes on, 0 discards.
- * Return: FERRY_OK; FERRY_E_STATE when nothing is undecided. */
-FERRY_PUBLIC int ferry_context_resolve(struct ferry_context *context, int run_here);
+/*
+ * The operator's word after FERRY_HOST_UNDECIDED; word: enum ferry_operator. Before a side may
+ * run, the other must be undecided, ended or fenced off.
+ * Return: FERRY_OK; FERRY_E_STATE when nothing is undecided; FERRY_E_REFUSED when the arbiter
+ *   gave the devices to the target (FERRY_OPERATOR_FORCE goes against it); FERRY_E_ARGUMENT.
+ */
+FERRY_PUBLIC int ferry_context_resolve(struct ferry_context *context, uint32_t word);
 /* Ends a pause_cpus / resume_cpus that returned FERRY_PENDING. Thread: any. */
 FERRY_PUBLIC void ferry_context_cpus_done(struct ferry_context *context, int status);
 

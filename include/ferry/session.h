@@ -32,7 +32,7 @@ enum ferry_message {
     FERRY_MSG_ALL_SENT,     /* source: every end record has been sent */
     FERRY_MSG_PREPARED,     /* target: complete, verified, stopped */
     FERRY_MSG_COMMIT,       /* source: the target owns the devices now */
-    FERRY_MSG_RUNNING,      /* target: devices and CPUs run */
+    FERRY_MSG_RUNNING,      /* target: devices and CPUs run; status: a device is lost */
     FERRY_MSG_RETURN,       /* target: could not run after COMMIT, nothing ran, gives back */
     FERRY_MSG_ABORT,        /* either: the migration is off (before COMMIT) */
     FERRY_MSG_COUNT
@@ -43,6 +43,13 @@ enum ferry_decision {
     FERRY_DECISION_NONE = 0,     /* nothing written, or not known */
     FERRY_DECISION_COMMIT = 1,   /* the target owns the devices */
     FERRY_DECISION_ABORT = 2     /* the source owns the devices */
+};
+
+/* The operator's word about an undecided side. */
+enum ferry_operator {
+    FERRY_OPERATOR_DISCARD = 0,
+    FERRY_OPERATOR_RUN = 1,      /* ignored where ferry_source_must_not_run() */
+    FERRY_OPERATOR_FORCE = 2     /* run, also against the arbiter's decision */
 };
 
 enum ferry_arbiter_kind {
@@ -64,7 +71,7 @@ enum ferry_event_kind {
     /* from the user */
     FERRY_EV_START = 1,
     FERRY_EV_CANCEL,
-    FERRY_EV_OPERATOR,          /* arg: 1 run here, 0 discard here */
+    FERRY_EV_OPERATOR,          /* arg: enum ferry_operator */
     /* from the link */
     FERRY_EV_MESSAGE,           /* arg: enum ferry_message; device where it has one;
                                    status: a REFUSE's or ABORT's reason */
@@ -252,6 +259,12 @@ FERRY_PUBLIC uint32_t ferry_target_outcome(const struct ferry_target *target);
 /* 1 while the session holds a stopped state and waits for decision or operator. */
 FERRY_PUBLIC int ferry_source_undecided(const struct ferry_source *source);
 FERRY_PUBLIC int ferry_target_undecided(const struct ferry_target *target);
+
+/*
+ * 1 when the arbiter has said COMMIT: the target owns the devices, and only
+ * FERRY_OPERATOR_FORCE lets this side run (the target is known to be dead).
+ */
+FERRY_PUBLIC int ferry_source_must_not_run(const struct ferry_source *source);
 
 /* Names for traces: "STATE_DONE", "SET_STATE", "PREPARED", "MOVED". */
 FERRY_PUBLIC const char *ferry_event_name(uint32_t kind);

@@ -8,11 +8,17 @@
 
 #define CONTROL_TIMEOUT_MS 30000
 
-enum resolve_key { KEY_CONTROL = 'c', KEY_JSON = 'j', KEY_RUN_HERE = 0x100, KEY_DISCARD };
+enum resolve_key {
+    KEY_CONTROL = 'c',
+    KEY_JSON = 'j',
+    KEY_RUN_HERE = 0x100,
+    KEY_DISCARD,
+    KEY_FORCE
+};
 
 struct resolve_args {
     const char *control;
-    int run_here, discard, json;
+    int run_here, discard, force, json;
 };
 
 static const struct argp_option resolve_options[] = {
@@ -21,6 +27,8 @@ static const struct argp_option resolve_options[] = {
       0 },
     { "discard", KEY_DISCARD, NULL, 0, "this side gives its state up; the other goes on",
       0 },
+    { "force", KEY_FORCE, NULL, 0,
+      "with --run-here: also against the arbiter's decision, when the other host is dead", 0 },
     { "json", KEY_JSON, NULL, 0, "print JSON", 0 },
     { NULL, 0, NULL, 0, NULL, 0 },
 };
@@ -38,6 +46,9 @@ static error_t parse_resolve(int key, char *text, struct argp_state *state)
         return 0;
     case KEY_DISCARD:
         args->discard = 1;
+        return 0;
+    case KEY_FORCE:
+        args->force = 1;
         return 0;
     case KEY_JSON:
         args->json = 1;
@@ -75,6 +86,7 @@ int command_resolve(int argc, char **argv)
     }
     request = control_command("resolve");
     json_object_object_add(request, "run_here", json_object_new_boolean(args.run_here));
+    json_object_object_add(request, "force", json_object_new_boolean(args.force));
     status = control_call(&lines, request, CONTROL_TIMEOUT_MS, &reply, &error);
     control_lines_close(&lines);
     if (status < 0) {

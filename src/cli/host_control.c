@@ -206,17 +206,28 @@ static int do_cancel(struct host *host, struct host_client *client,
 static int do_resolve(struct host *host, struct host_client *client,
                       struct json_object *request)
 {
-    struct json_object *here = NULL;
-    int run_here, status;
+    struct json_object *here = NULL, *force = NULL;
+    uint32_t word;
+    int status;
 
     if (!json_object_object_get_ex(request, "run_here", &here) ||
         !json_object_is_type(here, json_type_boolean)) {
         return fail_text(client, FERRY_E_ARGUMENT,
                          "resolve needs run_here: true or false");
     }
-    run_here = json_object_get_boolean(here);
-    host->discards = !run_here;
-    status = ferry_context_resolve(host->context, run_here);
+    json_object_object_get_ex(request, "force", &force);
+    word = !json_object_get_boolean(here)    ? FERRY_OPERATOR_DISCARD
+           : json_object_get_boolean(force) ? FERRY_OPERATOR_FORCE
+                                            : FERRY_OPERATOR_RUN;
+    status = ferry_context_resolve(host->context, word);
+    if (status == FERRY_OK) {
+        host->discards = word == FERRY_OPERATOR_DISCARD;
+    }
+    if (status == FERRY_E_REFUSED) {
+        return fail_text(client, status,
+                         "the arbiter gave the devices to the other host; when that host is "
+                         "known to be dead, use --run-here --force");
+    }
     if (status < 0) {
         return fail_text(client, status, "no migration is undecided here");
     }

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <errno.h>
-#include <linux/memfd.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "cli/host.h"
@@ -27,20 +24,13 @@ static int add_memory(struct host *host, struct ferry_error *reterr)
                                    .size = bytes,
                                    .writable = 1 };
 
-    host->memory_fd = (int)syscall(SYS_memfd_create, "ferry-memory", MFD_CLOEXEC);
-    if (host->memory_fd < 0 || ftruncate(host->memory_fd, (off_t)bytes) < 0) {
-        return ferry_error_set(reterr, FERRY_E_MEMORY, "host", NULL, 0, "memory file: %s",
-                               strerror(errno));
+    int status = ferry_memory_create(bytes, &host->memory_fd, &host->memory, reterr);
+
+    if (status < 0) {
+        return status;
     }
-    /* Populated now: first touches during a migration would cost a multiple of the copy.
-     */
-    host->memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE,
-                        host->memory_fd, 0);
-    if (host->memory == MAP_FAILED) {
-        host->memory = NULL;
-        return ferry_error_set(reterr, FERRY_E_MEMORY, "host", NULL, 0, "mmap: %s",
-                               strerror(errno));
-    }
+    /* First touches during a migration would cost a multiple of the copy. */
+    memset(host->memory, 0, bytes);
     memory.address = host->memory;
     memory.fd = host->memory_fd;
     return ferry_context_add_memory(host->context, &memory, reterr);
@@ -53,8 +43,7 @@ static int add_devices(struct host *host, struct ferry_error *reterr)
                                               host->args->device[i].uri, reterr);
 
         if (status < 0) {
-            print_error("host", reterr, "device %s at %s", host->args->device[i].name,
-                        host->args->device[i].uri);
+            print_open_error("host", reterr);
             return status;
         }
     }

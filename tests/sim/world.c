@@ -157,10 +157,14 @@ static void next_operator(const struct world *world, struct list *list)
         return;
     }
     if (source && !(target && decision == FERRY_DECISION_COMMIT)) {
-        add(list, GO_OPERATOR, SIDE_SOURCE, 1, FAULT_NONE);
+        /* He may go against the arbiter's COMMIT only when the target is gone. */
+        add(list, GO_OPERATOR, SIDE_SOURCE,
+            ferry_source_must_not_run(&world->source) ? FERRY_OPERATOR_FORCE
+                                                      : FERRY_OPERATOR_RUN,
+            FAULT_NONE);
     }
     if (target && !(source && decision == FERRY_DECISION_ABORT)) {
-        add(list, GO_OPERATOR, SIDE_TARGET, 1, FAULT_NONE);
+        add(list, GO_OPERATOR, SIDE_TARGET, FERRY_OPERATOR_RUN, FAULT_NONE);
     }
 }
 

@@ -352,7 +352,7 @@ static void the_arbiter_ends_what_a_cut_left_open(void **state)
 static void without_an_arbiter_the_operator_has_the_word(void **state)
 {
     (void)state;
-    for (int run_at_target = 0; run_at_target < 2; run_at_target++) {
+    for (uint32_t run_at_target = 0; run_at_target < 2; run_at_target++) {
         struct ferry_error error;
         struct rig rig;
 

@@ -4,16 +4,18 @@
 /*
  * Reviving: every device to RUNNING, from STOP_COPY, PRE_COPY or wherever a failure left it.
  *
- *   QUIET   those with P2P to RUNNING_P2P, those without to RUNNING; barrier
+ *   QUIET   those with P2P to RUNNING_P2P; barrier
  *   RESET   devices in ERROR, and only those: their peers are quiet now
  *   CONFIG  what the reset lost is written back
+ *   PLAIN   those without P2P to RUNNING
  *   RUN     all to RUNNING; a device that falls into ERROR here leads to QUIET again
  *
  * Rule MIG-BACK-2: never a reset of a device that can go on. Rule MIG-BACK-3: a device
- * without P2P goes straight to RUNNING, since it reaches no peer. Each device is reset and
- * retried once at most, so it ends.
+ * without P2P goes straight to RUNNING, since it reaches no peer; but not before the others
+ * are quiet: as long as nothing runs, a target can give everything back. Each device is reset
+ * and retried once at most, so it ends.
  */
-enum revive_stage { RV_QUIET = 0, RV_RESET, RV_CONFIG, RV_RUN };
+enum revive_stage { RV_QUIET = 0, RV_RESET, RV_CONFIG, RV_PLAIN, RV_RUN };
 
 static int usable(const struct ferry_group_device *device)
 {
@@ -21,19 +23,20 @@ static int usable(const struct ferry_group_device *device)
 }
 
 /*
- * Asks those that are not quiet yet; one that has failed is asked once more, then lost.
+ * Asks those with (p2p) or without P2P states that are not where they should be; one that has
+ * failed is asked once more, then lost.
  * Return: 1 when somebody was asked.
  */
-static int ask_quiet(struct ferry_group *group, struct ferry_actions *actions)
+static int ask_class(struct ferry_group *group, uint32_t p2p, struct ferry_actions *actions)
 {
+    uint32_t wanted = p2p ? FERRY_STATE_RUNNING_P2P : FERRY_STATE_RUNNING;
     int asked = 0;
 
     for (uint32_t i = 0; i < group->count; i++) {
         struct ferry_group_device *device = &group->device[i];
-        uint32_t wanted = device->features & FERRY_MIG_P2P ? FERRY_STATE_RUNNING_P2P
-                                                           : FERRY_STATE_RUNNING;
 
-        if (!usable(device) || device->state == wanted) {
+        if (!usable(device) || device->state == wanted ||
+            (device->features & FERRY_MIG_P2P) != p2p) {
             continue;
         }
         if (device->wanted == wanted) {
@@ -161,7 +164,7 @@ int ferry_group_revive_advance(struct ferry_group *group, struct ferry_actions *
                 return FERRY_GROUP_UNRUN;
             }
             /* MIG-BACK-4: nobody runs before all that can are out of STOP. */
-            if (ask_quiet(group, actions)) {
+            if (ask_class(group, FERRY_MIG_P2P, actions)) {
                 break;
             }
             group->stage = RV_RESET;
@@ -172,6 +175,16 @@ int ferry_group_revive_advance(struct ferry_group *group, struct ferry_actions *
             restore_configs(group, actions);
             break;
         case RV_CONFIG:
+            forget_wishes(group);
+            group->stage = RV_PLAIN;
+            break;
+        case RV_PLAIN:
+            if (group->status != FERRY_OK && group->may_return && nothing_ran(group)) {
+                return FERRY_GROUP_UNRUN;
+            }
+            if (ask_class(group, 0, actions)) {
+                break;
+            }
             forget_wishes(group);
             group->stage = RV_RUN;
             ask_run(group, actions);

@@ -295,7 +295,7 @@ static void commit_event(struct ferry_source *source, const struct ferry_event *
         return;
     }
     if (event->arg == FERRY_MSG_RUNNING) {
-        ferry_source_end(source, FERRY_OUTCOME_MOVED, actions);
+        ferry_source_target_runs(source, event, actions);
     } else if (event->arg == FERRY_MSG_RETURN) {
         ferry_source_go_back(source, event->status < 0 ? event->status : FERRY_E_REFUSED,
                              event->now_ns, actions);

@@ -86,6 +86,9 @@ void ferry_source_end(struct ferry_source *source, uint32_t outcome,
                       struct ferry_actions *actions);
 void ferry_source_back_event(struct ferry_source *source, const struct ferry_event *event,
                              struct ferry_actions *actions);
+/* The target said RUNNING. */
+void ferry_source_target_runs(struct ferry_source *source, const struct ferry_event *event,
+                              struct ferry_actions *actions);
 void ferry_source_undecided_event(struct ferry_source *source,
                                   const struct ferry_event *event,
                                   struct ferry_actions *actions);

@@ -281,13 +281,36 @@ void ferry_source_back_event(struct ferry_source *source, const struct ferry_eve
     }
 }
 
+int ferry_source_must_not_run(const struct ferry_source *source)
+{
+    return source->config.arbiter != FERRY_ARBITER_NONE &&
+           source->decision == FERRY_DECISION_COMMIT;
+}
+
+void ferry_source_target_runs(struct ferry_source *source, const struct ferry_event *event,
+                              struct ferry_actions *actions)
+{
+    if (event->status >= 0) {
+        ferry_source_end(source, FERRY_OUTCOME_MOVED, actions);
+        return;
+    }
+    /* It runs, and a device of it does not. The guest is there: what is here is over. */
+    source->status = event->status;
+    source->group.failed_device = event->device;
+    ferry_actions_plain(actions, FERRY_ACT_RELEASE);
+    ferry_source_end(source, FERRY_OUTCOME_LOST, actions);
+}
+
 void ferry_source_undecided_event(struct ferry_source *source,
                                   const struct ferry_event *event,
                                   struct ferry_actions *actions)
 {
     if (event->kind == FERRY_EV_OPERATOR) {
-        if (event->arg) {
-            if (source->link_up) {
+        if (event->arg == FERRY_OPERATOR_RUN && ferry_source_must_not_run(source)) {
+            return;
+        }
+        if (event->arg != FERRY_OPERATOR_DISCARD) {
+            if (source->link_up && source->decision != FERRY_DECISION_COMMIT) {
                 ferry_actions_send(actions, FERRY_MSG_ABORT, FERRY_E_UNDECIDED);
             }
             ferry_source_go_back(source, FERRY_E_UNDECIDED, event->now_ns, actions);
@@ -301,7 +324,7 @@ void ferry_source_undecided_event(struct ferry_source *source,
     }
     if (event->kind == FERRY_EV_MESSAGE && event->arg == FERRY_MSG_RUNNING) {
         /* A late word is as good: the target runs. */
-        ferry_source_end(source, FERRY_OUTCOME_MOVED, actions);
+        ferry_source_target_runs(source, event, actions);
     } else if (event->kind == FERRY_EV_MESSAGE && event->arg == FERRY_MSG_RETURN) {
         ferry_source_go_back(source, FERRY_E_REFUSED, event->now_ns, actions);
     } else if (event->kind == FERRY_EV_DECISION && event->status >= 0 &&

@@ -19,19 +19,21 @@ static void put_times(struct ferry_writer *writer, const struct ferry_stream_tim
     }
 }
 
-/* {count, reserved, times}. */
-static uint32_t get_times(struct ferry_decoder *d, struct ferry_stream_times *times)
+static uint32_t get_count(struct ferry_decoder *d)
 {
-    uint32_t count = ferry_decoder_u32_max(d, FERRY_SESSION_DEVICES_MAX, FERRY_E_LIMIT,
-                                           "STR-PAY-3", "too many devices");
+    return ferry_decoder_u32_max(d, FERRY_SESSION_DEVICES_MAX, FERRY_E_LIMIT, "STR-PAY-3",
+                                 "too many devices");
+}
+
+static void get_times(struct ferry_decoder *d, struct ferry_stream_times *times,
+                      uint32_t count)
+{
     uint32_t i;
 
-    ferry_decoder_reserved(d);
     for (i = 0; i < count; i++) {
         times[i].load_ns = ferry_decoder_ns(d);
         times[i].run_ns = ferry_decoder_ns(d);
     }
-    return count;
 }
 
 void ferry_stream_put_accept(struct ferry_writer *writer,
@@ -54,7 +56,9 @@ int ferry_stream_get_accept(const void *payload, size_t bytes,
     memset(&accept, 0, sizeof(accept));
     ferry_decoder_init(&d, FERRY_REC_ACCEPT, payload, bytes, reterr);
     accept.load_rate_bytes_per_s = ferry_reader_u64(&d.reader);
-    accept.device_count = get_times(&d, accept.device);
+    accept.device_count = get_count(&d);
+    ferry_decoder_reserved(&d);
+    get_times(&d, accept.device, accept.device_count);
     rc = ferry_decoder_end(&d);
     if (rc == FERRY_OK) {
         *ret_accept = accept;
@@ -68,7 +72,7 @@ void ferry_stream_put_running(struct ferry_writer *writer,
     ferry_writer_u64(writer, running->prepare_ns);
     ferry_writer_u64(writer, running->run_ns);
     ferry_writer_u32(writer, running->device_count);
-    ferry_writer_u32(writer, 0);
+    ferry_writer_u32(writer, running->lost);
     put_times(writer, running->device, running->device_count);
 }
 
@@ -84,7 +88,9 @@ int ferry_stream_get_running(const void *payload, size_t bytes,
     ferry_decoder_init(&d, FERRY_REC_RUNNING, payload, bytes, reterr);
     running.prepare_ns = ferry_decoder_ns(&d);
     running.run_ns = ferry_decoder_ns(&d);
-    running.device_count = get_times(&d, running.device);
+    running.device_count = get_count(&d);
+    running.lost = ferry_reader_u32(&d.reader);
+    get_times(&d, running.device, running.device_count);
     rc = ferry_decoder_end(&d);
     if (rc == FERRY_OK) {
         *ret_running = running;

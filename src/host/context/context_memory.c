@@ -185,6 +185,32 @@ static void retract(struct ferry_context *context, uint32_t slot)
     free(entry.dirty_memory);
 }
 
+int ferry_memory_create(uint64_t size, int *ret_fd, void **ret_address,
+                        struct ferry_error *reterr)
+{
+    struct ferry_os_map map;
+    int fd, rc;
+
+    if (size == 0 || size % FERRY_PAGE_BYTES) {
+        return ferry_error_set(reterr, FERRY_E_ALIGN, "host", NULL, 0,
+                               "memory of %llu bytes: not a number of whole pages",
+                               (unsigned long long)size);
+    }
+    rc = ferry_os_memfd_create("ferry-memory", size, &fd);
+    if (rc != FERRY_OK) {
+        return ferry_error_set(reterr, rc, "host", NULL, 0, "no file for %llu bytes of memory",
+                               (unsigned long long)size);
+    }
+    rc = ferry_os_map_shared(fd, 0, size, FERRY_OS_MAP_READ | FERRY_OS_MAP_WRITE, &map, reterr);
+    if (rc != FERRY_OK) {
+        ferry_os_close(&fd);
+        return rc;
+    }
+    *ret_fd = fd;
+    *ret_address = map.data;
+    return FERRY_OK;
+}
+
 int ferry_context_add_memory(struct ferry_context *context,
                              const struct ferry_memory *memory,
                              struct ferry_error *reterr)

@@ -291,13 +291,22 @@ int ferry_context_cancel(struct ferry_context *context)
     return FERRY_OK;
 }
 
-int ferry_context_resolve(struct ferry_context *context, int run_here)
+int ferry_context_resolve(struct ferry_context *context, uint32_t word)
 {
+    struct ferry_run *run;
+
+    if (word > FERRY_OPERATOR_FORCE) {
+        return FERRY_E_ARGUMENT;
+    }
     if (!ferry_host_busy(context) || !context->migration->run->undecided) {
         return FERRY_E_STATE;
     }
-    ferry_run_event(context->migration->run, FERRY_EV_OPERATOR, FERRY_NO_DEVICE, FERRY_OK,
-                    run_here ? 1 : 0);
+    run = context->migration->run;
+    if (word == FERRY_OPERATOR_RUN && !run->incoming &&
+        ferry_source_must_not_run(run->session)) {
+        return FERRY_E_REFUSED;
+    }
+    ferry_run_event(run, FERRY_EV_OPERATOR, FERRY_NO_DEVICE, FERRY_OK, word);
     return FERRY_OK;
 }
 

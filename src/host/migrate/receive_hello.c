@@ -273,9 +273,18 @@ int ferry_run_receive_answer(struct ferry_run *run, const struct ferry_record *r
         rc = wrong_count(run, record->tag, run->running.device_count, reterr);
     }
     if (rc == FERRY_OK) {
+        uint32_t lost = 0;
+
+        while (lost < run->device_count && !(run->running.lost & (1u << lost))) {
+            lost++;
+        }
         ferry_run_mark(run, FERRY_MARK_RUNNING);
-        ferry_run_event(run, FERRY_EV_MESSAGE, FERRY_NO_DEVICE, FERRY_OK,
-                        FERRY_MSG_RUNNING);
+        if (lost < run->device_count) {
+            ferry_run_event(run, FERRY_EV_MESSAGE, lost, FERRY_E_DEVICE, FERRY_MSG_RUNNING);
+        } else {
+            ferry_run_event(run, FERRY_EV_MESSAGE, FERRY_NO_DEVICE, FERRY_OK,
+                            FERRY_MSG_RUNNING);
+        }
     }
     return rc;
 }

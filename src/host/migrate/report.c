@@ -122,6 +122,10 @@ void ferry_run_put_running(struct ferry_run *run)
     for (uint32_t i = 0; i < run->device_count; i++) {
         running.device[i].load_ns = run->device[i].report.load_ns;
         running.device[i].run_ns = run->device[i].report.run_ns;
+        if (run->device[i].report.hung || run->device[i].report.was_reset ||
+            run->context->device[i]->state != FERRY_STATE_RUNNING) {
+            running.lost |= 1u << i;
+        }
     }
     ferry_writer_init(&writer, payload, sizeof(payload));
     ferry_stream_put_running(&writer, &running);
