@@ -8,6 +8,9 @@
  *
  * serves it over vfio-user until SIGTERM.
  */
+#ifndef _DEFAULT_SOURCE
+#define _DEFAULT_SOURCE /* <endian.h> */
+#endif
 #include <endian.h>
 #include <signal.h>
 #include <stdio.h>

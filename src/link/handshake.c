@@ -145,9 +145,9 @@ void ferry_handshake_handle(struct ferry_connection *connection,
     }
     if (rc != FERRY_OK) {
         ferry_job_refuse(connection, &incoming->header, rc);
-        ferry_error_set(&error, rc, "link", error.rule, error.offset, "%s",
-                        error.code == rc && error.text[0] ? error.text
-                                                          : "the handshake failed");
+        if (error.code != rc || !error.text[0]) {
+            ferry_error_set(&error, rc, "link", NULL, 0, "the handshake failed");
+        }
         ferry_connection_kill_error(connection, &error);
     }
 }
