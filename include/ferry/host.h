@@ -291,7 +291,8 @@ FERRY_PUBLIC int ferry_context_cancel(struct ferry_context *context);
  *   gave the devices to the target (FERRY_OPERATOR_FORCE goes against it); FERRY_E_ARGUMENT.
  */
 FERRY_PUBLIC int ferry_context_resolve(struct ferry_context *context, uint32_t word);
-/* Ends a pause_cpus / resume_cpus that returned FERRY_PENDING. Thread: any. */
+/* Ends a pause_cpus / resume_cpus that returned FERRY_PENDING: once for each, also for one that
+ * has been given up meanwhile. Thread: any. */
 FERRY_PUBLIC void ferry_context_cpus_done(struct ferry_context *context, int status);
 
 /* The last migration's figures; outcome FERRY_OUTCOME_BUSY while one goes on. */
