@@ -39,10 +39,9 @@ static int data_size(void *state, struct ferry_device *device, uint64_t *ret_byt
     return FERRY_OK;
 }
 
-static const struct ferry_device_ops ops = { .struct_size = sizeof(ops),
-                                             .save = save,
-                                             .load = load,
-                                             .data_size = data_size };
+static const struct ferry_device_ops ops = {
+    .struct_size = sizeof(ops), .save = save, .load = load, .data_size = data_size
+};
 
 static void submit(struct ferry_endpoint *endpoint, struct ferry_request *request)
 {
@@ -59,7 +58,8 @@ static struct ferry_device *open_device(int fd)
                                       .identity = { .model = "bench",
                                                     .state_version = 1,
                                                     .state_version_min = 1,
-                                                    .migration_flags = FERRY_MIG_STOP_COPY } };
+                                                    .migration_flags =
+                                                        FERRY_MIG_STOP_COPY } };
     struct ferry_device *device;
     struct ferry_endpoint *endpoint;
     struct ferry_error error;
@@ -68,11 +68,10 @@ static struct ferry_device *open_device(int fd)
                                  .u.map = { .size = MEMORY_BYTES,
                                             .fd = fd,
                                             .flags = FERRY_DMA_READ | FERRY_DMA_WRITE } };
-    struct ferry_request master = { .kind = FERRY_RQ_REGION_WRITE,
-                                    .u.io = { .index = FERRY_REGION_CONFIG,
-                                              .count = 2,
-                                              .off = 4,
-                                              .data = command } };
+    struct ferry_request master = {
+        .kind = FERRY_RQ_REGION_WRITE,
+        .u.io = { .index = FERRY_REGION_CONFIG, .count = 2, .off = 4, .data = command }
+    };
 
     if (ferry_device_create(&desc, &device, &error) != FERRY_OK) {
         bench_die(error.text);
@@ -139,7 +138,8 @@ int main(int argc, char **argv)
     if (fd < 0 || ftruncate(fd, MEMORY_BYTES) < 0) {
         bench_die("no memfd");
     }
-    memory = mmap(NULL, MEMORY_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
+    memory = mmap(NULL, MEMORY_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE,
+                  fd, 0);
     if (memory == MAP_FAILED) {
         bench_die("no memory");
     }
@@ -161,8 +161,8 @@ int main(int argc, char **argv)
         printf("DMA writes of 4 KiB: memcpy %.0f ns, log off %.0f ns, log on %.0f ns\n",
                bench_median(bare, BURSTS), bench_median(off, BURSTS),
                bench_median(on, BURSTS));
-        printf("rate with the log on to off (median of %d pairs): %.3f  (aim 0.95)\n", BURSTS,
-               bench_median(ratio, BURSTS));
+        printf("rate with the log on to off (median of %d pairs): %.3f  (aim 0.95)\n",
+               BURSTS, bench_median(ratio, BURSTS));
     }
     ferry_device_endpoint(device)->ops->detach(ferry_device_endpoint(device));
     ferry_device_destroy(device);

@@ -14,9 +14,9 @@
 /*
  * Downtime of a context of three devices with 1 MiB of state each, everything else copied
  * before the stop, over TCP on loopback; six device processes and two host processes.
- * Floor: the bare socket time for the same bytes over the same three hops (device to host,
- * host to host, host to device), one after the other, plus a bare round trip for each arc and
- * each exchange of the hosts. Aim: below 3 times that sum.
+ * Floor: the bare socket time for the same bytes over the same three hops (device to
+ * host, host to host, host to device), one after the other, plus a bare round trip for
+ * each arc and each exchange of the hosts. Aim: below 3 times that sum.
  */
 
 #define DEVICES 3
@@ -24,10 +24,10 @@
 #define ALL_BYTES (DEVICES * STATE_BYTES)
 #define CHUNK (512u << 10)
 #define MEMORY_BYTES (16u << 20)
-#define MOVES 21      /* there and back in turn; every second one is measured here */
+#define MOVES 21 /* there and back in turn; every second one is measured here */
 #define MEASURED ((MOVES + 1) / 2)
-#define ARCS 5        /* quiet, stop; load, quiet, run: each a barrier of all devices */
-#define EXCHANGES 2   /* ALL_SENT to PREPARED, COMMIT to RUNNING */
+#define ARCS 5      /* quiet, stop; load, quiet, run: each a barrier of all devices */
+#define EXCHANGES 2 /* ALL_SENT to PREPARED, COMMIT to RUNNING */
 
 static char folder[] = "/tmp/ferry-bench-XXXXXX";
 static pid_t children[2 * DEVICES + 4];
@@ -220,14 +220,17 @@ static double part(const struct ferry_report *reports, size_t offset)
 
 #define PART(name) part(reports, offsetof(struct ferry_report, name))
 
-static void print(const struct ferry_report *reports, double *floors, double *ratios, int json)
+static void print(const struct ferry_report *reports, double *floors, double *ratios,
+                  int json)
 {
     double floor_us = bench_median(floors, MEASURED) / 1e3;
     double ratio = bench_median(ratios, MEASURED);
 
     if (json) {
-        printf("{\"bench\":\"downtime\",\"downtime_us\":%.0f,\"floor_us\":%.0f,\"ratio\":%.2f,"
-               "\"best_ratio\":%.2f,\"parts_us\":{\"pause\":%.0f,\"quiet\":%.0f,\"stop\":%.0f,"
+        printf("{\"bench\":\"downtime\",\"downtime_us\":%.0f,\"floor_us\":%.0f,\"ratio\":"
+               "%.2f,"
+               "\"best_ratio\":%.2f,\"parts_us\":{\"pause\":%.0f,\"quiet\":%.0f,\"stop\":"
+               "%.0f,"
                "\"transfer\":%.0f,\"prepare\":%.0f,\"commit\":%.0f}}\n",
                PART(downtime_ns), floor_us, ratio, bench_least(ratios, MEASURED),
                PART(pause_ns), PART(quiet_ns), PART(stop_ns), PART(transfer_ns),
@@ -236,10 +239,11 @@ static void print(const struct ferry_report *reports, double *floors, double *ra
     }
     printf("three devices of 1 MiB: downtime %.0f us, floor %.0f us (medians of %d)\n",
            PART(downtime_ns), floor_us, MEASURED);
-    printf("  pause %.0f, quiet %.0f, stop %.0f, transfer %.0f, prepare %.0f, commit %.0f us; "
+    printf("  pause %.0f, quiet %.0f, stop %.0f, transfer %.0f, prepare %.0f, commit "
+           "%.0f us; "
            "predicted %.0f us\n",
-           PART(pause_ns), PART(quiet_ns), PART(stop_ns), PART(transfer_ns), PART(prepare_ns),
-           PART(commit_ns), PART(predicted_downtime_ns));
+           PART(pause_ns), PART(quiet_ns), PART(stop_ns), PART(transfer_ns),
+           PART(prepare_ns), PART(commit_ns), PART(predicted_downtime_ns));
     printf("downtime to floor: median %.2f, best %.2f  (aim: below 3)\n", ratio,
            bench_least(ratios, MEASURED));
 }

@@ -10,9 +10,9 @@
 #include "bench/common.h"
 
 /*
- * Private memory of an idle device server, from smaps_rollup: alone on the machine (then the
- * pages of program and libraries count as its own) and beside another of its kind (what one
- * more device costs). Floor: a process that only waits. Aim: below 4 MiB.
+ * Private memory of an idle device server, from smaps_rollup: alone on the machine (then
+ * the pages of program and libraries count as its own) and beside another of its kind
+ * (what one more device costs). Floor: a process that only waits. Aim: below 4 MiB.
  */
 
 static long private_kib(pid_t pid)
@@ -118,7 +118,8 @@ int main(int argc, char **argv)
                    "\"alone_kib\":%ld,\"idle_process_kib\":%ld}\n",
                    models[i], beside_kib, kib, idle);
         } else {
-            printf("idle server of %-5s %5ld KiB private, %ld KiB when it is the only one (a "
+            printf("idle server of %-5s %5ld KiB private, %ld KiB when it is the only "
+                   "one (a "
                    "process that only waits: %ld KiB; aim: below 4096)\n",
                    models[i], beside_kib, kib, idle);
         }

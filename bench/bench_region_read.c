@@ -12,8 +12,8 @@
 #include <json-c/json.h>
 
 #include "bench/common.h"
-#include "link/client.h"
-#include "link/server.h"
+#include "link/client/client.h"
+#include "link/server/server.h"
 
 /*
  * Round trips of a 4-byte region read against a bare AF_UNIX ping-pong of the same sizes,

@@ -7,8 +7,9 @@
 #include <sys/types.h>
 
 /*
- * What every benchmark needs. The machine may be shared: floor and subject are interleaved,
- * medians and their ratio are printed, memory is touched before it is measured.
+ * What every benchmark needs. The machine may be shared: floor and subject are
+ * interleaved, medians and their ratio are printed, memory is touched before it is
+ * measured.
  */
 
 /* Monotonic nanoseconds. */

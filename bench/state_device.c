@@ -34,7 +34,8 @@ static int arc(void *user, struct ferry_device *device, uint32_t from, uint32_t 
     if (to == FERRY_STATE_STOP_COPY || to == FERRY_STATE_RESUMING) {
         state->at = 0;
     }
-    if (from == FERRY_STATE_RESUMING && to == FERRY_STATE_STOP && state->at != state->size) {
+    if (from == FERRY_STATE_RESUMING && to == FERRY_STATE_STOP &&
+        state->at != state->size) {
         return FERRY_E_SHORT;
     }
     return FERRY_OK;
@@ -105,7 +106,8 @@ void bench_serve_state_device(const char *path, size_t state_bytes, int ready_fd
                       .migration_flags =
                           FERRY_MIG_STOP_COPY | FERRY_MIG_P2P | FERRY_MIG_PRE_COPY }
     };
-    struct ferry_server_options options = { .struct_size = sizeof(options), .path = path };
+    struct ferry_server_options options = { .struct_size = sizeof(options),
+                                            .path = path };
     struct ferry_device *device;
     struct ferry_error error;
     char byte = 0;

@@ -11,21 +11,21 @@
 enum ferry_operation {
     FERRY_OP_CONFIG_READ = 0,
     FERRY_OP_CONFIG_WRITE,
-    FERRY_OP_MSIX_READ,       /* MSI-X table or PBA inside a BAR */
+    FERRY_OP_MSIX_READ, /* MSI-X table or PBA inside a BAR */
     FERRY_OP_MSIX_WRITE,
-    FERRY_OP_REGION_READ,     /* BAR, ROM or device-specific region, trapped */
+    FERRY_OP_REGION_READ, /* BAR, ROM or device-specific region, trapped */
     FERRY_OP_REGION_WRITE,
-    FERRY_OP_MMAP_ACCESS,     /* loads and stores through an mmapped region */
-    FERRY_OP_IOEVENTFD,       /* a doorbell through an eventfd */
+    FERRY_OP_MMAP_ACCESS, /* loads and stores through an mmapped region */
+    FERRY_OP_IOEVENTFD,   /* a doorbell through an eventfd */
     FERRY_OP_SET_IRQS,
-    FERRY_OP_INFO,            /* device, region and interrupt information */
-    FERRY_OP_IRQ_RAISE,       /* the device raises an interrupt */
-    FERRY_OP_DMA_START,       /* the device starts a DMA */
-    FERRY_OP_DMA_ACCEPT,      /* the device accepts DMA from a peer */
+    FERRY_OP_INFO,       /* device, region and interrupt information */
+    FERRY_OP_IRQ_RAISE,  /* the device raises an interrupt */
+    FERRY_OP_DMA_START,  /* the device starts a DMA */
+    FERRY_OP_DMA_ACCEPT, /* the device accepts DMA from a peer */
     FERRY_OP_DMA_MAP,
     FERRY_OP_DMA_UNMAP,
-    FERRY_OP_ATTACH,          /* attach to or detach from an address space */
-    FERRY_OP_LOG_CONTROL,     /* start or stop dirty tracking */
+    FERRY_OP_ATTACH,      /* attach to or detach from an address space */
+    FERRY_OP_LOG_CONTROL, /* start or stop dirty tracking */
     FERRY_OP_LOG_REPORT,
     FERRY_OP_DATA_READ,
     FERRY_OP_DATA_WRITE,
@@ -33,7 +33,7 @@ enum ferry_operation {
     FERRY_OP_DATA_SIZE,
     FERRY_OP_RESET,
     FERRY_OP_HOT_RESET,
-    FERRY_OP_POWER,           /* PCI power state */
+    FERRY_OP_POWER, /* PCI power state */
     FERRY_OP_DMABUF_EXPORT,
     FERRY_OP_PAGE_REQUEST,
     FERRY_OP_COUNT
@@ -41,28 +41,28 @@ enum ferry_operation {
 
 /* What happens to an operation in a state. */
 enum ferry_verdict {
-    FERRY_ALLOW = 1,      /* works as while RUNNING */
-    FERRY_REFUSE = 2,     /* fails at once and changes nothing; a read returns read_value */
-    FERRY_IGNORE = 3,     /* accepted without effect; a read returns read_value */
-    FERRY_COMPARE = 4,    /* cannot be enforced; found by comparison after the freeze */
-    FERRY_LATCH = 5       /* accepted and performed when the device runs again, if it latches
-                             (identity.doorbell_latch); refused if it does not */
+    FERRY_ALLOW = 1,   /* works as while RUNNING */
+    FERRY_REFUSE = 2,  /* fails at once and changes nothing; a read returns read_value */
+    FERRY_IGNORE = 3,  /* accepted without effect; a read returns read_value */
+    FERRY_COMPARE = 4, /* cannot be enforced; found by comparison after the freeze */
+    FERRY_LATCH = 5    /* accepted and performed when the device runs again, if it latches
+                          (identity.doorbell_latch); refused if it does not */
 };
 
 /* A rule: why a cell is what it is. */
 struct ferry_rule {
-    const char *id;       /* "MIG-STOP-2" */
-    const char *text;     /* one sentence: what */
-    const char *why;      /* one sentence: why */
-    const char *source;   /* "uAPI v2" or "Ferry" where the uAPI is silent */
-    uint8_t enforced;     /* 0: specified, not yet enforced */
+    const char *id;     /* "MIG-STOP-2" */
+    const char *text;   /* one sentence: what */
+    const char *why;    /* one sentence: why */
+    const char *source; /* "uAPI v2" or "Ferry" where the uAPI is silent */
+    uint8_t enforced;   /* 0: specified, not yet enforced */
     uint8_t pad[7];
 };
 
 /* One cell of the access table. */
 struct ferry_access {
-    uint8_t verdict;       /* enum ferry_verdict */
-    uint8_t read_value;    /* byte that fills what a refused or ignored read returns */
+    uint8_t verdict;    /* enum ferry_verdict */
+    uint8_t read_value; /* byte that fills what a refused or ignored read returns */
     uint8_t pad[6];
     const struct ferry_rule *rule;
 };

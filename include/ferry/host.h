@@ -16,8 +16,8 @@
  * userspace driver. It gives one descriptor for any main loop; synchronous calls are thin
  * loops over it.
  *
- * Thread: a context belongs to the thread that dispatches it ("the loop thread"); calls that
- * may come from other threads (CPU threads) say so.
+ * Thread: a context belongs to the thread that dispatches it ("the loop thread"); calls
+ * that may come from other threads (CPU threads) say so.
  */
 struct ferry_context;
 struct ferry_host_event;
@@ -31,9 +31,9 @@ struct ferry_context_ops {
     size_t struct_size;
     /*
      * Stop / continue the CPUs (threads that touch devices and memory).
-     * Return: FERRY_OK (they have stopped); FERRY_PENDING (ferry_context_cpus_done() follows);
-     *   a negative code (they cannot: the migration rolls back).
-     * Default: FERRY_OK.
+     * Return: FERRY_OK (they have stopped); FERRY_PENDING (ferry_context_cpus_done()
+     * follows); a negative code (they cannot: the migration rolls back). Default:
+     * FERRY_OK.
      */
     int (*pause_cpus)(void *user, struct ferry_context *context);
     int (*resume_cpus)(void *user, struct ferry_context *context);
@@ -41,16 +41,17 @@ struct ferry_context_ops {
     int (*quiet_foreign)(void *user, struct ferry_context *context);
     void (*release_foreign)(void *user, struct ferry_context *context);
     /*
-     * Report every page that CPUs wrote since the last call, by ferry_context_mark_dirty().
-     * Called before each memory round and once after the CPUs have paused. start: 1 when
-     * tracking begins now (all is sent in the first round), 0 for a report, -1 when it ends.
-     * Default: everything counts as written in every round.
+     * Report every page that CPUs wrote since the last call, by
+     * ferry_context_mark_dirty(). Called before each memory round and once after the CPUs
+     * have paused. start: 1 when tracking begins now (all is sent in the first round), 0
+     * for a report, -1 when it ends. Default: everything counts as written in every
+     * round.
      */
     void (*track_cpus)(void *user, struct ferry_context *context, int start);
     /*
-     * The VMM's own state: at the source *ret_data and *ret_bytes (the VMM's memory, valid
-     * until the session ends), at the target the same bytes.
-     * Return: FERRY_OK or a negative code (the migration fails and rolls back).
+     * The VMM's own state: at the source *ret_data and *ret_bytes (the VMM's memory,
+     * valid until the session ends), at the target the same bytes. Return: FERRY_OK or a
+     * negative code (the migration fails and rolls back).
      */
     int (*save_state)(void *user, struct ferry_context *context, const void **ret_data,
                       size_t *ret_bytes);
@@ -62,66 +63,68 @@ struct ferry_context_ops {
 };
 
 enum ferry_host_event_kind {
-    FERRY_HOST_PHASE = 1,       /* the session entered a phase */
-    FERRY_HOST_PROGRESS,        /* figures, at most 20 times a second */
-    FERRY_HOST_INCOMING,        /* target: a source has connected */
-    FERRY_HOST_UNDECIDED,       /* an operator's word is needed: ferry_context_resolve() */
-    FERRY_HOST_DEVICE_LOST,     /* a device died outside of a migration */
-    FERRY_HOST_FINISHED         /* report is complete */
+    FERRY_HOST_PHASE = 1,   /* the session entered a phase */
+    FERRY_HOST_PROGRESS,    /* figures, at most 20 times a second */
+    FERRY_HOST_INCOMING,    /* target: a source has connected */
+    FERRY_HOST_UNDECIDED,   /* an operator's word is needed: ferry_context_resolve() */
+    FERRY_HOST_DEVICE_LOST, /* a device died outside of a migration */
+    FERRY_HOST_FINISHED     /* report is complete */
 };
 
 struct ferry_device_report {
     char name[FERRY_CONTEXT_NAME_BYTES];
-    uint64_t precopy_bytes;     /* device data sent while it ran */
-    uint64_t stop_bytes;        /* device data sent in STOP_COPY */
-    uint64_t quiet_ns;          /* arc to the P2P state; 0: has none */
-    uint64_t stop_ns;           /* arc to STOP / STOP_COPY */
-    uint64_t data_ns;           /* reading and sending its STOP_COPY data */
-    uint64_t load_ns;           /* target: RESUMING to STOP */
-    uint64_t run_ns;            /* target: arcs to RUNNING */
-    uint32_t state;             /* enum ferry_state at the end */
-    uint32_t was_reset;         /* 1: it was in ERROR and had to be reset */
-    uint32_t hung;              /* 1: it did not end an arc in time */
-    uint32_t irqs_carried;      /* pending interrupts carried over */
+    uint64_t precopy_bytes; /* device data sent while it ran */
+    uint64_t stop_bytes;    /* device data sent in STOP_COPY */
+    uint64_t quiet_ns;      /* arc to the P2P state; 0: has none */
+    uint64_t stop_ns;       /* arc to STOP / STOP_COPY */
+    uint64_t data_ns;       /* reading and sending its STOP_COPY data */
+    uint64_t load_ns;       /* target: RESUMING to STOP */
+    uint64_t run_ns;        /* target: arcs to RUNNING */
+    uint32_t state;         /* enum ferry_state at the end */
+    uint32_t was_reset;     /* 1: it was in ERROR and had to be reset */
+    uint32_t hung;          /* 1: it did not end an arc in time */
+    uint32_t irqs_carried;  /* pending interrupts carried over */
 };
 
 struct ferry_report {
-    uint32_t outcome;           /* enum ferry_outcome */
-    uint32_t incoming;          /* 1: this side was the target */
+    uint32_t outcome;  /* enum ferry_outcome */
+    uint32_t incoming; /* 1: this side was the target */
     uint32_t rounds;
     uint32_t device_count;
     uint64_t total_ns;
-    uint64_t downtime_ns;       /* source: CPUs told to pause until RUNNING was reported (or
-                                   until the CPUs run again here) */
+    uint64_t downtime_ns; /* source: CPUs told to pause until RUNNING was reported (or
+                             until the CPUs run again here) */
     uint64_t predicted_downtime_ns;
     uint64_t ram_precopy_bytes, ram_stop_bytes;
     /* Parts of the downtime, in order; they sum up to downtime_ns. */
     uint64_t pause_ns, quiet_ns, stop_ns, transfer_ns, prepare_ns, commit_ns;
-    uint64_t session_id;        /* low half; names the arbiter's file */
-    struct ferry_error error;   /* code FERRY_OK when it moved */
+    uint64_t session_id;      /* low half; names the arbiter's file */
+    struct ferry_error error; /* code FERRY_OK when it moved */
     struct ferry_device_report device[FERRY_SESSION_DEVICES_MAX];
 };
 
 struct ferry_host_event {
-    uint32_t kind;              /* enum ferry_host_event_kind */
-    uint32_t device;            /* DEVICE_LOST: index */
-    const char *phase;          /* name of the present phase */
+    uint32_t kind;     /* enum ferry_host_event_kind */
+    uint32_t device;   /* DEVICE_LOST: index */
+    const char *phase; /* name of the present phase */
     struct ferry_progress progress;
-    const struct ferry_report *report;   /* FINISHED, UNDECIDED; else NULL */
+    const struct ferry_report *report; /* FINISHED, UNDECIDED; else NULL */
 };
 
 struct ferry_context_options {
     size_t struct_size;
-    const struct ferry_context_ops *ops;  /* borrowed for the context's life; may be NULL */
+    const struct ferry_context_ops
+        *ops; /* borrowed for the context's life; may be NULL */
     void *user;
-    uint32_t device_timeout_ms;           /* limit of waits on a device; 0: 10000 */
-    uint32_t no_peer_maps;                /* 1: ferry_context_map_peer() is refused */
+    uint32_t device_timeout_ms; /* limit of waits on a device; 0: 10000 */
+    uint32_t no_peer_maps;      /* 1: ferry_context_map_peer() is refused */
 };
 
 FERRY_PUBLIC int ferry_context_create(const struct ferry_context_options *options,
                                       struct ferry_context **ret_context,
                                       struct ferry_error *reterr);
-/* Closes devices and channels; a migration under way is rolled back or discarded first. */
+/* Closes devices and channels; a migration under way is rolled back or discarded first.
+ */
 FERRY_PUBLIC void ferry_context_destroy(struct ferry_context *context);
 
 /*
@@ -129,9 +132,9 @@ FERRY_PUBLIC void ferry_context_destroy(struct ferry_context *context);
  * fd + offset: what backs address (MAP_SHARED); fd is duplicated. -1: devices reach it by
  *   messages. address: borrowed until the region is removed. iova, size: page aligned.
  * writable: 0 when devices may only read it.
- * Return: index >= 0; FERRY_E_ALIGN, FERRY_E_OVERLAP, FERRY_E_RANGE, FERRY_E_LIMIT, or what
- *   a device's map returned (then no device has it).
- * State: not during a migration (FERRY_E_BUSY).
+ * Return: index >= 0; FERRY_E_ALIGN, FERRY_E_OVERLAP, FERRY_E_RANGE, FERRY_E_LIMIT, or
+ * what a device's map returned (then no device has it). State: not during a migration
+ * (FERRY_E_BUSY).
  */
 struct ferry_memory {
     uint64_t iova, size;
@@ -141,12 +144,11 @@ struct ferry_memory {
     uint64_t offset;
 };
 /*
- * Memory as devices like it best: a file of its own that cannot be cut short (so that a device
- * may work in it without a copy), mapped. Touch it before a migration comes in: first touches
- * cost a multiple of a copy.
- * ret_fd, ret_address: the caller's; close and munmap(size) when the region is removed.
- * Return: FERRY_OK; FERRY_E_ALIGN (size is not whole pages, or 0), FERRY_E_MEMORY, FERRY_E_IO.
- * Thread: any.
+ * Memory as devices like it best: a file of its own that cannot be cut short (so that a
+ * device may work in it without a copy), mapped. Touch it before a migration comes in:
+ * first touches cost a multiple of a copy. ret_fd, ret_address: the caller's; close and
+ * munmap(size) when the region is removed. Return: FERRY_OK; FERRY_E_ALIGN (size is not
+ * whole pages, or 0), FERRY_E_MEMORY, FERRY_E_IO. Thread: any.
  */
 FERRY_PUBLIC int ferry_memory_create(uint64_t size, int *ret_fd, void **ret_address,
                                      struct ferry_error *reterr);
@@ -154,8 +156,8 @@ FERRY_PUBLIC int ferry_memory_create(uint64_t size, int *ret_fd, void **ret_addr
 FERRY_PUBLIC int ferry_context_add_memory(struct ferry_context *context,
                                           const struct ferry_memory *memory,
                                           struct ferry_error *reterr);
-FERRY_PUBLIC int ferry_context_remove_memory(struct ferry_context *context, uint32_t index,
-                                             struct ferry_error *reterr);
+FERRY_PUBLIC int ferry_context_remove_memory(struct ferry_context *context,
+                                             uint32_t index, struct ferry_error *reterr);
 /* Pages that CPUs wrote. Thread: any. Outside every region: ignored. */
 FERRY_PUBLIC void ferry_context_mark_dirty(struct ferry_context *context, uint64_t iova,
                                            uint64_t size);
@@ -167,33 +169,35 @@ FERRY_PUBLIC void ferry_context_mark_dirty(struct ferry_context *context, uint64
  */
 FERRY_PUBLIC int ferry_context_add_device(struct ferry_context *context, const char *name,
                                           const char *uri, struct ferry_error *reterr);
-FERRY_PUBLIC int ferry_context_add_endpoint(struct ferry_context *context, const char *name,
+FERRY_PUBLIC int ferry_context_add_endpoint(struct ferry_context *context,
+                                            const char *name,
                                             struct ferry_endpoint *endpoint,
                                             struct ferry_error *reterr);
 FERRY_PUBLIC uint32_t ferry_context_device_count(const struct ferry_context *context);
 
 /*
- * Closes a device and opens it again (its server gives the next user a fresh one), with all
- * memory and peer maps in place; what a VMM does with a context that has moved away and
- * shall receive again. Return: as ferry_context_add_device.
+ * Closes a device and opens it again (its server gives the next user a fresh one), with
+ * all memory and peer maps in place; what a VMM does with a context that has moved away
+ * and shall receive again. Return: as ferry_context_add_device.
  */
-FERRY_PUBLIC int ferry_context_reopen(struct ferry_context *context, struct ferry_error *reterr);
+FERRY_PUBLIC int ferry_context_reopen(struct ferry_context *context,
+                                      struct ferry_error *reterr);
 
 struct ferry_device_view {
     char name[FERRY_CONTEXT_NAME_BYTES];
     struct ferry_identity identity;
-    uint32_t migration_flags;     /* FERRY_MIG_*; 0: cannot migrate */
-    uint32_t state;               /* enum ferry_state, as last known */
+    uint32_t migration_flags; /* FERRY_MIG_*; 0: cannot migrate */
+    uint32_t state;           /* enum ferry_state, as last known */
     uint32_t can_log, has_precopy_info, has_data_size;
     uint32_t region_count, irq_count;
-    uint64_t data_size;           /* bytes that a stop-copy would give now; 0 unknown */
+    uint64_t data_size; /* bytes that a stop-copy would give now; 0 unknown */
     struct {
         uint64_t size;
-        uint32_t flags;           /* 1 read, 2 write, 4 mmap */
+        uint32_t flags; /* 1 read, 2 write, 4 mmap */
         uint32_t area_count;
         uint64_t area_off[16], area_size[16];
     } region[9];
-    uint32_t irq[5];              /* vectors of INTx, MSI, MSI-X, ERR, REQ */
+    uint32_t irq[5]; /* vectors of INTx, MSI, MSI-X, ERR, REQ */
 };
 FERRY_PUBLIC int ferry_context_device(struct ferry_context *context, uint32_t device,
                                       struct ferry_device_view *ret_view,
@@ -207,9 +211,10 @@ FERRY_PUBLIC int ferry_context_region_read(struct ferry_context *context, uint32
                                            uint32_t region, uint64_t off, void *ret_data,
                                            size_t count);
 /* posted: 1 does not wait for the device (doorbells); its failure is not seen. */
-FERRY_PUBLIC int ferry_context_region_write(struct ferry_context *context, uint32_t device,
-                                            uint32_t region, uint64_t off, const void *data,
-                                            size_t count, int posted);
+FERRY_PUBLIC int ferry_context_region_write(struct ferry_context *context,
+                                            uint32_t device, uint32_t region,
+                                            uint64_t off, const void *data, size_t count,
+                                            int posted);
 /*
  * Maps an mmappable part of a region; unmapped when the device is closed or reopened.
  * Return: FERRY_OK; FERRY_E_UNSUPPORTED, FERRY_E_RANGE.
@@ -219,10 +224,11 @@ FERRY_PUBLIC int ferry_context_region_map(struct ferry_context *context, uint32_
                                           void **ret_address, struct ferry_error *reterr);
 
 /*
- * The eventfds that stand for a device's MSI-X vectors [0, count); the VMM's, borrowed until
- * the device is closed; -1: a vector without one. They are made non-blocking, so that a full
- * one never stops a device. Set at once; at a target they may be set before the device arrives.
- * What is pending in them when the devices have stopped is carried to the other side.
+ * The eventfds that stand for a device's MSI-X vectors [0, count); the VMM's, borrowed
+ * until the device is closed; -1: a vector without one. They are made non-blocking, so
+ * that a full one never stops a device. Set at once; at a target they may be set before
+ * the device arrives. What is pending in them when the devices have stopped is carried to
+ * the other side.
  */
 FERRY_PUBLIC int ferry_context_set_irqs(struct ferry_context *context, uint32_t device,
                                         const int *fds, uint32_t count,
@@ -242,21 +248,21 @@ FERRY_PUBLIC int ferry_context_map_peer(struct ferry_context *context, uint32_t 
 /* Choices of one migration; 0 or NULL takes the default. */
 struct ferry_migrate_options {
     size_t struct_size;
-    uint32_t max_downtime_ms;       /* 300 */
-    uint32_t deadline_ms;           /* 60000: pre-copy */
-    uint32_t stop_deadline_ms;      /* 10000: after the stop */
-    uint32_t arc_limit_ms;          /* 5000 */
-    uint32_t peer_limit_ms;         /* 10000 */
+    uint32_t max_downtime_ms;  /* 300 */
+    uint32_t deadline_ms;      /* 60000: pre-copy */
+    uint32_t stop_deadline_ms; /* 10000: after the stop */
+    uint32_t arc_limit_ms;     /* 5000 */
+    uint32_t peer_limit_ms;    /* 10000 */
     uint32_t pad;
     uint64_t bandwidth_bytes_per_s; /* 0: no limit; holds before the stop */
-    const char *arbiter;            /* "none" or "file:/shared/folder"; borrowed for the call */
+    const char *arbiter; /* "none" or "file:/shared/folder"; borrowed for the call */
 };
 
 /*
- * Starts to send the context. to: "tcp:HOST:PORT" or "unix:PATH". A plain TCP listener binds to
- * loopback only. Ends with a FERRY_HOST_FINISHED event.
- * Return: FERRY_OK (it goes on by itself); FERRY_E_BUSY; FERRY_E_UNSUPPORTED (a device cannot
- *   migrate), FERRY_E_PEER_MAP, FERRY_E_NOT_FOUND / FERRY_E_TIMEOUT (nobody there).
+ * Starts to send the context. to: "tcp:HOST:PORT" or "unix:PATH". A plain TCP listener
+ * binds to loopback only. Ends with a FERRY_HOST_FINISHED event. Return: FERRY_OK (it
+ * goes on by itself); FERRY_E_BUSY; FERRY_E_UNSUPPORTED (a device cannot migrate),
+ * FERRY_E_PEER_MAP, FERRY_E_NOT_FOUND / FERRY_E_TIMEOUT (nobody there).
  */
 FERRY_PUBLIC int ferry_context_send(struct ferry_context *context, const char *to,
                                     const struct ferry_migrate_options *options,
@@ -267,10 +273,11 @@ FERRY_PUBLIC int ferry_context_send_fd(struct ferry_context *context, int fd,
                                        struct ferry_error *reterr);
 
 /*
- * Waits for a source at "tcp:127.0.0.1:PORT" (0: any; see ferry_context_address) or "unix:PATH";
- * one at a time; goes on listening after a refused or failed migration until
+ * Waits for a source at "tcp:127.0.0.1:PORT" (0: any; see ferry_context_address) or
+ * "unix:PATH"; one at a time; goes on listening after a refused or failed migration until
  * ferry_context_unlisten() or until a context has arrived.
- * Return: FERRY_OK; FERRY_E_PERMISSION (not loopback), FERRY_E_EXISTS, FERRY_E_IO, FERRY_E_BUSY.
+ * Return: FERRY_OK; FERRY_E_PERMISSION (not loopback), FERRY_E_EXISTS, FERRY_E_IO,
+ * FERRY_E_BUSY.
  */
 FERRY_PUBLIC int ferry_context_listen(struct ferry_context *context, const char *at,
                                       const struct ferry_migrate_options *options,
@@ -285,14 +292,14 @@ FERRY_PUBLIC const char *ferry_context_address(const struct ferry_context *conte
 /* Cancels a migration under way; it rolls back (source) or discards (target). */
 FERRY_PUBLIC int ferry_context_cancel(struct ferry_context *context);
 /*
- * The operator's word after FERRY_HOST_UNDECIDED; word: enum ferry_operator. Before a side may
- * run, the other must be undecided, ended or fenced off.
- * Return: FERRY_OK; FERRY_E_STATE when nothing is undecided; FERRY_E_REFUSED when the arbiter
- *   gave the devices to the target (FERRY_OPERATOR_FORCE goes against it); FERRY_E_ARGUMENT.
+ * The operator's word after FERRY_HOST_UNDECIDED; word: enum ferry_operator. Before a
+ * side may run, the other must be undecided, ended or fenced off. Return: FERRY_OK;
+ * FERRY_E_STATE when nothing is undecided; FERRY_E_REFUSED when the arbiter gave the
+ * devices to the target (FERRY_OPERATOR_FORCE goes against it); FERRY_E_ARGUMENT.
  */
 FERRY_PUBLIC int ferry_context_resolve(struct ferry_context *context, uint32_t word);
-/* Ends a pause_cpus / resume_cpus that returned FERRY_PENDING: once for each, also for one that
- * has been given up meanwhile. Thread: any. */
+/* Ends a pause_cpus / resume_cpus that returned FERRY_PENDING: once for each, also for
+ * one that has been given up meanwhile. Thread: any. */
 FERRY_PUBLIC void ferry_context_cpus_done(struct ferry_context *context, int status);
 
 /* The last migration's figures; outcome FERRY_OUTCOME_BUSY while one goes on. */
@@ -301,11 +308,13 @@ FERRY_PUBLIC void ferry_context_report(const struct ferry_context *context,
 
 /* One descriptor for any main loop: readable when ferry_context_dispatch has work. */
 FERRY_PUBLIC int ferry_context_fd(const struct ferry_context *context);
-/* Waits at most timeout_ms (-1: for ever) and does what is ready. Return: FERRY_OK, FERRY_E_IO. */
+/* Waits at most timeout_ms (-1: for ever) and does what is ready. Return: FERRY_OK,
+ * FERRY_E_IO. */
 FERRY_PUBLIC int ferry_context_dispatch(struct ferry_context *context, int timeout_ms);
-/* Dispatches until the migration under way (if any) has ended; when the context listens, until
- * one has come and ended. Return: FERRY_OK when it moved, else the report's error code
- * (FERRY_E_UNDECIDED when an operator's word is needed). */
-FERRY_PUBLIC int ferry_context_wait(struct ferry_context *context, struct ferry_error *reterr);
+/* Dispatches until the migration under way (if any) has ended; when the context listens,
+ * until one has come and ended. Return: FERRY_OK when it moved, else the report's error
+ * code (FERRY_E_UNDECIDED when an operator's word is needed). */
+FERRY_PUBLIC int ferry_context_wait(struct ferry_context *context,
+                                    struct ferry_error *reterr);
 
 #endif

@@ -27,10 +27,10 @@ enum ferry_state {
 
 /* What a change of state does to the device's data session (uAPI: the data fd). */
 enum ferry_data_session {
-    FERRY_DATA_NONE = 0,        /* neither begins nor ends one */
-    FERRY_DATA_BEGINS = 1,      /* the last arc opens a new session */
-    FERRY_DATA_ENDS = 2,        /* an arc ends the present session */
-    FERRY_DATA_ENDS_BEGINS = 3  /* ends the present session, then opens another */
+    FERRY_DATA_NONE = 0,       /* neither begins nor ends one */
+    FERRY_DATA_BEGINS = 1,     /* the last arc opens a new session */
+    FERRY_DATA_ENDS = 2,       /* an arc ends the present session */
+    FERRY_DATA_ENDS_BEGINS = 3 /* ends the present session, then opens another */
 };
 
 /* Name of a state in the uAPI's words ("PRE_COPY_P2P"); "?" for no state. Thread: any. */
@@ -83,8 +83,8 @@ FERRY_PUBLIC int ferry_state_v1_valid(uint32_t v1);
 
 /*
  * The v2 state for a v1 device_state. The numbers differ: they never pass through.
- * Return: FERRY_OK (110 gives FERRY_STATE_ERROR), or FERRY_E_ARGUMENT for 101, 111 and for
- *   reserved bits.
+ * Return: FERRY_OK (110 gives FERRY_STATE_ERROR), or FERRY_E_ARGUMENT for 101, 111 and
+ * for reserved bits.
  */
 FERRY_PUBLIC int ferry_state_from_v1(uint32_t v1, uint32_t *ret_state);
 
@@ -96,12 +96,12 @@ FERRY_PUBLIC int ferry_state_from_v1(uint32_t v1, uint32_t *ret_state);
 FERRY_PUBLIC int ferry_state_to_v1(uint32_t state, uint32_t *ret_v1);
 
 /*
- * The v2 states to walk for a write of v1 `wanted` while device_state is `cur`. 010 to 011
- * is legal in v1 and not in v2: it goes over STOP and RUNNING with a new data session.
- * v1 demands pre-copy of every device: one without FERRY_MIG_PRE_COPY stays in RUNNING for
- * 011 (and has 0 pending bytes).
- * ret_path: at least FERRY_STATE_COUNT entries, v2 states, cur excluded.
- * Return: number of entries, FERRY_E_ARC (from the error value, to an invalid one).
+ * The v2 states to walk for a write of v1 `wanted` while device_state is `cur`. 010 to
+ * 011 is legal in v1 and not in v2: it goes over STOP and RUNNING with a new data
+ * session. v1 demands pre-copy of every device: one without FERRY_MIG_PRE_COPY stays in
+ * RUNNING for 011 (and has 0 pending bytes). ret_path: at least FERRY_STATE_COUNT
+ * entries, v2 states, cur excluded. Return: number of entries, FERRY_E_ARC (from the
+ * error value, to an invalid one).
  */
 FERRY_PUBLIC int ferry_state_v1_path(uint32_t cur, uint32_t wanted, uint32_t features,
                                      uint32_t *ret_path);

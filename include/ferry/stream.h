@@ -11,12 +11,13 @@
 #include "ferry/version.h"
 
 /*
- * The migration stream: records in both directions of one connection (or in a file), each a
- * 32-byte header and a payload. All numbers are little endian. docs/stream.md is its manual.
+ * The migration stream: records in both directions of one connection (or in a file), each
+ * a 32-byte header and a payload. All numbers are little endian. docs/stream.md is its
+ * manual.
  */
 #define FERRY_STREAM_VERSION 1u
 #define FERRY_STREAM_VERSION_MIN 1u
-#define FERRY_RECORD_MAGIC 0x59525246u  /* "FRRY" */
+#define FERRY_RECORD_MAGIC 0x59525246u /* "FRRY" */
 #define FERRY_RECORD_HEADER_BYTES 32u
 /* Most data in one record: device data; memory pages and VMM state after their prefix. */
 #define FERRY_RECORD_DATA_MAX (1u << 20)
@@ -24,45 +25,45 @@
 #define FERRY_RECORD_CONTROL_MAX (1u << 16)
 
 /* Record flags. */
-#define FERRY_RECORD_OPTIONAL 1u  /* a reader that does not know the tag skips it */
-#define FERRY_RECORD_CHUNK 2u     /* device data: one v1 transaction; bounds are kept */
+#define FERRY_RECORD_OPTIONAL 1u /* a reader that does not know the tag skips it */
+#define FERRY_RECORD_CHUNK 2u    /* device data: one v1 transaction; bounds are kept */
 
 enum ferry_record_tag {
-    FERRY_REC_PREAMBLE = 1,     /* first in each direction: version, session id, epoch */
-    FERRY_REC_HELLO_DEVICE,     /* one device's identity, one record each, before HELLO */
-    FERRY_REC_HELLO_MEMORY,     /* one memory region */
-    FERRY_REC_HELLO,            /* counts, limits: ends the introduction */
+    FERRY_REC_PREAMBLE = 1, /* first in each direction: version, session id, epoch */
+    FERRY_REC_HELLO_DEVICE, /* one device's identity, one record each, before HELLO */
+    FERRY_REC_HELLO_MEMORY, /* one memory region */
+    FERRY_REC_HELLO,        /* counts, limits: ends the introduction */
     FERRY_REC_ACCEPT,
-    FERRY_REC_REFUSE,           /* code and text */
-    FERRY_REC_MEMORY_PAGES,     /* region, page-aligned offset, bytes of pages */
-    FERRY_REC_MEMORY_ZERO,      /* region, offset, length: all zero */
-    FERRY_REC_MEMORY_END,       /* all memory is sent: pages and bytes in total */
-    FERRY_REC_DEVICE_DATA,      /* bytes of one device's state */
-    FERRY_REC_DEVICE_INITIAL,   /* the device's initial bytes end here */
-    FERRY_REC_DEVICE_END,       /* length and hash of all the device's data */
-    FERRY_REC_DEVICE_CONFIG,    /* config space, MSI-X table, enabled vectors */
-    FERRY_REC_DEVICE_IRQS,      /* vectors that were raised and not yet taken */
-    FERRY_REC_VMM_STATE,        /* the VMM's own blob, in pieces */
+    FERRY_REC_REFUSE,         /* code and text */
+    FERRY_REC_MEMORY_PAGES,   /* region, page-aligned offset, bytes of pages */
+    FERRY_REC_MEMORY_ZERO,    /* region, offset, length: all zero */
+    FERRY_REC_MEMORY_END,     /* all memory is sent: pages and bytes in total */
+    FERRY_REC_DEVICE_DATA,    /* bytes of one device's state */
+    FERRY_REC_DEVICE_INITIAL, /* the device's initial bytes end here */
+    FERRY_REC_DEVICE_END,     /* length and hash of all the device's data */
+    FERRY_REC_DEVICE_CONFIG,  /* config space, MSI-X table, enabled vectors */
+    FERRY_REC_DEVICE_IRQS,    /* vectors that were raised and not yet taken */
+    FERRY_REC_VMM_STATE,      /* the VMM's own blob, in pieces */
     FERRY_REC_ALL_SENT,
-    FERRY_REC_INITIAL_DONE,     /* target: device's initial bytes are loaded */
+    FERRY_REC_INITIAL_DONE, /* target: device's initial bytes are loaded */
     FERRY_REC_PREPARED,
-    FERRY_REC_COMMIT,           /* session id and epoch again */
-    FERRY_REC_RUNNING,          /* target's figures per device */
+    FERRY_REC_COMMIT,  /* session id and epoch again */
+    FERRY_REC_RUNNING, /* target's figures per device */
     FERRY_REC_RETURN,
-    FERRY_REC_ABORT,            /* code and text */
-    FERRY_REC_TAG_END           /* first number that is no tag */
+    FERRY_REC_ABORT,  /* code and text */
+    FERRY_REC_TAG_END /* first number that is no tag */
 };
 
 /* Header of a record as decoded. */
 struct ferry_record {
     uint32_t magic;
-    uint16_t tag;               /* enum ferry_record_tag */
-    uint16_t flags;             /* FERRY_RECORD_* */
-    uint32_t device;            /* index, or FERRY_NO_DEVICE */
-    uint32_t channel;           /* 0 */
+    uint16_t tag;     /* enum ferry_record_tag */
+    uint16_t flags;   /* FERRY_RECORD_* */
+    uint32_t device;  /* index, or FERRY_NO_DEVICE */
+    uint32_t channel; /* 0 */
     uint64_t payload_bytes;
-    uint64_t checksum;          /* XXH3-64 of the payload, seeded with tag | device << 16 |
-                                   flags << 48 */
+    uint64_t checksum; /* XXH3-64 of the payload, seeded with tag | device << 16 |
+                          flags << 48 */
 };
 
 /* Wire layout: magic@0 u32, tag@4 u16, flags@6 u16, device@8 u32, channel@12 u32,

@@ -28,7 +28,8 @@ static const struct argp_option resolve_options[] = {
     { "discard", KEY_DISCARD, NULL, 0, "this side gives its state up; the other goes on",
       0 },
     { "force", KEY_FORCE, NULL, 0,
-      "with --run-here: also against the arbiter's decision, when the other host is dead", 0 },
+      "with --run-here: also against the arbiter's decision, when the other host is dead",
+      0 },
     { "json", KEY_JSON, NULL, 0, "print JSON", 0 },
     { NULL, 0, NULL, 0, NULL, 0 },
 };

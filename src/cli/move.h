@@ -16,8 +16,8 @@ struct move_options {
     uint64_t max_downtime_ms, deadline_ms, stop_deadline_ms, arc_limit_ms, peer_limit_ms,
         bandwidth;          /* 0: default */
     uint64_t min_in_flight; /* 0: not asked */
-    int stop_fd;          /* readable: cancel it; -1: none */
-    int reply_timeout_ms; /* for the first answer; -1: for ever */
+    int stop_fd;            /* readable: cancel it; -1: none */
+    int reply_timeout_ms;   /* for the first answer; -1: for ever */
 };
 
 struct move_result {

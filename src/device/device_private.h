@@ -6,13 +6,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "device/config.h"
-#include "device/dma.h"
-#include "device/dmalog.h"
-#include "device/migration.h"
-#include "device/msix.h"
+#include "device/pci/config.h"
+#include "device/dma/dma.h"
+#include "device/dma/dmalog.h"
+#include "device/migration/migration.h"
+#include "device/pci/msix.h"
 #include "device/region.h"
-#include "device/stream.h"
+#include "device/migration/stream.h"
 #include "ferry/device.h"
 #include "link/endpoint.h"
 

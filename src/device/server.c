@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "ferry/device.h"
-#include "link/server.h"
+#include "link/server/server.h"
 #include "os/eventfd.h"
 #include "os/memory.h"
 

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "drivers/virtio_pci.h"
+#include "drivers/virtio/virtio_pci.h"
 
 #define CONTROL_QUEUE_SIZE 16
 #define CONTROL_PIECES 3

@@ -5,8 +5,8 @@
 #include <linux/virtio_crypto.h>
 #include <stdint.h>
 
-#include "drivers/pci.h"
-#include "drivers/virtqueue.h"
+#include "drivers/virtio/pci.h"
+#include "drivers/virtio/virtqueue.h"
 
 /*
  * Driver of `acc` (virtio-crypto): one AES-256-CBC session, encryption requests in data

@@ -4,7 +4,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "models/copy_regs.h"
+#include "models/copy/copy_regs.h"
 
 static uint64_t ring_bytes(uint32_t entries)
 {

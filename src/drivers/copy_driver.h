@@ -4,8 +4,8 @@
 
 #include <stdint.h>
 
-#include "drivers/guest.h"
-#include "drivers/pci.h"
+#include "drivers/guest/guest.h"
+#include "drivers/virtio/pci.h"
 
 /* Driver of `copy`: one channel, completions by interrupt. */
 

@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-#include "models/acc.h"
-#include "models/copy.h"
+#include "models/acc/acc.h"
+#include "models/copy/copy.h"
 
 static const struct ferry_model *const models[] = { &acc_model, &copy_model };
 

@@ -5,28 +5,28 @@
 #include <stdint.h>
 
 /*
- * Descriptors, timers and idle work behind one epoll descriptor, so that a whole subsystem
- * is one descriptor for the program that embeds it. Thread: one thread only.
+ * Descriptors, timers and idle work behind one epoll descriptor, so that a whole
+ * subsystem is one descriptor for the program that embeds it. Thread: one thread only.
  */
 struct ferry_loop;
 
 #define FERRY_LOOP_READ 1u
 #define FERRY_LOOP_WRITE 4u
-#define FERRY_LOOP_HANGUP 16u   /* reported without being asked for */
+#define FERRY_LOOP_HANGUP 16u /* reported without being asked for */
 
 /* The caller's memory; registered until ferry_loop_remove(). */
 struct ferry_watch {
-    int fd;                      /* borrowed */
-    uint32_t events;             /* FERRY_LOOP_READ | FERRY_LOOP_WRITE wanted */
+    int fd;          /* borrowed */
+    uint32_t events; /* FERRY_LOOP_READ | FERRY_LOOP_WRITE wanted */
     void (*fn)(struct ferry_watch *watch, uint32_t events);
     void *user;
-    uint32_t priv[2];            /* the loop's own; zero before the first add */
+    uint32_t priv[2]; /* the loop's own; zero before the first add */
 };
 
 struct ferry_loop_timer {
     void (*fn)(struct ferry_loop_timer *timer, uint64_t now_ns);
     void *user;
-    uint64_t deadline_ns;        /* the loop's own; 0: not armed */
+    uint64_t deadline_ns;          /* the loop's own; 0: not armed */
     struct ferry_loop_timer *next; /* the loop's own */
 };
 
@@ -34,7 +34,7 @@ struct ferry_loop_timer {
 struct ferry_loop_idle {
     int (*fn)(struct ferry_loop_idle *idle);
     void *user;
-    uint32_t active;             /* set with ferry_loop_idle_start() */
+    uint32_t active;              /* set with ferry_loop_idle_start() */
     struct ferry_loop_idle *next; /* the loop's own */
 };
 
@@ -42,11 +42,13 @@ struct ferry_loop_idle {
 int ferry_loop_create(struct ferry_loop **ret_loop);
 void ferry_loop_destroy(struct ferry_loop *loop);
 
-/* Readable when ferry_loop_dispatch(loop, 0) has something to do (active idle included). */
+/* Readable when ferry_loop_dispatch(loop, 0) has something to do (active idle included).
+ */
 int ferry_loop_fd(const struct ferry_loop *loop);
 
 int ferry_loop_add(struct ferry_loop *loop, struct ferry_watch *watch);
-int ferry_loop_change(struct ferry_loop *loop, struct ferry_watch *watch, uint32_t events);
+int ferry_loop_change(struct ferry_loop *loop, struct ferry_watch *watch,
+                      uint32_t events);
 /* Safe from within a callback, also for another watch of the same batch of events. */
 void ferry_loop_remove(struct ferry_loop *loop, struct ferry_watch *watch);
 

@@ -132,22 +132,16 @@ const struct ferry_wire_command *ferry_wire_command_get(size_t i)
     return i < COMMANDS ? &table[i] : NULL;
 }
 
-/* Where in the table a number is, counted from 1: it is looked up several times a message. */
+/* Where in the table a number is, counted from 1: it is looked up several times a
+ * message. */
 static const uint8_t place[] = {
-    [FERRY_WIRE_VERSION] = 1,
-    [FERRY_WIRE_DMA_MAP] = 2,
-    [FERRY_WIRE_DMA_UNMAP] = 3,
-    [FERRY_WIRE_GET_INFO] = 4,
-    [FERRY_WIRE_GET_REGION_INFO] = 5,
-    [FERRY_WIRE_GET_IRQ_INFO] = 6,
-    [FERRY_WIRE_SET_IRQS] = 7,
-    [FERRY_WIRE_REGION_READ] = 8,
-    [FERRY_WIRE_REGION_WRITE] = 9,
-    [FERRY_WIRE_DMA_READ] = 10,
-    [FERRY_WIRE_DMA_WRITE] = 11,
-    [FERRY_WIRE_RESET] = 12,
-    [FERRY_WIRE_FEATURE] = 13,
-    [FERRY_WIRE_DATA_READ] = 14,
+    [FERRY_WIRE_VERSION] = 1,         [FERRY_WIRE_DMA_MAP] = 2,
+    [FERRY_WIRE_DMA_UNMAP] = 3,       [FERRY_WIRE_GET_INFO] = 4,
+    [FERRY_WIRE_GET_REGION_INFO] = 5, [FERRY_WIRE_GET_IRQ_INFO] = 6,
+    [FERRY_WIRE_SET_IRQS] = 7,        [FERRY_WIRE_REGION_READ] = 8,
+    [FERRY_WIRE_REGION_WRITE] = 9,    [FERRY_WIRE_DMA_READ] = 10,
+    [FERRY_WIRE_DMA_WRITE] = 11,      [FERRY_WIRE_RESET] = 12,
+    [FERRY_WIRE_FEATURE] = 13,        [FERRY_WIRE_DATA_READ] = 14,
     [FERRY_WIRE_DATA_WRITE] = 15,
 };
 

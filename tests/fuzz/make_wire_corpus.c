@@ -2,7 +2,7 @@
 /* Writes the seeds of fuzz_wire into a folder: each sample message with its reply. */
 #include <stdio.h>
 
-#include "../unit/test_wire_samples.h"
+#include "../unit/wire/test_wire_samples.h"
 
 static int save(const char *folder, const struct wire_sample *sample)
 {

@@ -9,10 +9,10 @@
 #include "tests/sim/world.h"
 
 /*
- * Visits every state that the world can reach, with one fault at any point, and checks the
- * invariants in each; with two faults it still checks what may never happen (two sides that
- * run, a reset of a device that could go on, a device that stops before its peers are quiet).
- * A violation is printed with the way that leads to it.
+ * Visits every state that the world can reach, with one fault at any point, and checks
+ * the invariants in each; with two faults it still checks what may never happen (two
+ * sides that run, a reset of a device that could go on, a device that stops before its
+ * peers are quiet). A violation is printed with the way that leads to it.
  */
 
 #define DEPTH_MAX 4096
@@ -76,8 +76,8 @@ static XXH128_hash_t hash_of(const struct world *world)
     plain.source.precopy.ram_bytes = 0;
     plain.source.precopy.device_bytes = 0;
     plain.source.precopy.round_bytes = 0;
-    plain.source.precopy.rounds = plain.source.precopy.rounds > 2 ? 2
-                                                                  : plain.source.precopy.rounds;
+    plain.source.precopy.rounds =
+        plain.source.precopy.rounds > 2 ? 2 : plain.source.precopy.rounds;
     plain.fault = 0;
     plain.cause = 0;
     return XXH3_128bits(&plain, sizeof(plain));
@@ -213,10 +213,12 @@ static int explore_rules(uint32_t faults)
             int broken = explore(&setup, &totals, 0);
 
             failed += broken;
-            printf("%u fault%s %-28s arbiter %-6s %9llu states %10llu transitions %8llu ends %7llu "
+            printf("%u fault%s %-28s arbiter %-6s %9llu states %10llu transitions %8llu "
+                   "ends %7llu "
                    "undecided depth %u%s\n",
-                   faults, faults == 1 ? " " : "s", pairs[i].name, shared ? "shared" : "none",
-                   (unsigned long long)totals.states, (unsigned long long)totals.transitions,
+                   faults, faults == 1 ? " " : "s", pairs[i].name,
+                   shared ? "shared" : "none", (unsigned long long)totals.states,
+                   (unsigned long long)totals.transitions,
                    (unsigned long long)totals.ends, (unsigned long long)totals.undecided,
                    totals.depth, broken ? "  BROKEN" : "");
         }

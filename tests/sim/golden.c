@@ -7,9 +7,10 @@
 #include "tests/sim/world.h"
 
 /*
- * Golden traces: each scenario runs the real sessions in the simulated world, always taking
- * the first thing that can happen, with one fault at a named place. Every event and action
- * is a line; the lines are compared with the committed trace. `golden DIR --update` writes.
+ * Golden traces: each scenario runs the real sessions in the simulated world, always
+ * taking the first thing that can happen, with one fault at a named place. Every event
+ * and action is a line; the lines are compared with the committed trace. `golden DIR
+ * --update` writes.
  */
 
 #define ALL (FERRY_MIG_STOP_COPY | FERRY_MIG_P2P | FERRY_MIG_PRE_COPY)
@@ -22,10 +23,10 @@
 /* Where the fault of a scenario happens. */
 enum place {
     NOWHERE = 0,
-    AT_OP,            /* an operation of `side`: op, device, arg, the nth */
-    AT_SOURCE_PHASE,  /* the source has entered phase `op` */
+    AT_OP,           /* an operation of `side`: op, device, arg, the nth */
+    AT_SOURCE_PHASE, /* the source has entered phase `op` */
     AT_TARGET_PHASE,
-    AT_MESSAGE        /* message `op` is about to be delivered to `side` */
+    AT_MESSAGE /* message `op` is about to be delivered to `side` */
 };
 
 struct scenario {
@@ -212,12 +213,15 @@ static const struct scenario plain[] = {
     { .name = "no-p2p-no-peer-map",
       .setup = { .device_count = 2, .features = { NO_P2P, ALL } } },
     { .name = "no-p2p-peer-map-of-its-own",
-      .setup = { .device_count = 2, .features = { NO_P2P, ALL }, .reaches_peer = { 2, 0 } } },
+      .setup = { .device_count = 2,
+                 .features = { NO_P2P, ALL },
+                 .reaches_peer = { 2, 0 } } },
     { .name = "no-p2p-peer-map-of-another",
       .setup = { .device_count = 3,
                  .features = { NO_P2P, ALL, ALL },
                  .reaches_peer = { 0, 3, 0 } } },
-    { .name = "no-pre-copy", .setup = { .device_count = 2, .features = { PLAIN, NO_PRE } } },
+    { .name = "no-pre-copy",
+      .setup = { .device_count = 2, .features = { PLAIN, NO_PRE } } },
     { .name = "target-refuses",
       .setup = { .device_count = 1, .features = { ALL }, .faults = 1 },
       .place = AT_OP,
@@ -237,9 +241,9 @@ static int play_arcs(const char *folder, int update, uint32_t *count)
     static const struct {
         uint32_t side, state;
     } arcs[] = {
-        { SIDE_SOURCE, FERRY_STATE_PRE_COPY },    { SIDE_SOURCE, FERRY_STATE_PRE_COPY_P2P },
-        { SIDE_SOURCE, FERRY_STATE_STOP_COPY },   { SIDE_TARGET, FERRY_STATE_RESUMING },
-        { SIDE_TARGET, FERRY_STATE_STOP },        { SIDE_TARGET, FERRY_STATE_RUNNING_P2P },
+        { SIDE_SOURCE, FERRY_STATE_PRE_COPY },  { SIDE_SOURCE, FERRY_STATE_PRE_COPY_P2P },
+        { SIDE_SOURCE, FERRY_STATE_STOP_COPY }, { SIDE_TARGET, FERRY_STATE_RESUMING },
+        { SIDE_TARGET, FERRY_STATE_STOP },      { SIDE_TARGET, FERRY_STATE_RUNNING_P2P },
         { SIDE_TARGET, FERRY_STATE_RUNNING },
     };
     static const struct {
@@ -252,15 +256,15 @@ static int play_arcs(const char *folder, int update, uint32_t *count)
 
     for (size_t i = 0; i < sizeof(arcs) / sizeof(arcs[0]); i++) {
         for (size_t k = 0; k < sizeof(faults) / sizeof(faults[0]); k++) {
-            struct scenario scenario = { .setup = { .device_count = 2,
-                                                    .features = { ALL, ALL },
-                                                    .faults = 1 },
-                                         .place = AT_OP,
-                                         .side = arcs[i].side,
-                                         .op = FERRY_ACT_SET_STATE,
-                                         .device = 1,
-                                         .arg = arcs[i].state,
-                                         .fault = faults[k].fault };
+            struct scenario scenario = {
+                .setup = { .device_count = 2, .features = { ALL, ALL }, .faults = 1 },
+                .place = AT_OP,
+                .side = arcs[i].side,
+                .op = FERRY_ACT_SET_STATE,
+                .device = 1,
+                .arg = arcs[i].state,
+                .fault = faults[k].fault
+            };
 
             snprintf(scenario.name, sizeof(scenario.name), "arc-%s-%s-%s",
                      arcs[i].side ? "target" : "source", ferry_state_name(arcs[i].state),
@@ -300,8 +304,9 @@ static int play_phases(const char *folder, int update, uint32_t *count)
                 if (!shared && phase == FERRY_SRC_DECIDE) {
                     continue; /* decided without a question */
                 }
-                snprintf(scenario.name, sizeof(scenario.name), "%s-in-%s%s", faults[k].name,
-                         ferry_source_phase_name(phase), shared ? "-arbiter" : "");
+                snprintf(scenario.name, sizeof(scenario.name), "%s-in-%s%s",
+                         faults[k].name, ferry_source_phase_name(phase),
+                         shared ? "-arbiter" : "");
                 failed += play(&scenario, folder, update);
                 ++*count;
             }

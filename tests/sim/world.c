@@ -55,9 +55,9 @@ static void add(struct list *list, uint32_t kind, uint32_t side, uint32_t index,
                 uint32_t fault)
 {
     assert(list->count < list->cap);
-    list->items[list->count++] = (struct world_transition){
-        (uint8_t)kind, (uint8_t)side, (uint8_t)index, (uint8_t)fault
-    };
+    list->items[list->count++] =
+        (struct world_transition){ (uint8_t)kind, (uint8_t)side, (uint8_t)index,
+                                   (uint8_t)fault };
 }
 
 static void next_ops(const struct world *world, uint32_t side, struct list *list)
@@ -134,9 +134,9 @@ static void next_timers(const struct world *world, struct list *list)
 }
 
 /*
- * The operator looks at both sides, and speaks only when both have come to rest: where one
- * runs, the other discards; where none runs, the decision (if there is an arbiter that has
- * one) or a free choice says who goes on.
+ * The operator looks at both sides, and speaks only when both have come to rest: where
+ * one runs, the other discards; where none runs, the decision (if there is an arbiter
+ * that has one) or a free choice says who goes on.
  */
 static void next_operator(const struct world *world, struct list *list)
 {
@@ -173,9 +173,10 @@ static int at_rest(const struct world *world, uint32_t side)
     const struct world_host *host = &world->host[side];
 
     return !host->alive || host->finished ||
-           (side == SIDE_SOURCE ? ferry_source_undecided(&world->source)
-                                : ferry_target_undecided(&world->target) ||
-                                      ferry_target_phase(&world->target) == FERRY_TGT_IDLE);
+           (side == SIDE_SOURCE
+                ? ferry_source_undecided(&world->source)
+                : ferry_target_undecided(&world->target) ||
+                      ferry_target_phase(&world->target) == FERRY_TGT_IDLE);
 }
 
 uint32_t world_next(const struct world *world, struct world_transition *ret_list,
@@ -318,10 +319,11 @@ void world_apply(struct world *world, const struct world_transition *transition)
 void world_describe(const struct world *world, const struct world_transition *transition,
                     char *ret_text)
 {
-    static const char *const faults[] = { "",     " FAILS", " FAILS_INTO_ERROR",
-                                          " FAILS_MIDWAY", " HANGS", " MESSAGE_LOST",
-                                          " LINK_CUT", " LINK_CUT_AFTER_DELIVERY", " DIES",
-                                          " LATE", " CANCELLED", " ARBITER_UNREACHABLE" };
+    static const char *const faults[] = {
+        "",       " FAILS",        " FAILS_INTO_ERROR", " FAILS_MIDWAY",
+        " HANGS", " MESSAGE_LOST", " LINK_CUT",         " LINK_CUT_AFTER_DELIVERY",
+        " DIES",  " LATE",         " CANCELLED",        " ARBITER_UNREACHABLE"
+    };
     const struct world_op *op = &world->host[transition->side].op[transition->index];
     const char *side = transition->side ? "dst" : "src";
 
@@ -335,7 +337,8 @@ void world_describe(const struct world *world, const struct world_transition *tr
                  op->device, op->arg, faults[transition->fault]);
         break;
     case GO_DELIVER:
-        snprintf(ret_text, 96, "%s receives %u", side, world->host[transition->side].in[0].what);
+        snprintf(ret_text, 96, "%s receives %u", side,
+                 world->host[transition->side].in[0].what);
         break;
     case GO_LINK_DOWN:
         snprintf(ret_text, 96, "%s link down", side);

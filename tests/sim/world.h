@@ -8,8 +8,8 @@
 #include "core/session/target.h"
 
 /*
- * A simulated world: two hosts with the real sessions, devices that take arcs, a link that
- * is a pair of queues, an arbiter, an operator. Everything that can happen next is a
+ * A simulated world: two hosts with the real sessions, devices that take arcs, a link
+ * that is a pair of queues, an arbiter, an operator. Everything that can happen next is a
  * transition; the golden traces pick one by a rule, the explorer tries them all.
  * A world is plain data: it can be copied, compared and hashed.
  */
@@ -24,14 +24,14 @@ enum world_side { SIDE_SOURCE = 0, SIDE_TARGET = 1 };
 enum world_record { RECORD_DEVICE_END = 100, RECORD_MEMORY_END };
 
 struct world_item {
-    uint8_t what;      /* enum ferry_message or world_record */
+    uint8_t what; /* enum ferry_message or world_record */
     uint8_t device;
     int16_t status;
 };
 
 /* An action that has been started and not yet ended. */
 struct world_op {
-    uint8_t kind;      /* enum ferry_action_kind, or WORLD_OP_* */
+    uint8_t kind; /* enum ferry_action_kind, or WORLD_OP_* */
     uint8_t device;
     uint8_t arg;
     uint8_t pad;
@@ -40,10 +40,10 @@ struct world_op {
 #define WORLD_OP_INITIAL 201 /* target: a device's initial bytes are loaded */
 
 struct world_device {
-    uint8_t state;     /* what the device really is in */
+    uint8_t state; /* what the device really is in */
     uint8_t log_on;
-    uint8_t hung;      /* answers nothing any more */
-    uint8_t latched;   /* reset while it could have gone on: a broken rule */
+    uint8_t hung;    /* answers nothing any more */
+    uint8_t latched; /* reset while it could have gone on: a broken rule */
 };
 
 struct world_host {
@@ -53,16 +53,16 @@ struct world_host {
     uint8_t alive;
     uint8_t cpus_running;
     uint8_t foreign_running;
-    uint8_t irqs_drained;    /* taken out of the eventfds and not raised again */
-    uint8_t gone;            /* source: released; target: discarded */
-    uint8_t prepared;        /* target: said PREPARED */
-    uint8_t owner;           /* target: began to run */
-    uint8_t link_down_due;   /* the link is cut and the session not yet told */
-    uint8_t finished;        /* FINISHED came */
-    uint8_t impatient;       /* broken on purpose: BROKEN_LATE_COMMIT */
+    uint8_t irqs_drained;  /* taken out of the eventfds and not raised again */
+    uint8_t gone;          /* source: released; target: discarded */
+    uint8_t prepared;      /* target: said PREPARED */
+    uint8_t owner;         /* target: began to run */
+    uint8_t link_down_due; /* the link is cut and the session not yet told */
+    uint8_t finished;      /* FINISHED came */
+    uint8_t impatient;     /* broken on purpose: BROKEN_LATE_COMMIT */
     uint8_t pad;
     uint8_t armed[FERRY_TIMER_COUNT];
-    struct world_item in[WORLD_QUEUE_MAX];  /* what is on its way to this host */
+    struct world_item in[WORLD_QUEUE_MAX]; /* what is on its way to this host */
     uint8_t in_count;
     uint8_t pad2[3];
 };
@@ -70,17 +70,17 @@ struct world_host {
 /* Faults. One world has a budget of them. */
 enum world_fault {
     FAULT_NONE = 0,
-    FAULT_FAIL,          /* an operation fails, state unchanged */
-    FAULT_FAIL_ERROR,    /* an arc fails into ERROR */
-    FAULT_FAIL_MIDWAY,   /* an arc of several steps stops after the first */
-    FAULT_HANG,          /* an operation never ends */
-    FAULT_LOSE,          /* the next message to a host is lost: the link breaks there */
-    FAULT_CUT,           /* link cut; what is on its way is lost */
-    FAULT_CUT_LATE,      /* link cut; what is on its way still arrives */
-    FAULT_DIE,           /* a host dies */
-    FAULT_LATE,          /* a timer fires before what it waits for */
-    FAULT_CANCEL,        /* the user cancels (no fault, but it comes once, anywhere) */
-    FAULT_ARBITER        /* the arbiter cannot be reached; the decision may be written */
+    FAULT_FAIL,        /* an operation fails, state unchanged */
+    FAULT_FAIL_ERROR,  /* an arc fails into ERROR */
+    FAULT_FAIL_MIDWAY, /* an arc of several steps stops after the first */
+    FAULT_HANG,        /* an operation never ends */
+    FAULT_LOSE,        /* the next message to a host is lost: the link breaks there */
+    FAULT_CUT,         /* link cut; what is on its way is lost */
+    FAULT_CUT_LATE,    /* link cut; what is on its way still arrives */
+    FAULT_DIE,         /* a host dies */
+    FAULT_LATE,        /* a timer fires before what it waits for */
+    FAULT_CANCEL,      /* the user cancels (no fault, but it comes once, anywhere) */
+    FAULT_ARBITER      /* the arbiter cannot be reached; the decision may be written */
 };
 
 struct world {
@@ -92,14 +92,14 @@ struct world {
     uint32_t device_count;
     uint8_t started;
     uint8_t link_up;
-    uint8_t decision[2];     /* arbiter's store, per epoch */
-    uint8_t rounds;          /* memory rounds so far, saturating */
-    uint8_t operator_spoke;  /* bit per side */
+    uint8_t decision[2];    /* arbiter's store, per epoch */
+    uint8_t rounds;         /* memory rounds so far, saturating */
+    uint8_t operator_spoke; /* bit per side */
     uint8_t shared;
-    uint8_t frozen_time;     /* explorer: time stands still, so that states repeat */
-    uint8_t fault;           /* the fault that happened */
-    uint8_t cause;           /* side or 0xff */
-    uint8_t broken;          /* self-test: a rule that the world breaks on purpose */
+    uint8_t frozen_time; /* explorer: time stands still, so that states repeat */
+    uint8_t fault;       /* the fault that happened */
+    uint8_t cause;       /* side or 0xff */
+    uint8_t broken;      /* self-test: a rule that the world breaks on purpose */
     uint8_t pad[5];
 };
 
@@ -114,7 +114,7 @@ enum world_transition_kind {
 };
 
 struct world_transition {
-    uint8_t kind;  /* enum world_transition_kind */
+    uint8_t kind; /* enum world_transition_kind */
     uint8_t side;
     uint8_t index;
     uint8_t fault; /* enum world_fault */
@@ -133,10 +133,10 @@ struct world_setup {
 /* Ordering rules that a test breaks on purpose, to see that the explorer finds it. */
 enum world_broken {
     BROKEN_NONE = 0,
-    BROKEN_BARRIER,        /* a device stops although another is not quiet */
-    BROKEN_COMMIT,         /* the target runs as soon as it is prepared */
-    BROKEN_ROLLBACK_LOG,   /* a roll-back forgets to stop tracking */
-    BROKEN_LATE_COMMIT     /* an undecided source goes back by itself */
+    BROKEN_BARRIER,      /* a device stops although another is not quiet */
+    BROKEN_COMMIT,       /* the target runs as soon as it is prepared */
+    BROKEN_ROLLBACK_LOG, /* a roll-back forgets to stop tracking */
+    BROKEN_LATE_COMMIT   /* an undecided source goes back by itself */
 };
 
 /* Called with every event and action, when set: golden traces print them. */

@@ -81,8 +81,8 @@ static const char *check_barrier(const struct world *world)
             !world->source.group.device[i].given_up) {
             still = 1;
         }
-        if ((features & FERRY_MIG_P2P) && (state == FERRY_STATE_RUNNING ||
-                                           state == FERRY_STATE_PRE_COPY) &&
+        if ((features & FERRY_MIG_P2P) &&
+            (state == FERRY_STATE_RUNNING || state == FERRY_STATE_PRE_COPY) &&
             !world->source.group.device[i].was_reset) {
             busy = 1;
         }
@@ -172,7 +172,8 @@ const char *world_check_end(const struct world *world)
     if (source->alive && !target->alive && !world_source_runs(world)) {
         return "the target died and the source does not run";
     }
-    if (!source->alive && target->alive && target->prepared && !world_target_runs(world)) {
+    if (!source->alive && target->alive && target->prepared &&
+        !world_target_runs(world)) {
         return "the source died, the target was complete and does not run";
     }
     return NULL;

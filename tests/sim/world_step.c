@@ -22,12 +22,15 @@ static void trace_event(const struct world *world, uint32_t side,
     if (!world_trace) {
         return;
     }
-    n = snprintf(line, sizeof(line), "%6llu %s > %s", (unsigned long long)(world->now_ns / 1000),
-                 side_names[side], ferry_event_name(event->kind));
+    n = snprintf(line, sizeof(line), "%6llu %s > %s",
+                 (unsigned long long)(world->now_ns / 1000), side_names[side],
+                 ferry_event_name(event->kind));
     if (event->kind == FERRY_EV_MESSAGE) {
-        n += snprintf(line + n, sizeof(line) - (size_t)n, " %s", ferry_message_name(event->arg));
+        n += snprintf(line + n, sizeof(line) - (size_t)n, " %s",
+                      ferry_message_name(event->arg));
     } else if (event->kind == FERRY_EV_TIMER) {
-        n += snprintf(line + n, sizeof(line) - (size_t)n, " %s", ferry_timer_name(event->arg));
+        n += snprintf(line + n, sizeof(line) - (size_t)n, " %s",
+                      ferry_timer_name(event->arg));
     } else if (event->kind == FERRY_EV_DECISION) {
         n += snprintf(line + n, sizeof(line) - (size_t)n, " %s epoch %u",
                       ferry_decision_name(event->arg), event->device);
@@ -35,10 +38,12 @@ static void trace_event(const struct world *world, uint32_t side,
         n += snprintf(line + n, sizeof(line) - (size_t)n, " dev%u", event->device);
     }
     if (event->kind == FERRY_EV_STATE_DONE) {
-        n += snprintf(line + n, sizeof(line) - (size_t)n, " %s", ferry_state_name(event->arg));
+        n += snprintf(line + n, sizeof(line) - (size_t)n, " %s",
+                      ferry_state_name(event->arg));
     }
     if (event->status != FERRY_OK) {
-        snprintf(line + n, sizeof(line) - (size_t)n, " %s", ferry_status_name(event->status));
+        snprintf(line + n, sizeof(line) - (size_t)n, " %s",
+                 ferry_status_name(event->status));
     }
     world_trace(line, world_trace_user);
 }
@@ -52,14 +57,18 @@ static void trace_action(const struct world *world, uint32_t side,
     if (!world_trace || action->kind == FERRY_ACT_TIMER_CANCEL) {
         return;
     }
-    n = snprintf(line, sizeof(line), "%6llu %s   %s", (unsigned long long)(world->now_ns / 1000),
-                 side_names[side], ferry_action_name(action->kind));
+    n = snprintf(line, sizeof(line), "%6llu %s   %s",
+                 (unsigned long long)(world->now_ns / 1000), side_names[side],
+                 ferry_action_name(action->kind));
     if (action->kind == FERRY_ACT_SEND) {
-        n += snprintf(line + n, sizeof(line) - (size_t)n, " %s", ferry_message_name(action->arg));
+        n += snprintf(line + n, sizeof(line) - (size_t)n, " %s",
+                      ferry_message_name(action->arg));
     } else if (action->kind == FERRY_ACT_TIMER_SET) {
-        n += snprintf(line + n, sizeof(line) - (size_t)n, " %s", ferry_timer_name(action->arg));
+        n += snprintf(line + n, sizeof(line) - (size_t)n, " %s",
+                      ferry_timer_name(action->arg));
     } else if (action->kind == FERRY_ACT_FINISHED) {
-        n += snprintf(line + n, sizeof(line) - (size_t)n, " %s", ferry_outcome_name(action->arg));
+        n += snprintf(line + n, sizeof(line) - (size_t)n, " %s",
+                      ferry_outcome_name(action->arg));
     } else if (action->kind == FERRY_ACT_DECIDE) {
         n += snprintf(line + n, sizeof(line) - (size_t)n, " %s epoch %u",
                       ferry_decision_name(action->arg), action->device);
@@ -68,24 +77,27 @@ static void trace_action(const struct world *world, uint32_t side,
         n += snprintf(line + n, sizeof(line) - (size_t)n, " dev%u", action->device);
     }
     if (action->kind == FERRY_ACT_SET_STATE) {
-        n += snprintf(line + n, sizeof(line) - (size_t)n, " %s", ferry_state_name(action->arg));
+        n += snprintf(line + n, sizeof(line) - (size_t)n, " %s",
+                      ferry_state_name(action->arg));
     }
     if (action->status != FERRY_OK) {
-        snprintf(line + n, sizeof(line) - (size_t)n, " %s", ferry_status_name(action->status));
+        snprintf(line + n, sizeof(line) - (size_t)n, " %s",
+                 ferry_status_name(action->status));
     }
     world_trace(line, world_trace_user);
 }
 
-/* Keeps operations in order of (kind, device): their order of start makes no new world. */
+/* Keeps operations in order of (kind, device): their order of start makes no new world.
+ */
 static void op_add(struct world_host *host, uint32_t kind, uint32_t device, uint32_t arg)
 {
     struct world_op op = { (uint8_t)kind, (uint8_t)device, (uint8_t)arg, 0 };
     uint32_t at = host->op_count;
 
     assert(host->op_count < WORLD_OPS_MAX);
-    while (at > 0 && (host->op[at - 1].kind > op.kind ||
-                      (host->op[at - 1].kind == op.kind &&
-                       host->op[at - 1].device > op.device))) {
+    while (at > 0 &&
+           (host->op[at - 1].kind > op.kind ||
+            (host->op[at - 1].kind == op.kind && host->op[at - 1].device > op.device))) {
         host->op[at] = host->op[at - 1];
         at--;
     }
@@ -209,7 +221,8 @@ static void perform(struct world *world, uint32_t side, const struct ferry_actio
     case FERRY_ACT_QUIET_FOREIGN:
     case FERRY_ACT_CHECK:
     case FERRY_ACT_LOAD_VMM:
-        op_add(host, action->kind, action->device == FERRY_NO_DEVICE ? 0 : action->device, 0);
+        op_add(host, action->kind, action->device == FERRY_NO_DEVICE ? 0 : action->device,
+               0);
         break;
     case FERRY_ACT_RELEASE_FOREIGN:
         host->foreign_running = 1;
@@ -253,9 +266,10 @@ void world_feed(struct world *world, uint32_t side, const struct ferry_event *ev
 
     timed.now_ns = world->now_ns;
     trace_event(world, side, &timed);
-    count = side == SIDE_SOURCE
-                ? ferry_source_step(&world->source, &timed, actions, FERRY_SESSION_ACTIONS_MAX)
-                : ferry_target_step(&world->target, &timed, actions, FERRY_SESSION_ACTIONS_MAX);
+    count = side == SIDE_SOURCE ? ferry_source_step(&world->source, &timed, actions,
+                                                    FERRY_SESSION_ACTIONS_MAX)
+                                : ferry_target_step(&world->target, &timed, actions,
+                                                    FERRY_SESSION_ACTIONS_MAX);
     assert(count >= 0);
     for (int i = 0; i < count; i++) {
         perform(world, side, &actions[i]);

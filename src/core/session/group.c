@@ -9,9 +9,9 @@
 #define STAGES_MAX 2
 
 /*
- * The goals: for each stage and class of device the state that it is asked for. The class is
- * features >> 1: plain, P2P, PRE_COPY, both. A stage ends when every device has answered.
- * Rule MIG-ORD-3: none stops before all that can be quieted are quiet.
+ * The goals: for each stage and class of device the state that it is asked for. The class
+ * is features >> 1: plain, P2P, PRE_COPY, both. A stage ends when every device has
+ * answered. Rule MIG-ORD-3: none stops before all that can be quieted are quiet.
  */
 static const struct {
     uint32_t stages;
@@ -37,7 +37,8 @@ static void ask_stage(struct ferry_group *group, struct ferry_actions *actions)
 {
     for (uint32_t i = 0; i < group->count; i++) {
         const struct ferry_group_device *device = &group->device[i];
-        uint8_t wanted = goals[group->goal].wanted[group->stage][(device->features >> 1) & 3];
+        uint8_t wanted =
+            goals[group->goal].wanted[group->stage][(device->features >> 1) & 3];
 
         if (wanted != STAY && device->state != wanted) {
             ferry_group_ask(group, i, wanted, actions);
@@ -45,8 +46,8 @@ static void ask_stage(struct ferry_group *group, struct ferry_actions *actions)
     }
 }
 
-void ferry_group_init(struct ferry_group *group, const struct ferry_session_config *config,
-                      uint32_t state)
+void ferry_group_init(struct ferry_group *group,
+                      const struct ferry_session_config *config, uint32_t state)
 {
     memset(group, 0, sizeof(*group));
     group->count = config->device_count;

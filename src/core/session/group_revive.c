@@ -2,7 +2,8 @@
 #include "core/session/group.h"
 
 /*
- * Reviving: every device to RUNNING, from STOP_COPY, PRE_COPY or wherever a failure left it.
+ * Reviving: every device to RUNNING, from STOP_COPY, PRE_COPY or wherever a failure left
+ * it.
  *
  *   QUIET   those with P2P to RUNNING_P2P; barrier
  *   RESET   devices in ERROR, and only those: their peers are quiet now
@@ -11,9 +12,9 @@
  *   RUN     all to RUNNING; a device that falls into ERROR here leads to QUIET again
  *
  * Rule MIG-BACK-2: never a reset of a device that can go on. Rule MIG-BACK-3: a device
- * without P2P goes straight to RUNNING, since it reaches no peer; but not before the others
- * are quiet: as long as nothing runs, a target can give everything back. Each device is reset
- * and retried once at most, so it ends.
+ * without P2P goes straight to RUNNING, since it reaches no peer; but not before the
+ * others are quiet: as long as nothing runs, a target can give everything back. Each
+ * device is reset and retried once at most, so it ends.
  */
 enum revive_stage { RV_QUIET = 0, RV_RESET, RV_CONFIG, RV_PLAIN, RV_RUN };
 
@@ -23,11 +24,11 @@ static int usable(const struct ferry_group_device *device)
 }
 
 /*
- * Asks those with (p2p) or without P2P states that are not where they should be; one that has
- * failed is asked once more, then lost.
- * Return: 1 when somebody was asked.
+ * Asks those with (p2p) or without P2P states that are not where they should be; one that
+ * has failed is asked once more, then lost. Return: 1 when somebody was asked.
  */
-static int ask_class(struct ferry_group *group, uint32_t p2p, struct ferry_actions *actions)
+static int ask_class(struct ferry_group *group, uint32_t p2p,
+                     struct ferry_actions *actions)
 {
     uint32_t wanted = p2p ? FERRY_STATE_RUNNING_P2P : FERRY_STATE_RUNNING;
     int asked = 0;
@@ -112,7 +113,8 @@ static int ask_run(struct ferry_group *group, struct ferry_actions *actions)
     return asked;
 }
 
-/* Can no device have started anything? One that hangs on its way to RUNNING might have. */
+/* Can no device have started anything? One that hangs on its way to RUNNING might have.
+ */
 static int nothing_ran(const struct ferry_group *group)
 {
     for (uint32_t i = 0; i < group->count; i++) {

@@ -71,12 +71,9 @@ static const char *const messages[FERRY_MSG_COUNT] = {
 };
 
 static const char *const outcomes[] = {
-    [FERRY_OUTCOME_BUSY] = "BUSY",
-    [FERRY_OUTCOME_MOVED] = "MOVED",
-    [FERRY_OUTCOME_REFUSED] = "REFUSED",
-    [FERRY_OUTCOME_ROLLED_BACK] = "ROLLED_BACK",
-    [FERRY_OUTCOME_RESOLVED] = "RESOLVED",
-    [FERRY_OUTCOME_LOST] = "LOST",
+    [FERRY_OUTCOME_BUSY] = "BUSY",         [FERRY_OUTCOME_MOVED] = "MOVED",
+    [FERRY_OUTCOME_REFUSED] = "REFUSED",   [FERRY_OUTCOME_ROLLED_BACK] = "ROLLED_BACK",
+    [FERRY_OUTCOME_RESOLVED] = "RESOLVED", [FERRY_OUTCOME_LOST] = "LOST",
 };
 
 static const char *const decisions[] = {

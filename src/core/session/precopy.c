@@ -55,7 +55,8 @@ void ferry_precopy_round_begin(struct ferry_precopy *precopy, uint64_t now_ns)
 
 void ferry_precopy_round_end(struct ferry_precopy *precopy, uint64_t now_ns)
 {
-    uint64_t time = now_ns > precopy->round_start_ns ? now_ns - precopy->round_start_ns : 0;
+    uint64_t time =
+        now_ns > precopy->round_start_ns ? now_ns - precopy->round_start_ns : 0;
     uint64_t bytes = precopy->round_bytes;
     uint64_t rate;
 

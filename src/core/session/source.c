@@ -6,9 +6,9 @@
 
 /* What a user's cancel, a dead link or a timer does in a phase. */
 enum reaction {
-    GO_ON = 0,  /* nothing: it is too late, or it does not matter here */
-    BACK,       /* roll back */
-    HOLD        /* undecided: keep the stopped state */
+    GO_ON = 0, /* nothing: it is too late, or it does not matter here */
+    BACK,      /* roll back */
+    HOLD       /* undecided: keep the stopped state */
 };
 
 /* Limit of a phase's wait. */
@@ -61,20 +61,20 @@ static const struct phase {
                            FERRY_E_TIMEOUT },
     [FERRY_SRC_UNDECIDED] = { "UNDECIDED", ferry_source_undecided_event, GO_ON, GO_ON,
                               GO_ON, NO_LIMIT, 0 },
-    [FERRY_SRC_BACK_DECIDE] = { "BACK_DECIDE", ferry_source_back_decide_event, GO_ON, GO_ON,
-                                HOLD, PEER, FERRY_E_TIMEOUT },
-    [FERRY_SRC_BACK_SETTLE] = { "BACK_SETTLE", ferry_source_back_event, GO_ON, GO_ON, GO_ON,
-                                ARC, 0 },
+    [FERRY_SRC_BACK_DECIDE] = { "BACK_DECIDE", ferry_source_back_decide_event, GO_ON,
+                                GO_ON, HOLD, PEER, FERRY_E_TIMEOUT },
+    [FERRY_SRC_BACK_SETTLE] = { "BACK_SETTLE", ferry_source_back_event, GO_ON, GO_ON,
+                                GO_ON, ARC, 0 },
     [FERRY_SRC_BACK_PAUSE] = { "BACK_PAUSE", ferry_source_back_event, GO_ON, GO_ON, GO_ON,
                                ARC, 0 },
     [FERRY_SRC_BACK_FOREIGN] = { "BACK_FOREIGN", ferry_source_back_event, GO_ON, GO_ON,
                                  GO_ON, ARC, 0 },
-    [FERRY_SRC_BACK_REVIVE] = { "BACK_REVIVE", ferry_source_back_event, GO_ON, GO_ON, GO_ON,
-                                ARC, 0 },
-    [FERRY_SRC_BACK_RESUME] = { "BACK_RESUME", ferry_source_back_event, GO_ON, GO_ON, GO_ON,
-                                ARC, 0 },
-    [FERRY_SRC_BACK_LOG] = { "BACK_LOG", ferry_source_back_event, GO_ON, GO_ON, GO_ON, ARC,
-                             0 },
+    [FERRY_SRC_BACK_REVIVE] = { "BACK_REVIVE", ferry_source_back_event, GO_ON, GO_ON,
+                                GO_ON, ARC, 0 },
+    [FERRY_SRC_BACK_RESUME] = { "BACK_RESUME", ferry_source_back_event, GO_ON, GO_ON,
+                                GO_ON, ARC, 0 },
+    [FERRY_SRC_BACK_LOG] = { "BACK_LOG", ferry_source_back_event, GO_ON, GO_ON, GO_ON,
+                             ARC, 0 },
     [FERRY_SRC_ENDED] = { "ENDED", NULL, GO_ON, GO_ON, GO_ON, NO_LIMIT, 0 },
 };
 
@@ -88,7 +88,8 @@ void ferry_source_enter(struct ferry_source *source, uint32_t phase, uint64_t no
         ferry_actions_timer_cancel(actions, FERRY_TIMER_PHASE);
         break;
     case ARC:
-        ferry_actions_timer(actions, FERRY_TIMER_PHASE, now_ns, source->config.arc_limit_ns);
+        ferry_actions_timer(actions, FERRY_TIMER_PHASE, now_ns,
+                            source->config.arc_limit_ns);
         break;
     case PEER:
         ferry_actions_timer(actions, FERRY_TIMER_PHASE, now_ns,
@@ -199,8 +200,8 @@ static void group_event(struct ferry_source *source, const struct ferry_event *e
 static void pause_event(struct ferry_source *source, const struct ferry_event *event,
                         struct ferry_actions *actions)
 {
-    uint32_t wanted = source->phase == FERRY_SRC_PAUSE ? FERRY_EV_CPUS_PAUSED
-                                                       : FERRY_EV_FOREIGN_QUIET;
+    uint32_t wanted =
+        source->phase == FERRY_SRC_PAUSE ? FERRY_EV_CPUS_PAUSED : FERRY_EV_FOREIGN_QUIET;
 
     if (event->kind != wanted) {
         return;
@@ -222,7 +223,8 @@ static void pause_event(struct ferry_source *source, const struct ferry_event *e
 static void transfer_event(struct ferry_source *source, const struct ferry_event *event,
                            struct ferry_actions *actions)
 {
-    uint32_t all = source->group.count == 32 ? UINT32_MAX : (1u << source->group.count) - 1;
+    uint32_t all =
+        source->group.count == 32 ? UINT32_MAX : (1u << source->group.count) - 1;
 
     if (event->kind == FERRY_EV_DATA_END && event->device < source->group.count) {
         source->data_busy &= ~(1u << event->device);

@@ -77,7 +77,8 @@ static void enter_revive(struct ferry_source *source, uint64_t now_ns,
     }
 }
 
-/* MIG-BACK-2: a device is reset only while its peers are quiet, so the CPUs pause first. */
+/* MIG-BACK-2: a device is reset only while its peers are quiet, so the CPUs pause first.
+ */
 static void leave_settle(struct ferry_source *source, uint64_t now_ns,
                          struct ferry_actions *actions)
 {
@@ -139,7 +140,8 @@ void ferry_source_go_back(struct ferry_source *source, int32_t status, uint64_t 
          * arbiter; the first writer wins. */
         ferry_actions_timer_cancel(actions, FERRY_TIMER_STOP);
         ferry_source_enter(source, FERRY_SRC_BACK_DECIDE, now_ns, actions);
-        ferry_actions_add(actions, FERRY_ACT_DECIDE, 0, FERRY_DECISION_ABORT, FERRY_OK, 0);
+        ferry_actions_add(actions, FERRY_ACT_DECIDE, 0, FERRY_DECISION_ABORT, FERRY_OK,
+                          0);
         return;
     }
     go_back_now(source, now_ns, actions);
@@ -287,7 +289,8 @@ int ferry_source_must_not_run(const struct ferry_source *source)
            source->decision == FERRY_DECISION_COMMIT;
 }
 
-void ferry_source_target_runs(struct ferry_source *source, const struct ferry_event *event,
+void ferry_source_target_runs(struct ferry_source *source,
+                              const struct ferry_event *event,
                               struct ferry_actions *actions)
 {
     if (event->status >= 0) {

@@ -10,7 +10,8 @@ size_t ferry_source_need(void)
     return sizeof(struct ferry_source);
 }
 
-int ferry_source_init(struct ferry_source *source, const struct ferry_session_config *config)
+int ferry_source_init(struct ferry_source *source,
+                      const struct ferry_session_config *config)
 {
     int status = ferry_session_config_check(config);
 

@@ -31,12 +31,14 @@ void ferry_source_round_begin(struct ferry_source *source, uint64_t now_ns,
     }
 }
 
-static void stop(struct ferry_source *source, uint64_t now_ns, struct ferry_actions *actions)
+static void stop(struct ferry_source *source, uint64_t now_ns,
+                 struct ferry_actions *actions)
 {
     source->cpus_paused = 1;
     source->pause_busy = 1;
     ferry_actions_timer_cancel(actions, FERRY_TIMER_DEADLINE);
-    ferry_actions_timer(actions, FERRY_TIMER_STOP, now_ns, source->config.stop_deadline_ns);
+    ferry_actions_timer(actions, FERRY_TIMER_STOP, now_ns,
+                        source->config.stop_deadline_ns);
     ferry_source_enter(source, FERRY_SRC_PAUSE, now_ns, actions);
     ferry_actions_plain(actions, FERRY_ACT_PAUSE_CPUS);
 }

@@ -8,8 +8,8 @@
 /* What a cancel, a dead link, an ABORT or the phase's timer does. */
 enum reaction {
     GO_ON = 0,
-    DISCARD,  /* before PREPARED: what came in is dropped */
-    ASK       /* COMMIT may be on its way: ask the arbiter, else hold */
+    DISCARD, /* before PREPARED: what came in is dropped */
+    ASK      /* COMMIT may be on its way: ask the arbiter, else hold */
 };
 
 enum limit { NO_LIMIT = 0, ARC, PEER, WHOLE };
@@ -37,21 +37,23 @@ static const struct phase {
     [FERRY_TGT_IDLE] = { "IDLE", NULL, GO_ON, GO_ON, GO_ON, GO_ON, NO_LIMIT, 0 },
     [FERRY_TGT_CHECK] = { "CHECK", check_event, DISCARD, DISCARD, DISCARD, DISCARD, ARC,
                           FERRY_E_TIMEOUT },
-    [FERRY_TGT_RESUMING] = { "RESUMING", resuming_event, DISCARD, DISCARD, DISCARD, DISCARD,
-                             ARC, FERRY_E_HUNG },
+    [FERRY_TGT_RESUMING] = { "RESUMING", resuming_event, DISCARD, DISCARD, DISCARD,
+                             DISCARD, ARC, FERRY_E_HUNG },
     [FERRY_TGT_LOADING] = { "LOADING", ferry_target_load_event, DISCARD, DISCARD, DISCARD,
                             DISCARD, WHOLE, FERRY_E_TIMEOUT },
     /* An ABORT is the source's promise that it has not committed and will not. */
     [FERRY_TGT_PREPARED] = { "PREPARED", prepared_event, GO_ON, ASK, DISCARD, ASK, PEER,
                              FERRY_E_TIMEOUT },
-    [FERRY_TGT_DECIDE] = { "DECIDE", decide_event, GO_ON, GO_ON, DISCARD, GO_ON, PEER, 0 },
+    [FERRY_TGT_DECIDE] = { "DECIDE", decide_event, GO_ON, GO_ON, DISCARD, GO_ON, PEER,
+                           0 },
     [FERRY_TGT_UNDECIDED] = { "UNDECIDED", undecided_event, GO_ON, GO_ON, DISCARD, GO_ON,
                               NO_LIMIT, 0 },
-    [FERRY_TGT_RUN] = { "RUN", ferry_target_run_event, GO_ON, GO_ON, GO_ON, GO_ON, ARC, 0 },
+    [FERRY_TGT_RUN] = { "RUN", ferry_target_run_event, GO_ON, GO_ON, GO_ON, GO_ON, ARC,
+                        0 },
     [FERRY_TGT_RETURN] = { "RETURN", ferry_target_run_event, GO_ON, GO_ON, GO_ON, GO_ON,
                            PEER, 0 },
-    [FERRY_TGT_RESUME] = { "RESUME", ferry_target_run_event, GO_ON, GO_ON, GO_ON, GO_ON, ARC,
-                           0 },
+    [FERRY_TGT_RESUME] = { "RESUME", ferry_target_run_event, GO_ON, GO_ON, GO_ON, GO_ON,
+                           ARC, 0 },
     [FERRY_TGT_ENDED] = { "ENDED", NULL, GO_ON, GO_ON, GO_ON, GO_ON, NO_LIMIT, 0 },
 };
 
@@ -100,7 +102,8 @@ void ferry_target_end(struct ferry_target *target, uint32_t outcome, int32_t sta
                       target->status, 0);
 }
 
-static void refuse(struct ferry_target *target, int32_t status, struct ferry_actions *actions)
+static void refuse(struct ferry_target *target, int32_t status,
+                   struct ferry_actions *actions)
 {
     if (target->link_up) {
         ferry_actions_send(actions, FERRY_MSG_REFUSE, status);
@@ -108,7 +111,8 @@ static void refuse(struct ferry_target *target, int32_t status, struct ferry_act
     ferry_target_end(target, FERRY_OUTCOME_REFUSED, status, actions);
 }
 
-static void discard(struct ferry_target *target, int32_t status, struct ferry_actions *actions)
+static void discard(struct ferry_target *target, int32_t status,
+                    struct ferry_actions *actions)
 {
     if (target->phase == FERRY_TGT_CHECK || target->phase == FERRY_TGT_RESUMING) {
         refuse(target, status, actions);
@@ -131,9 +135,9 @@ static void hold(struct ferry_target *target, int32_t status, uint64_t now_ns,
 }
 
 /*
- * No COMMIT came. Only the arbiter, or an operator, knows whether it was given. This side is
- * complete, the source may be dead: it proposes COMMIT, so that a death loses nothing. A
- * source that lives proposes ABORT before it goes back; the first writer wins.
+ * No COMMIT came. Only the arbiter, or an operator, knows whether it was given. This side
+ * is complete, the source may be dead: it proposes COMMIT, so that a death loses nothing.
+ * A source that lives proposes ABORT before it goes back; the first writer wins.
  */
 static void ask(struct ferry_target *target, int32_t status, uint64_t now_ns,
                 struct ferry_actions *actions)
@@ -209,8 +213,8 @@ static void decide_event(struct ferry_target *target, const struct ferry_event *
 }
 
 /*
- * A COMMIT that comes now is too late: the operator may already have let the source go on,
- * and the message may have waited in a buffer. Only the operator's word counts, the
+ * A COMMIT that comes now is too late: the operator may already have let the source go
+ * on, and the message may have waited in a buffer. Only the operator's word counts, the
  * arbiter's, and the source's own promise not to commit (ABORT).
  */
 static void undecided_event(struct ferry_target *target, const struct ferry_event *event,
@@ -281,10 +285,9 @@ static void idle_event(struct ferry_target *target, const struct ferry_event *ev
         ferry_target_enter(target, FERRY_TGT_CHECK, event->now_ns, actions);
         ferry_actions_plain(actions, FERRY_ACT_CHECK);
     } else if (event->kind == FERRY_EV_CANCEL || event->kind == FERRY_EV_LINK_DOWN) {
-        ferry_target_end(target, FERRY_OUTCOME_ROLLED_BACK,
-                         event->kind == FERRY_EV_CANCEL ? FERRY_E_CANCELLED
-                                                        : FERRY_E_CLOSED,
-                         actions);
+        ferry_target_end(
+            target, FERRY_OUTCOME_ROLLED_BACK,
+            event->kind == FERRY_EV_CANCEL ? FERRY_E_CANCELLED : FERRY_E_CLOSED, actions);
     }
 }
 
@@ -293,7 +296,8 @@ size_t ferry_target_need(void)
     return sizeof(struct ferry_target);
 }
 
-int ferry_target_init(struct ferry_target *target, const struct ferry_session_config *config)
+int ferry_target_init(struct ferry_target *target,
+                      const struct ferry_session_config *config)
 {
     int status = ferry_session_config_check(config);
 

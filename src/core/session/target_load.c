@@ -2,8 +2,8 @@
 #include "core/session/target.h"
 
 /*
- * Loading: memory and all devices' data come in together. Each device goes to STOP, where it
- * validates itself, as soon as its own data is complete; config, BARs, peer maps and
+ * Loading: memory and all devices' data come in together. Each device goes to STOP, where
+ * it validates itself, as soon as its own data is complete; config, BARs, peer maps and
  * interrupts follow once everything is here; then the VMM's state; then PREPARED.
  */
 
@@ -12,7 +12,8 @@ static uint32_t all_devices(const struct ferry_target *target)
     return target->group.count == 32 ? UINT32_MAX : (1u << target->group.count) - 1;
 }
 
-static void fail(struct ferry_target *target, int32_t status, struct ferry_actions *actions)
+static void fail(struct ferry_target *target, int32_t status,
+                 struct ferry_actions *actions)
 {
     if (target->link_up) {
         ferry_actions_send(actions, FERRY_MSG_ABORT, status);
@@ -36,7 +37,8 @@ static void ask_configs(struct ferry_target *target, struct ferry_actions *actio
     }
 }
 
-static void go_on(struct ferry_target *target, uint64_t now_ns, struct ferry_actions *actions)
+static void go_on(struct ferry_target *target, uint64_t now_ns,
+                  struct ferry_actions *actions)
 {
     ask_configs(target, actions);
     if (target->config_done != all_devices(target)) {

@@ -2,8 +2,8 @@
 #include "core/session/target.h"
 
 /*
- * From COMMIT on the target owns the devices: they run here, or, when none of them can have
- * run yet, ownership is given back to the source, which still holds everything.
+ * From COMMIT on the target owns the devices: they run here, or, when none of them can
+ * have run yet, ownership is given back to the source, which still holds everything.
  */
 
 static void enter_resume(struct ferry_target *target, uint64_t now_ns,
@@ -63,7 +63,8 @@ void ferry_target_run(struct ferry_target *target, uint64_t now_ns,
                       struct ferry_actions *actions)
 {
     ferry_target_enter(target, FERRY_TGT_RUN, now_ns, actions);
-    run_result(target, ferry_group_revive(&target->group, 0, 1, actions), now_ns, actions);
+    run_result(target, ferry_group_revive(&target->group, 0, 1, actions), now_ns,
+               actions);
 }
 
 static void running(struct ferry_target *target, const struct ferry_event *event,
@@ -106,7 +107,8 @@ void ferry_target_run_event(struct ferry_target *target, const struct ferry_even
     }
     if (target->phase == FERRY_TGT_RETURN) {
         /* Only a decision that is written down may be told. */
-        if (event->kind == FERRY_EV_DECISION && event->device == 1 && event->status >= 0) {
+        if (event->kind == FERRY_EV_DECISION && event->device == 1 &&
+            event->status >= 0) {
             give_back(target, actions);
         } else if (event->kind == FERRY_EV_TIMER || event->kind == FERRY_EV_DECISION) {
             ferry_target_enter(target, FERRY_TGT_UNDECIDED, event->now_ns, actions);
@@ -117,7 +119,8 @@ void ferry_target_run_event(struct ferry_target *target, const struct ferry_even
     if (event->kind == FERRY_EV_TIMER) {
         ferry_group_give_up(&target->group);
     }
-    run_result(target, ferry_group_advance(&target->group, actions), event->now_ns, actions);
+    run_result(target, ferry_group_advance(&target->group, actions), event->now_ns,
+               actions);
     if (target->phase == FERRY_TGT_RUN && actions->count != before) {
         ferry_target_enter(target, FERRY_TGT_RUN, event->now_ns, actions);
     }

@@ -117,7 +117,7 @@ struct ferry_stream_running {
     uint64_t prepare_ns; /* ALL_SENT received to PREPARED sent */
     uint64_t run_ns;     /* COMMIT received to RUNNING sent */
     uint32_t device_count;
-    uint32_t lost;       /* bit per device: it did not come to run as it was */
+    uint32_t lost; /* bit per device: it did not come to run as it was */
     struct ferry_stream_times device[FERRY_SESSION_DEVICES_MAX];
 };
 void ferry_stream_put_running(struct ferry_writer *writer,

@@ -2,7 +2,7 @@
 #ifndef FERRY_HOST_BACKEND_BACKEND_H
 #define FERRY_HOST_BACKEND_BACKEND_H
 
-#include "link/client.h"
+#include "link/client/client.h"
 #include "link/endpoint.h"
 #include "link/request.h"
 

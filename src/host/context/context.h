@@ -86,8 +86,8 @@ struct ferry_host_device {
     uint32_t msix_bar;
     uint64_t msix_table_off;
 
-    /* Counts up after each write to config space or the MSI-X table: a blob that was saved
-     * before is still right when it has not moved. Thread: any. */
+    /* Counts up after each write to config space or the MSI-X table: a blob that was
+     * saved before is still right when it has not moved. Thread: any. */
     atomic_uint config_writes;
 
     int *irq_fd; /* irq_count eventfds, the VMM's; NULL: none */

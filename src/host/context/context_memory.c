@@ -198,10 +198,12 @@ int ferry_memory_create(uint64_t size, int *ret_fd, void **ret_address,
     }
     rc = ferry_os_memfd_create("ferry-memory", size, &fd);
     if (rc != FERRY_OK) {
-        return ferry_error_set(reterr, rc, "host", NULL, 0, "no file for %llu bytes of memory",
+        return ferry_error_set(reterr, rc, "host", NULL, 0,
+                               "no file for %llu bytes of memory",
                                (unsigned long long)size);
     }
-    rc = ferry_os_map_shared(fd, 0, size, FERRY_OS_MAP_READ | FERRY_OS_MAP_WRITE, &map, reterr);
+    rc = ferry_os_map_shared(fd, 0, size, FERRY_OS_MAP_READ | FERRY_OS_MAP_WRITE, &map,
+                             reterr);
     if (rc != FERRY_OK) {
         ferry_os_close(&fd);
         return rc;

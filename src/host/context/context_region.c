@@ -78,7 +78,8 @@ static void *source(const void *data)
 }
 
 /* Does a write change what ferry_host_config_save() reads? */
-static int is_config(const struct ferry_host_device *device, uint32_t region, uint64_t off)
+static int is_config(const struct ferry_host_device *device, uint32_t region,
+                     uint64_t off)
 {
     return region == FERRY_HOST_CONFIG_REGION ||
            (device->msix_cap_off != 0 && region == device->msix_bar &&

@@ -243,10 +243,10 @@ static void reap(struct ferry_migration *migration)
     uint32_t released = run->released;
     uint32_t discarded = run->discarded;
     /* It runs here, also by the operator's word or with a device that was lost. */
-    int arrived = run->incoming && discarded == 0 &&
-                  (run->outcome == FERRY_OUTCOME_MOVED ||
-                   run->outcome == FERRY_OUTCOME_RESOLVED ||
-                   run->outcome == FERRY_OUTCOME_LOST);
+    int arrived =
+        run->incoming && discarded == 0 &&
+        (run->outcome == FERRY_OUTCOME_MOVED || run->outcome == FERRY_OUTCOME_RESOLVED ||
+         run->outcome == FERRY_OUTCOME_LOST);
 
     if (!quiet) {
         ferry_run_report(run, &migration->report);

@@ -280,7 +280,8 @@ int ferry_run_receive_answer(struct ferry_run *run, const struct ferry_record *r
         }
         ferry_run_mark(run, FERRY_MARK_RUNNING);
         if (lost < run->device_count) {
-            ferry_run_event(run, FERRY_EV_MESSAGE, lost, FERRY_E_DEVICE, FERRY_MSG_RUNNING);
+            ferry_run_event(run, FERRY_EV_MESSAGE, lost, FERRY_E_DEVICE,
+                            FERRY_MSG_RUNNING);
         } else {
             ferry_run_event(run, FERRY_EV_MESSAGE, FERRY_NO_DEVICE, FERRY_OK,
                             FERRY_MSG_RUNNING);

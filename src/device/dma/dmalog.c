@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "device/dma/dmalog.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bitmap.h"
+#include "base/range.h"
+#include "device/device_private.h"
+
+static int log_error(struct ferry_error *reterr, int code, uint64_t value,
+                     const char *what)
+{
+    return ferry_error_set(reterr, code, "device", "MIG-LOG", 0, "dirty log: %s (0x%llx)",
+                           what, (unsigned long long)value);
+}
+
+static int good_page_size(uint64_t page_size)
+{
+    return ferry_is_power_of_2(page_size) && page_size >= DEVICE_PAGE_BYTES;
+}
+
+/* Puts a range into its place among those before it. */
+static int insert_range(struct device_dmalog *log, const struct ferry_range *range,
+                        uint64_t page_size, struct ferry_error *reterr)
+{
+    uint32_t at = log->range_count;
+    uint64_t end;
+
+    if (range->size == 0) {
+        return log_error(reterr, FERRY_E_ARGUMENT, range->off, "START: an empty range");
+    }
+    if (!ferry_range_aligned(range->off | range->size, page_size)) {
+        return log_error(reterr, FERRY_E_ALIGN, range->off, "START: range not aligned");
+    }
+    if (!ferry_range_add(range->off, range->size, &end)) {
+        return log_error(reterr, FERRY_E_RANGE, range->off, "START: a range overflows");
+    }
+    while (at > 0 && log->range[at - 1].off > range->off) {
+        log->range[at] = log->range[at - 1];
+        at--;
+    }
+    log->range[at] = *range;
+    log->range_count++;
+    if ((at > 0 && ferry_range_overlaps(range->off, range->size, log->range[at - 1].off,
+                                        log->range[at - 1].size)) ||
+        (at + 1 < log->range_count &&
+         ferry_range_overlaps(range->off, range->size, log->range[at + 1].off,
+                              log->range[at + 1].size))) {
+        return log_error(reterr, FERRY_E_OVERLAP, range->off, "START: ranges overlap");
+    }
+    return FERRY_OK;
+}
+
+static int check_start(struct device_dmalog *log, const struct ferry_log_start *start,
+                       struct ferry_error *reterr)
+{
+    int status = FERRY_OK;
+
+    if (log->on) {
+        return log_error(reterr, FERRY_E_BUSY, 0, "START: it is on");
+    }
+    if (!good_page_size(start->page_size)) {
+        return log_error(reterr, FERRY_E_ARGUMENT, start->page_size, "START: page size");
+    }
+    if (start->range_count > FERRY_LOG_RANGES_MAX) {
+        return log_error(reterr, FERRY_E_LIMIT, start->range_count, "START: ranges");
+    }
+    log->range_count = 0;
+    for (uint32_t i = 0; i < start->range_count && status == FERRY_OK; i++) {
+        status = insert_range(log, &start->range[i], start->page_size, reterr);
+    }
+    return status;
+}
+
+/* Maps do not overlap: the sum of their pages fits. */
+static int check_pages(const struct device_dma *dma, uint64_t more,
+                       struct ferry_error *reterr)
+{
+    uint64_t pages = more;
+
+    for (uint32_t i = 0; i < dma->count; i++) {
+        pages += dma->map[i]->size >> DEVICE_PAGE_SHIFT;
+    }
+    return pages <= DEVICE_LOG_PAGES_MAX
+               ? FERRY_OK
+               : log_error(reterr, FERRY_E_LIMIT, pages, "too many pages are mapped");
+}
+
+static int log_map(struct device_map *map)
+{
+    const uint64_t pages = map->size >> DEVICE_PAGE_SHIFT;
+    const size_t need = ferry_dirty_need(pages);
+
+    if (map->log_memory == NULL) {
+        map->log_memory = need == 0 ? NULL : malloc(need);
+    }
+    if (map->log_memory == NULL) {
+        return FERRY_E_MEMORY;
+    }
+    ferry_dirty_init(&map->log, pages, DEVICE_PAGE_SHIFT, map->log_memory);
+    atomic_store(&map->dirty, &map->log);
+    return FERRY_OK;
+}
+
+int device_log_map(struct ferry_device *device, struct device_map *map,
+                   struct ferry_error *reterr)
+{
+    const int status = check_pages(&device->dma, map->size >> DEVICE_PAGE_SHIFT, reterr);
+
+    return status == FERRY_OK ? log_map(map) : status;
+}
+
+void device_log_unmap(struct device_map *map)
+{
+    atomic_store(&map->dirty, NULL);
+    /* A segment that is out may be marking right now; then the memory waits with the map.
+     */
+    if (atomic_load(&map->held) == 0) {
+        free(map->log_memory);
+        map->log_memory = NULL;
+    }
+}
+
+static void stop(struct ferry_device *device)
+{
+    for (uint32_t i = 0; i < device->dma.count; i++) {
+        device_log_unmap(device->dma.map[i]);
+    }
+    device->log.on = 0;
+}
+
+int device_log_start(struct ferry_device *device, struct ferry_request *request)
+{
+    struct ferry_log_start *start = &request->u.log_start;
+    int status = check_start(&device->log, start, request->reterr);
+
+    if (status == FERRY_OK) {
+        status = check_pages(&device->dma, 0, request->reterr);
+    }
+    for (uint32_t i = 0; i < device->dma.count && status == FERRY_OK; i++) {
+        status = log_map(device->dma.map[i]);
+        if (status != FERRY_OK) {
+            stop(device);
+        }
+    }
+    if (status == FERRY_OK) {
+        device->log.on = 1;
+        start->page_size = DEVICE_PAGE_BYTES;
+    }
+    return status;
+}
+
+int device_log_stop(struct ferry_device *device, struct ferry_request *request)
+{
+    (void)request;
+    stop(device);
+    return FERRY_OK;
+}
+
+int device_log_check(const struct ferry_device *device,
+                     const struct ferry_log_report *report, struct ferry_error *reterr)
+{
+    uint64_t end;
+
+    if (!device->log.on) {
+        return log_error(reterr, FERRY_E_NOT_FOUND, 0, "REPORT: it is not on");
+    }
+    if (!good_page_size(report->page_size) || report->length == 0) {
+        return log_error(reterr, FERRY_E_ARGUMENT, report->page_size,
+                         "REPORT: page size, or no length");
+    }
+    if (!ferry_range_aligned(report->iova, DEVICE_PAGE_BYTES) ||
+        !ferry_range_aligned(report->length, report->page_size)) {
+        return log_error(reterr, FERRY_E_ALIGN, report->iova, "REPORT: not aligned");
+    }
+    if (!ferry_range_add(report->iova, report->length, &end)) {
+        return log_error(reterr, FERRY_E_RANGE, report->iova, "REPORT: range overflows");
+    }
+    if (report->bitmap == NULL ||
+        report->bitmap_bytes < ferry_bitmap_bytes(report->length / report->page_size)) {
+        return log_error(reterr, FERRY_E_CAPACITY, report->bitmap_bytes,
+                         "REPORT: the bitmap is too small");
+    }
+    return FERRY_OK;
+}
+
+/* Bits for bytes [off, off + size) counted from the report's start. */
+static void set_bits(const struct ferry_log_report *report, uint64_t off, uint64_t size)
+{
+    const uint64_t first = off / report->page_size;
+    const uint64_t last = (off + size - 1) / report->page_size;
+
+    ferry_bitmap_set_range(report->bitmap, first, last - first + 1);
+}
+
+/* Moves the marks of [iova, end), all of it inside the map, into the bitmap. */
+static void harvest_map(struct device_map *map, const struct ferry_log_report *report,
+                        uint64_t iova, uint64_t end)
+{
+    struct ferry_dirty *dirty = &map->log;
+    const uint64_t last = (end - map->iova) >> DEVICE_PAGE_SHIFT;
+    uint64_t cursor = (iova - map->iova) >> DEVICE_PAGE_SHIFT;
+    uint64_t first, count;
+
+    while (cursor < last &&
+           ferry_dirty_take_run(dirty, &cursor, last - cursor, &first, &count)) {
+        const uint64_t off = (first << DEVICE_PAGE_SHIFT);
+        uint64_t inside = first < last ? last - first : 0;
+
+        inside = inside < count ? inside : count;
+        if (inside < count) {
+            /* The run lies behind the range, or reaches out of it: not ours to take. */
+            ferry_dirty_set(dirty, (first + inside) << DEVICE_PAGE_SHIFT,
+                            (count - inside) << DEVICE_PAGE_SHIFT);
+        }
+        if (inside > 0) {
+            set_bits(report, map->iova + off - report->iova, inside << DEVICE_PAGE_SHIFT);
+        }
+    }
+}
+
+/* All maps in [iova, end). */
+static void harvest_range(struct ferry_device *device,
+                          const struct ferry_log_report *report, uint64_t iova,
+                          uint64_t end)
+{
+    const struct device_dma *dma = &device->dma;
+
+    for (uint32_t i = device_dma_index(dma, iova); i < dma->count; i++) {
+        struct device_map *map = dma->map[i];
+        const uint64_t map_end = map->iova + map->size;
+        const uint64_t from = map->iova > iova ? map->iova : iova;
+        const uint64_t to = map_end < end ? map_end : end;
+
+        if (map->iova >= end) {
+            break;
+        }
+        if (atomic_load(&map->dirty) != NULL) {
+            harvest_map(map, report, from, to);
+        }
+    }
+}
+
+void device_log_harvest(struct ferry_device *device,
+                        const struct ferry_log_report *report)
+{
+    const struct device_dmalog *log = &device->log;
+    const uint64_t end = report->iova + report->length;
+
+    if (log->range_count == 0) {
+        harvest_range(device, report, report->iova, end);
+    }
+    for (uint32_t i = 0; i < log->range_count; i++) {
+        const uint64_t range_end = log->range[i].off + log->range[i].size;
+        const uint64_t from =
+            log->range[i].off > report->iova ? log->range[i].off : report->iova;
+        const uint64_t to = range_end < end ? range_end : end;
+
+        if (from < to) {
+            harvest_range(device, report, from, to);
+        }
+    }
+}
+
+int device_log_report(struct ferry_device *device, struct ferry_request *request)
+{
+    const struct ferry_log_report *report = &request->u.log_report;
+    const int status = device_log_check(device, report, request->reterr);
+
+    if (status == FERRY_OK) {
+        device_log_harvest(device, report);
+    }
+    return status;
+}

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "device/migration/stream.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/writer.h"
+#include "device/device_private.h"
+
+#define BUFFER_BYTES (DEVICE_STREAM_FRAME_BYTES + DEVICE_STREAM_DATA_MAX)
+
+_Static_assert(DEVICE_STREAM_LATCH_BYTES + DEVICE_LATCH_MAX * DEVICE_STREAM_ENTRY_BYTES +
+                       FERRY_DEVICE_MSIX_MAX * DEVICE_STREAM_VECTOR_BYTES <=
+                   DEVICE_STREAM_DATA_MAX,
+               "a full latch must fit into the frame buffer");
+
+static int stopped(const struct ferry_device *device)
+{
+    return device->mig.state == FERRY_STATE_STOP_COPY;
+}
+
+static void put_frame(struct ferry_writer *writer, enum device_frame type, size_t length)
+{
+    ferry_writer_u32(writer, (uint32_t)type);
+    ferry_writer_u32(writer, (uint32_t)length);
+}
+
+void device_save_begin(struct ferry_device *device)
+{
+    device_save_end(device);
+}
+
+void device_save_end(struct ferry_device *device)
+{
+    free(device->save.buffer);
+    memset(&device->save, 0, sizeof(device->save));
+}
+
+uint64_t device_save_waiting(const struct ferry_device *device)
+{
+    return device->save.end - device->save.pos;
+}
+
+/* Bytes in the frame of the latch. */
+static size_t latch_bytes(const struct ferry_device *device)
+{
+    return DEVICE_STREAM_LATCH_BYTES +
+           (size_t)device->latch.count * DEVICE_STREAM_ENTRY_BYTES +
+           (size_t)device_msix_pending_count(&device->msix) * DEVICE_STREAM_VECTOR_BYTES;
+}
+
+uint64_t device_save_size(const struct ferry_device *device, uint64_t data)
+{
+    const struct device_save *save = &device->save;
+    const uint64_t frames = data / DEVICE_STREAM_DATA_MAX + 1;
+    uint64_t size =
+        data + frames * DEVICE_STREAM_FRAME_BYTES + device_save_waiting(device);
+
+    size += save->header_sent ? 0 : DEVICE_STREAM_HEADER_BYTES;
+    if (!save->latch_sent) {
+        size += DEVICE_STREAM_FRAME_BYTES + latch_bytes(device);
+    }
+    size += save->end_sent ? 0 : DEVICE_STREAM_FRAME_BYTES + DEVICE_STREAM_END_BYTES;
+    return size;
+}
+
+static void write_header(struct ferry_device *device, struct ferry_writer *writer)
+{
+    ferry_writer_u32(writer, DEVICE_STREAM_MAGIC);
+    ferry_writer_u32(writer, DEVICE_STREAM_VERSION);
+    ferry_writer_u32(writer, device->identity.state_version);
+    ferry_writer_u32(writer, 0);
+    ferry_writer_bytes(writer, device->identity.model, FERRY_MODEL_BYTES);
+}
+
+static void write_latch(struct ferry_device *device, struct ferry_writer *writer)
+{
+    const struct device_latch *latch = &device->latch;
+    const struct device_msix *msix = &device->msix;
+    uint32_t vector = device_msix_next_pending(msix, 0);
+
+    put_frame(writer, DEVICE_FRAME_LATCH, latch_bytes(device));
+    ferry_writer_u32(writer, latch->count);
+    ferry_writer_u32(writer, device_msix_pending_count(msix));
+    for (uint32_t i = 0; i < latch->count; i++) {
+        const struct device_latch_entry *entry = &latch->entry[i];
+
+        ferry_writer_u64(writer, entry->off);
+        ferry_writer_bytes(writer, entry->data, DEVICE_LATCH_BYTES);
+        ferry_writer_u8(writer, entry->region);
+        ferry_writer_u8(writer, entry->count);
+        ferry_writer_zero(writer, 6);
+    }
+    for (; vector < msix->count; vector = device_msix_next_pending(msix, vector + 1)) {
+        ferry_writer_u32(writer, vector);
+    }
+}
+
+/*
+ * A data frame's content from the author: as much as there is, up to the longest frame,
+ * however the reader cuts it.
+ * Return: bytes, 0 (end), FERRY_E_DRY or another code when there was nothing at all.
+ */
+static int64_t fill(struct ferry_device *device, uint8_t *to)
+{
+    size_t filled = 0;
+    int got = 1;
+
+    while (filled < DEVICE_STREAM_DATA_MAX && got > 0) {
+        const size_t room = DEVICE_STREAM_DATA_MAX - filled;
+
+        got = device->ops.save(device->state, device, to + filled, room);
+        if (got > 0 && (size_t)got > room) {
+            return FERRY_E_DEVICE; /* the author wrote past its buffer */
+        }
+        filled += got > 0 ? (size_t)got : 0;
+    }
+    if (filled > 0) {
+        return (int64_t)filled;
+    }
+    if (got == 0 && !stopped(device)) {
+        return FERRY_E_DRY; /* pre-copy has no end */
+    }
+    if (got == FERRY_E_DRY && stopped(device)) {
+        return FERRY_E_DEVICE; /* uAPI: in STOP_COPY there is always more, or the end */
+    }
+    return got;
+}
+
+/* Header, latch or end, whatever is next, into the buffer. Return: 1 when one was. */
+static int next_section(struct ferry_device *device, struct ferry_writer *writer)
+{
+    struct device_save *save = &device->save;
+
+    if (!save->header_sent) {
+        write_header(device, writer);
+        save->header_sent = 1;
+        return 1;
+    }
+    if (stopped(device) && !save->latch_sent) {
+        write_latch(device, writer);
+        save->latch_sent = 1;
+        return 1;
+    }
+    return 0;
+}
+
+/*
+ * Produces the next frame, straight at `to` when `room` holds the longest one, else in
+ * the buffer. Return: bytes put at `to`; 0: into the buffer, or the end; or a negative
+ * code.
+ */
+static int64_t next_frame(struct ferry_device *device, uint8_t *to, uint64_t room)
+{
+    struct device_save *save = &device->save;
+    struct ferry_writer writer;
+    const int direct = room >= BUFFER_BYTES;
+    int64_t bytes;
+
+    ferry_writer_init(&writer, save->buffer, BUFFER_BYTES);
+    save->pos = 0;
+    save->end = 0;
+    if (next_section(device, &writer)) {
+        save->end = writer.pos;
+        return 0;
+    }
+    if (direct) {
+        ferry_writer_init(&writer, to, BUFFER_BYTES);
+    }
+    bytes = fill(device, writer.data + DEVICE_STREAM_FRAME_BYTES);
+    if (bytes < 0) {
+        return bytes;
+    }
+    if (bytes == 0) {
+        ferry_writer_init(&writer, save->buffer, BUFFER_BYTES);
+        put_frame(&writer, DEVICE_FRAME_END, DEVICE_STREAM_END_BYTES);
+        ferry_writer_u64(&writer, save->total);
+        save->end_sent = 1;
+        save->end = writer.pos;
+        return 0;
+    }
+    put_frame(&writer, DEVICE_FRAME_DATA, (size_t)bytes);
+    save->total += (uint64_t)bytes;
+    bytes += (int64_t)DEVICE_STREAM_FRAME_BYTES;
+    if (direct) {
+        return bytes;
+    }
+    save->end = (size_t)bytes;
+    return 0;
+}
+
+int device_save_read(struct ferry_device *device, void *ret_data, uint64_t cap,
+                     uint64_t *ret_got)
+{
+    struct device_save *save = &device->save;
+    uint8_t *to = ret_data;
+    uint64_t got = 0;
+
+    if (save->buffer == NULL) {
+        save->buffer = malloc(BUFFER_BYTES);
+        if (save->buffer == NULL) {
+            return FERRY_E_MEMORY;
+        }
+    }
+    while (got < cap) {
+        const uint64_t waiting = device_save_waiting(device);
+        int64_t made = 0;
+
+        if (waiting > 0) {
+            const uint64_t len = waiting < cap - got ? waiting : cap - got;
+
+            memcpy(to + got, save->buffer + save->pos, (size_t)len);
+            save->pos += (size_t)len;
+            got += len;
+            continue;
+        }
+        if (save->end_sent) {
+            break;
+        }
+        made = next_frame(device, to + got, cap - got);
+        if (made < 0 && got == 0) {
+            return (int)made;
+        }
+        if (made < 0) {
+            break; /* what there is goes out; the next read meets it again */
+        }
+        got += (uint64_t)made;
+    }
+    *ret_got = got;
+    return FERRY_OK;
+}

@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "link/client/client_inside.h"
+
+/*
+ * Without the extension a read that is shorter than asked is the end of the stream, or
+ * in pre-copy "nothing more for now". Here that becomes what a server with the
+ * extension says.
+ */
+static int settle_data(struct ferry_client *client, struct ferry_request *request,
+                       int status)
+{
+    const struct ferry_data_io *io = &request->u.data;
+
+    if (status != FERRY_OK) {
+        return status;
+    }
+    if (request->kind == FERRY_RQ_SET_STATE || request->kind == FERRY_RQ_GET_STATE) {
+        if (client->device_state != request->u.state) {
+            client->stream_over = 0;
+        }
+        client->device_state = request->u.state;
+    }
+    if (request->kind == FERRY_RQ_RESET) {
+        client->device_state = FERRY_STATE_RUNNING;
+        client->stream_over = 0;
+    }
+    if (request->kind != FERRY_RQ_DATA_READ || client->agreed.notices) {
+        return status;
+    }
+    if (client->device_state == FERRY_STATE_PRE_COPY ||
+        client->device_state == FERRY_STATE_PRE_COPY_P2P) {
+        return io->got == 0 ? FERRY_E_DRY : FERRY_OK;
+    }
+    client->stream_over = io->got < io->size;
+    return FERRY_OK;
+}
+
+static void finish(struct ferry_client *client)
+{
+    struct ferry_slot *slot = client->intake.slot;
+    struct ferry_os_fds late;
+    int status = client->intake.status;
+
+    client->intake.active = 0;
+    client->intake.slot = NULL;
+    ferry_rx_take_fds(&client->rx, 0, &late);
+    ferry_os_fds_close(&late);
+    if (!slot) {
+        return;
+    }
+    if (slot->request) {
+        status = settle_data(client, slot->request, status);
+    }
+    ferry_client_end(client, slot, status);
+}
+
+static void or_bytes(uint8_t *dst, const uint8_t *src, size_t bytes)
+{
+    size_t i;
+
+    for (i = 0; i < bytes; i++) {
+        dst[i] |= src[i];
+    }
+}
+
+/* Moves what is there of a reply's data. Return: 1 when it is complete. */
+static int move_data(struct ferry_client *client)
+{
+    struct ferry_codec_sink *sink = &client->intake.sink;
+    const uint8_t *data = ferry_rx_data(&client->rx);
+    size_t bytes = ferry_rx_size(&client->rx);
+
+    if (bytes > sink->bytes) {
+        bytes = sink->bytes;
+    }
+    if (sink->mode == FERRY_CODEC_COPY) {
+        memcpy(sink->dst, data, bytes);
+    } else if (sink->mode == FERRY_CODEC_OR) {
+        or_bytes(sink->dst, data, bytes);
+    }
+    if (sink->mode != FERRY_CODEC_DROP) {
+        sink->dst += bytes;
+    }
+    sink->bytes -= bytes;
+    ferry_rx_consume(&client->rx, bytes);
+    if (sink->bytes > 0) {
+        return 0;
+    }
+    finish(client);
+    return 1;
+}
+
+/* Takes the reply's fixed part into the request. Return: the request's status so far. */
+static int take_reply(struct ferry_client *client, struct ferry_slot *slot,
+                      const struct ferry_wire_header *header, uint32_t need,
+                      struct ferry_os_fds *fds)
+{
+    struct ferry_wire_body body = {
+        .bytes = ferry_rx_data(&client->rx) + FERRY_WIRE_HEADER_BYTES,
+        .have = need,
+        .fd_count = fds->count,
+    };
+    struct ferry_wire_message reply;
+    int rc = ferry_wire_reply_status(header);
+
+    if (!slot->request) {
+        return FERRY_E_TIMEOUT;
+    }
+    if (rc != FERRY_OK) {
+        return ferry_error_set(slot->request->reterr, rc, "link", NULL, 0,
+                               "%s: the server answers errno %u",
+                               ferry_request_name(slot->request->kind), header->error);
+    }
+    rc = ferry_wire_reply_decode(header, &body, &client->limits, &slot->asked, &reply,
+                                 slot->request->reterr);
+    if (rc == FERRY_OK) {
+        rc = ferry_codec_take(slot->request, &reply, fds, &client->intake.sink);
+    }
+    /* What was decoded and what is still to come must be one message. */
+    if (rc == FERRY_OK && client->intake.sink.mode != FERRY_CODEC_DROP &&
+        client->intake.sink.bytes != reply.data_bytes) {
+        rc = FERRY_E_PROTOCOL;
+    }
+    return rc;
+}
+
+/* Return: 0 when more has to be received first, or the connection is dead. */
+static int begin_reply(struct ferry_client *client,
+                       const struct ferry_wire_header *header)
+{
+    struct ferry_slot *slot = ferry_client_find(client, header);
+    uint32_t payload = header->size - FERRY_WIRE_HEADER_BYTES;
+    uint32_t need = ferry_wire_decode_need(header);
+    struct ferry_os_fds fds;
+
+    if (!slot) {
+        ferry_client_kill_text(client, FERRY_E_PROTOCOL, "a reply that nobody asked for");
+        return 0;
+    }
+    if (header->flags & FERRY_WIRE_FLAG_ERROR) {
+        need = 0;
+    }
+    if (ferry_rx_size(&client->rx) < FERRY_WIRE_HEADER_BYTES + need) {
+        if (ferry_rx_reserve(&client->rx, FERRY_WIRE_HEADER_BYTES + need) != FERRY_OK) {
+            ferry_client_kill_text(client, FERRY_E_MEMORY, "out of memory for a reply");
+        }
+        return 0;
+    }
+    ferry_rx_take_fds(&client->rx, header->size, &fds);
+    client->intake.active = 1;
+    client->intake.slot = slot;
+    client->intake.sink.dst = NULL;
+    client->intake.sink.bytes = payload - need;
+    client->intake.sink.mode = FERRY_CODEC_DROP;
+    client->intake.status = take_reply(client, slot, header, need, &fds);
+    if (client->intake.status != FERRY_OK) {
+        client->intake.sink.bytes = payload - need;
+        client->intake.sink.mode = FERRY_CODEC_DROP;
+    }
+    ferry_os_fds_close(&fds);
+    ferry_rx_consume(&client->rx, FERRY_WIRE_HEADER_BYTES + need);
+    return 1;
+}
+
+/* Performs a DMA message without the lock: the memory's owner has locks of his own. */
+static int perform(struct ferry_client *client, const struct ferry_wire_message *asked,
+                   uint8_t *ret_data)
+{
+    const struct ferry_client_memory *memory = &client->memory;
+    size_t size = (size_t)asked->u.dma.count;
+    int rc = FERRY_E_UNSUPPORTED;
+
+    pthread_mutex_unlock(&client->lock);
+    if (asked->command == FERRY_WIRE_DMA_READ && memory->dma_read) {
+        rc = memory->dma_read(memory->user, asked->u.dma.iova, ret_data, size);
+    } else if (asked->command == FERRY_WIRE_DMA_WRITE && memory->dma_write) {
+        rc = memory->dma_write(memory->user, asked->u.dma.iova, asked->data, size);
+    }
+    pthread_mutex_lock(&client->lock);
+    return rc;
+}
+
+/* The whole answer; data: bytes that follow it in the same allocation. */
+static struct ferry_return *new_return(size_t data)
+{
+    struct ferry_return *answer = malloc(sizeof(*answer) + data);
+
+    if (answer) {
+        memset(&answer->node, 0, offsetof(struct ferry_tx_node, head));
+    }
+    return answer;
+}
+
+static void refuse(struct ferry_return *answer, const struct ferry_wire_header *header,
+                   int status)
+{
+    ferry_wire_error_encode(header, status, answer->node.head);
+    answer->node.head_bytes = FERRY_WIRE_HEADER_BYTES;
+    answer->node.data_bytes = 0;
+}
+
+static void encode_answer(struct ferry_return *answer,
+                          const struct ferry_wire_header *header,
+                          const struct ferry_wire_message *asked)
+{
+    struct ferry_wire_message reply = *asked;
+    int rc;
+
+    reply.reply = 1;
+    reply.data = NULL;
+    reply.data_bytes = 0;
+    if (asked->command == FERRY_WIRE_DMA_READ) {
+        reply.data = (const uint8_t *)(answer + 1);
+        reply.data_bytes = (uint32_t)asked->u.dma.count;
+    }
+    rc = ferry_wire_encode(&reply, answer->node.head, sizeof(answer->node.head));
+    if (rc < 0) {
+        refuse(answer, header, rc);
+        return;
+    }
+    answer->node.head_bytes = (uint32_t)rc;
+    answer->node.data = reply.data;
+    answer->node.data_bytes = reply.data_bytes;
+}
+
+static int send_answer(struct ferry_client *client, struct ferry_return *answer)
+{
+    if (client->dead) {
+        free(answer);
+        return 0;
+    }
+    if (client->return_count >= FERRY_CLIENT_RETURNS_MAX) {
+        free(answer);
+        ferry_client_kill_text(client, FERRY_E_LIMIT,
+                               "the server sends DMA messages and reads no replies");
+        return 0;
+    }
+    client->return_count++;
+    ferry_tx_push(&client->tx, &answer->node);
+    ferry_client_flush(client);
+    return !client->dead;
+}
+
+/* A command of the server that is not served. The rest of it is passed over. */
+static int refuse_command(struct ferry_client *client,
+                          const struct ferry_wire_header *header, int status)
+{
+    struct ferry_return *answer;
+
+    client->intake.active = 1;
+    client->intake.slot = NULL;
+    client->intake.sink.bytes = header->size;
+    client->intake.sink.mode = FERRY_CODEC_DROP;
+    if (!ferry_wire_wants_reply(header)) {
+        return 1;
+    }
+    answer = new_return(0);
+    if (!answer) {
+        ferry_client_kill_text(client, FERRY_E_MEMORY, "out of memory for a reply");
+        return 0;
+    }
+    refuse(answer, header, status);
+    return send_answer(client, answer);
+}
+
+/* Return: 0 when more has to be received first, or the connection is dead. */
+static int serve(struct ferry_client *client, const struct ferry_wire_header *header)
+{
+    struct ferry_wire_body body;
+    struct ferry_wire_message asked;
+    struct ferry_return *answer;
+    struct ferry_os_fds fds;
+    int rc;
+
+    if (ferry_rx_size(&client->rx) < header->size) {
+        if (ferry_rx_reserve(&client->rx, header->size) != FERRY_OK) {
+            ferry_client_kill_text(client, FERRY_E_MEMORY, "out of memory for a message");
+        }
+        return 0;
+    }
+    ferry_rx_take_fds(&client->rx, header->size, &fds);
+    body.bytes = ferry_rx_data(&client->rx) + FERRY_WIRE_HEADER_BYTES;
+    body.have = header->size - FERRY_WIRE_HEADER_BYTES;
+    body.fd_count = fds.count;
+    ferry_os_fds_close(&fds);
+    rc = ferry_wire_request_decode(header, &body, &client->limits, &asked, NULL);
+    if (rc != FERRY_OK) {
+        return refuse_command(client, header, rc);
+    }
+    answer =
+        new_return(asked.command == FERRY_WIRE_DMA_READ ? (size_t)asked.u.dma.count : 0);
+    if (!answer) {
+        return refuse_command(client, header, FERRY_E_MEMORY);
+    }
+    rc = perform(client, &asked, (uint8_t *)(answer + 1));
+    if (rc == FERRY_OK) {
+        encode_answer(answer, header, &asked);
+    } else {
+        refuse(answer, header, rc);
+    }
+    ferry_rx_consume(&client->rx, header->size);
+    return send_answer(client, answer);
+}
+
+/* A message whose header breaks a rule although its end is known. */
+static int refuse_header(struct ferry_client *client,
+                         const struct ferry_wire_header *header,
+                         const struct ferry_error *error)
+{
+    struct ferry_slot *slot;
+
+    if (!ferry_wire_is_reply(header)) {
+        return refuse_command(client, header, error->code);
+    }
+    slot = ferry_client_find(client, header);
+    if (!slot) {
+        ferry_client_kill(client, error);
+        return 0;
+    }
+    if (slot->request && slot->request->reterr) {
+        *slot->request->reterr = *error;
+    }
+    client->intake.active = 1;
+    client->intake.slot = slot;
+    client->intake.sink.bytes = header->size;
+    client->intake.sink.mode = FERRY_CODEC_DROP;
+    client->intake.status = FERRY_E_PROTOCOL;
+    return 1;
+}
+
+/* Return: 0 when more has to be received first, or the connection is dead. */
+static int next_message(struct ferry_client *client)
+{
+    struct ferry_error error; /* filled on failure only: a hot path */
+    struct ferry_wire_header header;
+
+    if (ferry_rx_size(&client->rx) < FERRY_WIRE_HEADER_BYTES) {
+        if (ferry_rx_reserve(&client->rx, FERRY_WIRE_HEADER_BYTES) != FERRY_OK) {
+            ferry_client_kill_text(client, FERRY_E_MEMORY, "out of memory");
+        }
+        return 0;
+    }
+    if (ferry_wire_header_decode(ferry_rx_data(&client->rx), &client->limits, &header,
+                                 &error) != FERRY_OK) {
+        ferry_client_kill(client, &error);
+        return 0;
+    }
+    if (ferry_wire_header_check(&header, FERRY_WIRE_FROM_SERVER, &client->limits,
+                                &error) != FERRY_OK) {
+        return refuse_header(client, &header, &error);
+    }
+    return ferry_wire_is_reply(&header) ? begin_reply(client, &header)
+                                        : serve(client, &header);
+}
+
+void ferry_client_process(struct ferry_client *client)
+{
+    int more = 1;
+
+    while (more && !client->dead) {
+        more = client->intake.active ? move_data(client) : next_message(client);
+    }
+}
+
+int ferry_client_received(struct ferry_client *client, int rc, size_t direct)
+{
+    if (client->dead || rc == FERRY_E_AGAIN || rc == FERRY_E_TIMEOUT) {
+        return 0;
+    }
+    if (rc < 0) {
+        ferry_client_kill_text(client, rc,
+                               rc == FERRY_E_CLOSED ? "the server closed the connection"
+                                                    : "receiving failed");
+        return 0;
+    }
+    if (direct > 0) {
+        client->intake.sink.dst += direct;
+        client->intake.sink.bytes -= direct;
+    }
+    ferry_client_process(client);
+    return 1;
+}
+
+int ferry_client_receive(struct ferry_client *client)
+{
+    struct ferry_codec_sink *sink = &client->intake.sink;
+    size_t direct = 0;
+    int rc;
+
+    if (client->dead) {
+        return 0;
+    }
+    if (client->intake.active && sink->mode == FERRY_CODEC_COPY) {
+        direct = sink->bytes;
+    }
+    rc = ferry_rx_receive(&client->rx, client->fd, sink->dst, direct, FERRY_OS_NOWAIT,
+                          &direct);
+    return ferry_client_received(client, rc, direct);
+}

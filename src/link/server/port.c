@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <stdlib.h>
+#include <string.h>
+
+#include "link/server/connection.h"
+#include "os/clock.h"
+
+/*
+ * What the endpoint holds of the message that is being handled must survive while other
+ * messages are received: the buffer is set aside.
+ */
+static int set_aside(struct ferry_connection *connection)
+{
+    struct ferry_incoming *current = connection->current;
+    int rc;
+
+    if (!current || !current->in_rx) {
+        return FERRY_OK;
+    }
+    rc = ferry_rx_detach(&connection->rx, current->header.size, &current->memory);
+    if (rc == FERRY_OK) {
+        current->in_rx = 0;
+    }
+    return rc;
+}
+
+/* Keeps a command for when the DMA is over. */
+static int defer(struct ferry_connection *connection,
+                 const struct ferry_wire_header *header)
+{
+    size_t payload = header->size - FERRY_WIRE_HEADER_BYTES;
+    struct ferry_deferred *one;
+
+    if (connection->deferred_count >= FERRY_SERVER_DEFERRED_MAX ||
+        connection->deferred_bytes + payload > FERRY_SERVER_DEFERRED_BYTES) {
+        return FERRY_E_LIMIT;
+    }
+    one = malloc(sizeof(*one) + payload);
+    if (!one) {
+        return FERRY_E_MEMORY;
+    }
+    one->next = NULL;
+    one->header = *header;
+    ferry_rx_take_fds(&connection->rx, header->size, &one->fds);
+    memcpy(one + 1, ferry_rx_data(&connection->rx) + FERRY_WIRE_HEADER_BYTES, payload);
+    ferry_rx_consume(&connection->rx, header->size);
+    if (connection->deferred_last) {
+        connection->deferred_last->next = one;
+    } else {
+        connection->deferred_first = one;
+    }
+    connection->deferred_last = one;
+    connection->deferred_count++;
+    connection->deferred_bytes += payload;
+    return FERRY_OK;
+}
+
+struct ferry_deferred *ferry_port_deferred(struct ferry_connection *connection)
+{
+    struct ferry_deferred *one = connection->deferred_first;
+
+    if (one) {
+        connection->deferred_first = one->next;
+        if (!one->next) {
+            connection->deferred_last = NULL;
+        }
+        connection->deferred_count--;
+        connection->deferred_bytes -= one->header.size - FERRY_WIRE_HEADER_BYTES;
+    }
+    return one;
+}
+
+static int drop_late(struct ferry_connection *connection, uint16_t id)
+{
+    uint32_t i;
+
+    for (i = 0; i < connection->late_count; i++) {
+        if (connection->late_id[i] == id) {
+            connection->late_id[i] = connection->late_id[--connection->late_count];
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static uint16_t new_id(struct ferry_connection *connection)
+{
+    uint32_t i = 0;
+
+    connection->next_id++;
+    while (i < connection->late_count) {
+        if (connection->late_id[i] == connection->next_id) {
+            connection->next_id++;
+            i = 0;
+        } else {
+            i++;
+        }
+    }
+    return connection->next_id;
+}
+
+void ferry_port_reply(struct ferry_connection *connection,
+                      const struct ferry_wire_header *header, const uint8_t *payload)
+{
+    struct ferry_port_call *call = &connection->call;
+    struct ferry_wire_body body = {
+        .bytes = payload,
+        .have = header->size - FERRY_WIRE_HEADER_BYTES,
+    };
+    struct ferry_wire_message reply;
+    struct ferry_error error;
+    int rc;
+
+    if (!call->active || call->done || header->id != call->asked.id ||
+        header->command != call->asked.command) {
+        if (!drop_late(connection, header->id)) {
+            ferry_connection_kill(connection, FERRY_E_PROTOCOL,
+                                  "a reply that nobody asked for");
+        }
+        return;
+    }
+    rc = ferry_wire_reply_status(header);
+    if (rc == FERRY_OK) {
+        rc = ferry_wire_reply_decode(header, &body, &connection->limits, &call->asked,
+                                     &reply, &error);
+        if (rc != FERRY_OK) {
+            ferry_connection_kill_error(connection, &error);
+            return;
+        }
+        if (call->ret_data) {
+            memcpy(call->ret_data, reply.data, reply.data_bytes);
+        }
+    } else {
+        /* Whatever the client's reason is: the device cannot reach that memory. */
+        rc = FERRY_E_RANGE;
+    }
+    call->status = rc;
+    call->done = 1;
+}
+
+/* Takes in what is there: the awaited reply, and commands for later. */
+static void intake(struct ferry_connection *connection)
+{
+    struct ferry_wire_header header;
+    struct ferry_os_fds fds;
+    int rc;
+
+    while (!connection->call.done && ferry_connection_peek(connection, &header)) {
+        if (!ferry_wire_is_reply(&header)) {
+            rc = defer(connection, &header);
+            if (rc != FERRY_OK) {
+                ferry_connection_kill(connection, rc,
+                                      "too many messages while a DMA waits");
+            }
+            continue;
+        }
+        ferry_rx_take_fds(&connection->rx, header.size, &fds);
+        ferry_os_fds_close(&fds);
+        ferry_port_reply(connection, &header,
+                         ferry_rx_data(&connection->rx) + FERRY_WIRE_HEADER_BYTES);
+        if (connection->phase != FERRY_CONNECTION_DEAD) {
+            ferry_rx_consume(&connection->rx, header.size);
+        }
+    }
+}
+
+/* The limit ran out: the reply is dropped when it comes. */
+static int give_up(struct ferry_connection *connection)
+{
+    struct ferry_port_call *call = &connection->call;
+    int rc = ferry_tx_remove(&connection->tx, &call->node);
+
+    if (rc == FERRY_E_BUSY ||
+        (rc == FERRY_E_NOT_FOUND && connection->late_count == FERRY_SERVER_LATE_MAX)) {
+        ferry_connection_kill(connection, FERRY_E_TIMEOUT,
+                              "the client does not answer DMA messages");
+    } else if (rc == FERRY_E_NOT_FOUND) {
+        connection->late_id[connection->late_count++] = call->asked.id;
+    }
+    return FERRY_E_TIMEOUT;
+}
+
+static int wait_reply(struct ferry_connection *connection)
+{
+    uint64_t deadline =
+        ferry_os_now_ns() +
+        (uint64_t)connection->server->options.dma_timeout_ms * FERRY_NS_PER_MS;
+    struct ferry_port_call *call = &connection->call;
+    uint64_t now;
+    uint32_t what;
+    int rc;
+
+    for (;;) {
+        intake(connection);
+        if (connection->phase == FERRY_CONNECTION_DEAD) {
+            return FERRY_E_CLOSED;
+        }
+        if (call->done) {
+            return call->status;
+        }
+        now = ferry_os_now_ns();
+        if (now >= deadline) {
+            return give_up(connection);
+        }
+        what = FERRY_OS_POLL_READ | (connection->tx.first ? FERRY_OS_POLL_WRITE : 0);
+        rc = ferry_os_poll(connection->fd, what,
+                           (uint32_t)((deadline - now) / FERRY_NS_PER_MS) + 1);
+        if (rc == FERRY_OK) {
+            ferry_connection_flush(connection);
+            ferry_connection_receive(connection);
+        } else if (rc != FERRY_E_TIMEOUT) {
+            ferry_connection_kill(connection, rc, "poll failed");
+        }
+    }
+}
+
+static int transfer(struct ferry_connection *connection, uint16_t command, uint64_t iova,
+                    uint8_t *ret_data, const uint8_t *data, size_t size)
+{
+    struct ferry_port_call *call = &connection->call;
+    int rc;
+
+    memset(&call->asked, 0, sizeof(call->asked));
+    call->asked.id = new_id(connection);
+    call->asked.command = command;
+    call->asked.u.dma.iova = iova;
+    call->asked.u.dma.count = size;
+    call->asked.data = data;
+    call->asked.data_bytes = data ? (uint32_t)size : 0;
+    rc = ferry_wire_encode(&call->asked, call->node.head, sizeof(call->node.head));
+    if (rc < 0) {
+        return FERRY_E_RANGE;
+    }
+    call->node.head_bytes = (uint32_t)rc;
+    call->node.data = data;
+    call->node.data_bytes = call->asked.data_bytes;
+    call->node.fd_count = 0;
+    call->ret_data = ret_data;
+    call->active = 1;
+    call->done = 0;
+    ferry_connection_send(connection, &call->node);
+    rc = wait_reply(connection);
+    call->active = 0;
+    return rc;
+}
+
+static int run(struct ferry_connection *connection, uint16_t command, uint64_t iova,
+               uint8_t *ret_data, const uint8_t *data, size_t size)
+{
+    size_t limit = connection->limits.max_data_bytes;
+    size_t done = 0;
+    size_t part;
+    int rc = FERRY_OK;
+
+    if (size > UINT64_MAX - iova) {
+        return FERRY_E_RANGE;
+    }
+    if (connection->phase != FERRY_CONNECTION_READY || connection->call.active ||
+        set_aside(connection) != FERRY_OK) {
+        return FERRY_E_CLOSED;
+    }
+    while (rc == FERRY_OK && done < size) {
+        part = size - done < limit ? size - done : limit;
+        rc = transfer(connection, command, iova + done, ret_data ? ret_data + done : NULL,
+                      data ? data + done : NULL, part);
+        done += part;
+    }
+    /*
+     * Who called may be outside of the message loop: what was put off is handled
+     * soon.
+     */
+    ferry_loop_idle_start(connection->server->loop, &connection->server->idle);
+    return rc;
+}
+
+static int port_read(void *user, uint64_t iova, void *ret_data, size_t size)
+{
+    return run(user, FERRY_WIRE_DMA_READ, iova, ret_data, NULL, size);
+}
+
+static int port_write(void *user, uint64_t iova, const void *data, size_t size)
+{
+    return run(user, FERRY_WIRE_DMA_WRITE, iova, NULL, data, size);
+}
+
+void ferry_port_init(struct ferry_connection *connection)
+{
+    connection->port.struct_size = sizeof(connection->port);
+    connection->port.dma_read = port_read;
+    connection->port.dma_write = port_write;
+    connection->port.user = connection;
+}
