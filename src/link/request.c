@@ -23,6 +23,10 @@ static const char *const request_name[FERRY_RQ_COUNT] = {
     [FERRY_RQ_DATA_READ] = "DATA_READ",
     [FERRY_RQ_DATA_WRITE] = "DATA_WRITE",
     [FERRY_RQ_IDENTITY] = "IDENTITY",
+    [FERRY_RQ_REGION_IO_FDS] = "REGION_IO_FDS",
+    [FERRY_RQ_LOG_RUNS] = "LOG_RUNS",
+    [FERRY_RQ_DATA_FD] = "DATA_FD",
+    [FERRY_RQ_LEAVE_STATE] = "LEAVE_STATE",
 };
 
 const char *ferry_request_name(uint32_t kind)

@@ -40,7 +40,15 @@ enum ferry_request_kind {
     FERRY_RQ_PRECOPY_INFO, /* extension; FERRY_E_UNSUPPORTED without it */
     FERRY_RQ_DATA_READ,
     FERRY_RQ_DATA_WRITE,
-    FERRY_RQ_IDENTITY, /* model, versions, compatibility keys, arc times */
+    FERRY_RQ_IDENTITY,      /* model, versions, compatibility keys, arc times */
+    FERRY_RQ_REGION_IO_FDS, /* eventfds that stand for posted writes to a region */
+    FERRY_RQ_LOG_RUNS, /* extension: dirty pages as runs; FERRY_E_UNSUPPORTED without it
+                        */
+    /* Extension: a descriptor for the data of the present session, and the SET_STATE that
+     * leaves a session of such a descriptor. The server does both by itself, with
+     * DATA_READ, DATA_WRITE and SET_STATE. */
+    FERRY_RQ_DATA_FD,
+    FERRY_RQ_LEAVE_STATE,
     FERRY_RQ_COUNT
 };
 
@@ -67,6 +75,8 @@ struct ferry_region_info {
     uint32_t flags;      /* out: FERRY_REGION_* */
     uint64_t size;       /* out */
     uint64_t offset;     /* out: offset to mmap at, inside fd */
+    uint32_t type;       /* out: a device-specific region's VFIO type, 0 for others */
+    uint32_t subtype;    /* out */
     int fd;              /* out: for mmap, or -1. A client's caller owns and closes it;
                             an endpoint lends it until the request is done */
     uint32_t area_count; /* out: 0 with MMAP: the whole region can be mapped */
@@ -148,6 +158,49 @@ struct ferry_log_report {
     uint64_t bitmap_bytes;
 };
 
+/* Writes of `size` bytes at `off` may be replaced by a write to the eventfd. */
+#define FERRY_IO_FDS_MAX 64
+#define FERRY_IO_FD_EVENT 0u     /* type: ioeventfd */
+#define FERRY_IO_FD_DATAMATCH 1u /* flags: only writes of this value */
+
+struct ferry_io_fd {
+    uint64_t off, size;
+    uint32_t type, flags;
+    uint64_t datamatch;
+    int fd; /* out. A client's caller owns and closes it; an endpoint lends it */
+    uint32_t pad;
+};
+
+struct ferry_region_io_fds {
+    uint32_t index; /* in: region */
+    uint32_t cap;   /* in: entries that fit, at most FERRY_IO_FDS_MAX */
+    uint32_t count; /* out: entries filled */
+    uint32_t pad;
+    struct ferry_io_fd *entry; /* caller's memory */
+};
+
+/* Dirty pages of [iova, iova + length), as ascending runs that do not touch; clears them.
+ */
+struct ferry_log_runs {
+    uint64_t iova, length, page_size;
+    struct ferry_range *run; /* caller's memory; off is an IOVA */
+    uint32_t cap, count;     /* in: runs that fit; out: runs filled */
+    uint64_t next_iova;      /* out: where to ask on; iova + length when that is all */
+};
+
+struct ferry_data_fd {
+    int fd; /* out: the caller's */
+    uint32_t pad;
+    uint64_t session; /* out: names the session in the SET that leaves it */
+};
+
+struct ferry_leave_state {
+    uint32_t state; /* enum ferry_state to go to */
+    uint32_t pad;
+    uint64_t session;    /* of the data descriptor */
+    uint64_t data_bytes; /* leaving RESUMING: bytes of state written in all */
+};
+
 struct ferry_precopy_info {
     uint64_t initial_bytes;
     uint64_t dirty_bytes;
@@ -180,8 +233,12 @@ struct ferry_request {
         struct ferry_feature_probe probe;
         uint64_t mig_flags; /* out: FERRY_MIG_* */
         uint32_t state;     /* in or out: enum ferry_state */
+        struct ferry_leave_state leave;
         struct ferry_log_start log_start;
         struct ferry_log_report log_report;
+        struct ferry_log_runs log_runs;
+        struct ferry_region_io_fds io_fds;
+        struct ferry_data_fd data_fd;
         uint64_t data_size; /* out: bytes of a stop-copy from now */
         struct ferry_precopy_info precopy;
         struct ferry_data_io data;

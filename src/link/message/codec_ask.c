@@ -234,6 +234,10 @@ int ferry_codec_ask(const struct ferry_request *request,
     case FERRY_RQ_DATA_WRITE:
         return ask_data_io(request, limits, message);
     case FERRY_RQ_IDENTITY:
+    case FERRY_RQ_REGION_IO_FDS:
+    case FERRY_RQ_LOG_RUNS:
+    case FERRY_RQ_DATA_FD:
+    case FERRY_RQ_LEAVE_STATE:
     case FERRY_RQ_COUNT:
         break;
     }
@@ -350,6 +354,10 @@ int ferry_codec_take(struct ferry_request *request,
     case FERRY_RQ_LOG_STOP:
     case FERRY_RQ_DATA_WRITE:
     case FERRY_RQ_IDENTITY:
+    case FERRY_RQ_REGION_IO_FDS:
+    case FERRY_RQ_LOG_RUNS:
+    case FERRY_RQ_DATA_FD:
+    case FERRY_RQ_LEAVE_STATE:
     case FERRY_RQ_COUNT:
         break;
     }

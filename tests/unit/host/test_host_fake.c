@@ -238,6 +238,10 @@ static int perform(struct fake_device *fake, struct ferry_request *request)
     case FERRY_RQ_PRECOPY_INFO:
     case FERRY_RQ_DATA_READ:
     case FERRY_RQ_DATA_WRITE:
+    case FERRY_RQ_REGION_IO_FDS:
+    case FERRY_RQ_LOG_RUNS:
+    case FERRY_RQ_DATA_FD:
+    case FERRY_RQ_LEAVE_STATE:
     case FERRY_RQ_COUNT:
         break;
     }
