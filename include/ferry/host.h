@@ -21,6 +21,7 @@
  */
 struct ferry_context;
 struct ferry_host_event;
+struct ferry_trace_event;
 
 #define FERRY_CONTEXT_MEMORY_MAX 64
 #define FERRY_CONTEXT_NAME_BYTES 32
@@ -60,6 +61,35 @@ struct ferry_context_ops {
     /* Progress and ends; event is borrowed for the call. */
     void (*event)(void *user, struct ferry_context *context,
                   const struct ferry_host_event *event);
+    /*
+     * The timeline of a migration, as it happens: what each device, the memory and the
+     * session itself did when. Must be quick: it is called in the middle of the downtime.
+     * Default: nobody traces, which costs nothing.
+     */
+    void (*trace)(void *user, struct ferry_context *context,
+                  const struct ferry_trace_event *event);
+};
+
+enum ferry_trace_kind {
+    FERRY_TRACE_BEGIN = 1, /* something begins on a track of a device (or of none); what
+                              was open there ends */
+    FERRY_TRACE_END,       /* what is open there ends */
+    FERRY_TRACE_POINT,     /* something happened */
+    FERRY_TRACE_FIGURE     /* a figure has this value now */
+};
+
+/* One event of a timeline. Texts are constants of the library and live for ever. */
+struct ferry_trace_event {
+    uint64_t time_ns;  /* CLOCK_MONOTONIC */
+    uint32_t kind;     /* enum ferry_trace_kind */
+    uint32_t device;   /* index, or FERRY_NO_DEVICE */
+    int32_t status;    /* END: how it ended */
+    uint32_t incoming; /* 1: this side is the target */
+    const char
+        *track; /* "phase", "state", "data", "memory", "cpus", "sent", "received" ... */
+    const char
+        *name;      /* what; END of a state: where the device is; may be NULL at an END */
+    uint64_t value; /* FIGURE: it; END: bytes that were moved */
 };
 
 enum ferry_host_event_kind {
@@ -256,6 +286,9 @@ struct ferry_migrate_options {
     uint32_t pad;
     uint64_t bandwidth_bytes_per_s; /* 0: no limit; holds before the stop */
     const char *arbiter; /* "none" or "file:/shared/folder"; borrowed for the call */
+    uint32_t no_data_fd; /* 1: device state by messages only, also where a descriptor of
+                            its own is offered */
+    uint32_t pad2;
 };
 
 /*

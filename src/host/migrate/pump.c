@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "host/migrate/migration.h"
+#include "host/migrate/timeline.h"
 #include "os/clock.h"
 
 static uint32_t present_phase(const struct ferry_run *run)
@@ -36,6 +37,9 @@ static void show(struct ferry_run *run, uint32_t kind)
         ferry_run_report(run, &report);
         event.report = &report;
     }
+    if (kind != FERRY_HOST_UNDECIDED) {
+        ferry_timeline_progress(run, &event.progress);
+    }
     ferry_host_event(run->context, &event);
 }
 
@@ -43,7 +47,7 @@ void ferry_run_progress(struct ferry_run *run)
 {
     uint64_t now_ns;
 
-    if (!run->context->ops.event || run->ended) {
+    if ((!run->context->ops.event && !run->context->ops.trace) || run->ended) {
         return;
     }
     now_ns = ferry_os_now_ns();
@@ -89,6 +93,7 @@ static void step(struct ferry_run *run)
     if (trace->event) {
         trace->event(trace->user, (int)run->incoming, &event);
     }
+    ferry_timeline_event(run, &event);
     if (run->incoming) {
         count = ferry_target_step(run->session, &event, run->action,
                                   FERRY_SESSION_ACTIONS_MAX);
@@ -106,9 +111,8 @@ static void step(struct ferry_run *run)
     if (present_phase(run) != run->phase) {
         run->phase = present_phase(run);
         note_phase(run, before);
-        if (run->context->ops.event) {
-            show(run, FERRY_HOST_PHASE);
-        }
+        ferry_timeline_phase(run, ferry_run_phase_name(run));
+        show(run, FERRY_HOST_PHASE);
     }
 }
 
@@ -125,6 +129,7 @@ static void perform(struct ferry_run *run, const struct ferry_action *action)
     if (trace->action) {
         trace->action(trace->user, (int)run->incoming, action);
     }
+    ferry_timeline_action(run, action);
     if (action->kind == FERRY_ACT_TIMER_SET) {
         timer_set(run, action);
         return;

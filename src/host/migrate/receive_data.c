@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "host/migrate/migration.h"
+#include "host/migrate/timeline.h"
 #include "os/clock.h"
 
 /*
@@ -247,6 +248,9 @@ void ferry_run_data_record(struct ferry_run *run, const struct ferry_record *rec
         return;
     }
     ferry_stream_hash_update(writer->hash, op->data, op->queued);
+    if (writer->total_bytes == 0) {
+        ferry_timeline_tell(run, FERRY_TRACE_BEGIN, op->device, "data", "load", 0);
+    }
     writer->total_bytes += op->queued;
     run->load_bytes += op->queued;
     if (writer->count == 0) {
