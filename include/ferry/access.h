@@ -7,6 +7,10 @@
 
 #include "ferry/version.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Operations on a device whose legality depends on the device state. */
 enum ferry_operation {
     FERRY_OP_CONFIG_READ = 0,
@@ -80,5 +84,9 @@ FERRY_PUBLIC const char *ferry_operation_name(uint32_t operation);
 
 /* The i-th rule of the specification, or NULL past the last. Thread: any. */
 FERRY_PUBLIC const struct ferry_rule *ferry_rule_get(size_t i);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -8,6 +8,10 @@
 #include "ferry/error.h"
 #include "ferry/version.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define FERRY_MODEL_BYTES 32
 #define FERRY_KEY_BYTES 32
 #define FERRY_KEYS_MAX 16
@@ -53,5 +57,9 @@ struct ferry_identity {
 FERRY_PUBLIC int ferry_compat_check(const struct ferry_identity *source,
                                     const struct ferry_identity *target,
                                     struct ferry_error *reterr);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

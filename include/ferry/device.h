@@ -11,6 +11,10 @@
 #include "ferry/state.h"
 #include "ferry/version.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /*
  * The device SDK. An author describes a device (struct ferry_device_desc), implements the
  * operations it needs (struct ferry_device_ops) and gets a PCI device that can be served
@@ -123,8 +127,9 @@ struct ferry_device_region {
 };
 #define FERRY_BAR_64BIT 1u
 #define FERRY_BAR_PREFETCH 2u
-#define FERRY_BAR_MEMORY 4u /* backed by memory that users can mmap and peers can reach  \
-                             */
+#define FERRY_BAR_MEMORY                                                                 \
+    4u /* backed by memory that users can mmap and peers can reach                       \
+        */
 
 /* A vendor capability in config space (id 0x09); length includes the 3 header bytes. */
 struct ferry_device_cap {
@@ -264,5 +269,9 @@ FERRY_PUBLIC int ferry_server_dispatch(struct ferry_server *server, int timeout_
 FERRY_PUBLIC int ferry_server_run(struct ferry_server *server);
 /* Makes ferry_server_run return soon. Thread: any; also from a signal handler. */
 FERRY_PUBLIC void ferry_server_stop(struct ferry_server *server);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -6,6 +6,10 @@
 
 #include "ferry/version.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /*
  * Status codes. Every call that returns an int returns >= 0 for success (FERRY_OK, or a
  * count) or one of the negative codes. One cause has one code.
@@ -85,5 +89,9 @@ FERRY_PUBLIC const char *ferry_status_text(int status);
 FERRY_PUBLIC int ferry_error_set(struct ferry_error *reterr, int code, const char *layer,
                                  const char *rule, uint64_t offset, const char *format,
                                  ...) __attribute__((format(printf, 6, 7)));
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

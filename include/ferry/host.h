@@ -11,6 +11,10 @@
 #include "ferry/state.h"
 #include "ferry/version.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /*
  * The user context: all devices and all memory that move together, for a VMM or a
  * userspace driver. It gives one descriptor for any main loop; synchronous calls are thin
@@ -349,5 +353,9 @@ FERRY_PUBLIC int ferry_context_dispatch(struct ferry_context *context, int timeo
  * code (FERRY_E_UNDECIDED when an operator's word is needed). */
 FERRY_PUBLIC int ferry_context_wait(struct ferry_context *context,
                                     struct ferry_error *reterr);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -9,6 +9,10 @@
 #include "ferry/state.h"
 #include "ferry/version.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /*
  * Migration sessions as pure automata: no I/O, no clock, no memory of their own. The
  * caller feeds events (time comes with each), performs the actions that come back and
@@ -275,5 +279,9 @@ FERRY_PUBLIC const char *ferry_message_name(uint32_t message);
 FERRY_PUBLIC const char *ferry_outcome_name(uint32_t outcome);
 FERRY_PUBLIC const char *ferry_decision_name(uint32_t decision);
 FERRY_PUBLIC const char *ferry_timer_name(uint32_t timer);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

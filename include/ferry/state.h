@@ -7,6 +7,10 @@
 
 #include "ferry/version.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Device states; the numbers are those of the VFIO migration uAPI, version 2. */
 enum ferry_state {
     FERRY_STATE_ERROR = 0,
@@ -105,5 +109,9 @@ FERRY_PUBLIC int ferry_state_to_v1(uint32_t state, uint32_t *ret_v1);
  */
 FERRY_PUBLIC int ferry_state_v1_path(uint32_t cur, uint32_t wanted, uint32_t features,
                                      uint32_t *ret_path);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -10,6 +10,10 @@
 #include "ferry/error.h"
 #include "ferry/version.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /*
  * The migration stream: records in both directions of one connection (or in a file), each
  * a 32-byte header and a payload. All numbers are little endian. docs/stream.md is its
@@ -21,6 +25,8 @@
 #define FERRY_RECORD_HEADER_BYTES 32u
 /* Most data in one record: device data; memory pages and VMM state after their prefix. */
 #define FERRY_RECORD_DATA_MAX (1u << 20)
+/* Most bytes that one PACKED record stands for; its payload is no longer than these. */
+#define FERRY_RECORD_PLAIN_MAX (1u << 20)
 /* Longest payload of every other record. */
 #define FERRY_RECORD_CONTROL_MAX (1u << 16)
 
@@ -50,8 +56,10 @@ enum ferry_record_tag {
     FERRY_REC_COMMIT,  /* session id and epoch again */
     FERRY_REC_RUNNING, /* target's figures per device */
     FERRY_REC_RETURN,
-    FERRY_REC_ABORT,  /* code and text */
-    FERRY_REC_TAG_END /* first number that is no tag */
+    FERRY_REC_ABORT,    /* code and text */
+    FERRY_REC_PACKED,   /* files: a compressed piece of the stream, below the records */
+    FERRY_REC_FILE_END, /* files: records, bytes and hash of all before it */
+    FERRY_REC_TAG_END   /* first number that is no tag */
 };
 
 /* Header of a record as decoded. */
@@ -71,5 +79,9 @@ struct ferry_record {
 
 /* Name of a tag ("DEVICE_END"); "?" for none. Thread: any. */
 FERRY_PUBLIC const char *ferry_record_name(uint32_t tag);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

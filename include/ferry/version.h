@@ -2,6 +2,10 @@
 #ifndef FERRY_VERSION_H
 #define FERRY_VERSION_H
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Version of the library and of its headers. */
 #define FERRY_VERSION_MAJOR 0
 #define FERRY_VERSION_MINOR 1
@@ -23,5 +27,9 @@ struct ferry_endpoint;
  * Thread: any.
  */
 FERRY_PUBLIC const char *ferry_version(void);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif
