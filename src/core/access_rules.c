@@ -502,5 +502,34 @@ const struct ferry_rule ferry_rules[] = {
         .source = "Ferry stream",
         .enforced = 1,
     },
+    {
+        .id = "STR-END-3",
+        .text = "Records, bytes and hash of a file match its FILE_END.",
+        .why = "A record may be missing, or come from another file, with a right checksum.",
+        .source = "Ferry stream",
+        .enforced = 1,
+    },
+    {
+        .id = "STR-PACK-1",
+        .text = "A PACKED record names a known method and no more bytes than one may "
+                "stand for.",
+        .why = "A short record must not unpack to more than the reader has set aside.",
+        .source = "Ferry stream",
+        .enforced = 1,
+    },
+    {
+        .id = "STR-PACK-2",
+        .text = "A PACKED record unpacks to as many bytes as it says.",
+        .why = "What follows would be read from the wrong place.",
+        .source = "Ferry stream",
+        .enforced = 1,
+    },
+    {
+        .id = "STR-PACK-3",
+        .text = "Neither PREAMBLE, FILE_END nor another PACKED is packed.",
+        .why = "Layers of layers would multiply what a short file unpacks to.",
+        .source = "Ferry stream",
+        .enforced = 1,
+    },
     { 0 },
 };

@@ -51,7 +51,8 @@ int main(int argc, char **argv)
 {
     static uint8_t source[SAMPLE_CAP], target[SAMPLE_CAP];
     const size_t preamble = FERRY_RECORD_HEADER_BYTES + 32, token = preamble - 8;
-    struct ferry_writer s, t;
+    static uint8_t saved[SAMPLE_CAP];
+    struct ferry_writer s, t, f;
     int ok;
 
     if (argc != 2) {
@@ -62,9 +63,13 @@ int main(int argc, char **argv)
     sample_source(&s);
     ferry_writer_init(&t, target, sizeof(target));
     sample_target(&t);
-    ok = !s.overflow && !t.overflow && save(argv[1], "source", 0, source, s.pos) &&
+    ferry_writer_init(&f, saved, sizeof(saved));
+    ferry_writer_bytes(&f, source, s.pos - token);
+    sample_file_end(&f, 25);
+    ok = !s.overflow && !f.overflow && !t.overflow &&
+         save(argv[1], "source", 0, source, s.pos) &&
          save(argv[1], "target", 1, target, t.pos) &&
-         save(argv[1], "file", 2, source, s.pos - token) &&
+         save(argv[1], "saved", 2, saved, f.pos) &&
          save_reason(argv[1], "refuse", 1, FERRY_REC_REFUSE, target, preamble) &&
          save_reason(argv[1], "abort", 0, FERRY_REC_ABORT, source, s.pos - token);
     return ok ? 0 : 1;

@@ -7,11 +7,15 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "base/reader.h"
 #include "ferry/access.h"
 #include "stream_sample.h"
 
-static uint8_t sample[2][SAMPLE_CAP];
-static size_t sample_bytes[2];
+/* Of a source, of a target, and the source's as a file. */
+#define SAMPLES 3u
+#define SAMPLE_FILE 2u
+static uint8_t sample[SAMPLES][SAMPLE_CAP];
+static size_t sample_bytes[SAMPLES];
 
 static int build(void **state)
 {
@@ -26,6 +30,14 @@ static int build(void **state)
     sample_target(&writer);
     sample_bytes[FERRY_STREAM_TARGET] = writer.pos;
     assert_false(writer.overflow);
+    /* A file ends with FILE_END where a connection has COMMIT. */
+    ferry_writer_init(&writer, sample[SAMPLE_FILE], SAMPLE_CAP);
+    ferry_writer_bytes(&writer, sample[FERRY_STREAM_SOURCE],
+                       sample_bytes[FERRY_STREAM_SOURCE] - FERRY_RECORD_HEADER_BYTES -
+                           24);
+    sample_file_end(&writer, 25);
+    sample_bytes[SAMPLE_FILE] = writer.pos;
+    assert_false(writer.overflow);
     return 0;
 }
 
@@ -33,8 +45,9 @@ static int walk_side(uint32_t side, const uint8_t *data, size_t size,
                      struct walk *ret_walk, struct ferry_error *reterr)
 {
     memset(ret_walk, 0, sizeof(*ret_walk));
-    ret_walk->side = side;
-    ret_walk->sent = sample_sent(side);
+    ret_walk->side = side == FERRY_STREAM_TARGET ? side : FERRY_STREAM_SOURCE;
+    ret_walk->one_way = side == SAMPLE_FILE;
+    ret_walk->sent = side == SAMPLE_FILE ? 0 : sample_sent(side);
     return walk_stream(ret_walk, data, size, reterr);
 }
 
@@ -63,7 +76,7 @@ static void check_refusal(int rc, const struct ferry_error *error)
     }
 }
 
-static void both_samples_are_read_whole(void **state)
+static void all_samples_are_read_whole(void **state)
 {
     struct ferry_error error;
     struct walk walk;
@@ -78,6 +91,50 @@ static void both_samples_are_read_whole(void **state)
         fail_msg("%s %s", error.rule, error.text);
     }
     assert_int_equal(walk.records, 6);
+    if (walk_side(SAMPLE_FILE, sample[2], sample_bytes[2], &walk, &error)) {
+        fail_msg("%s %s", error.rule, error.text);
+    }
+    assert_int_equal(walk.records, 26);
+}
+
+static void the_end_of_a_file_is_none_of_a_connection(void **state)
+{
+    struct ferry_error error;
+    struct walk walk;
+
+    (void)state;
+    assert_int_equal(walk_side(FERRY_STREAM_SOURCE, sample[SAMPLE_FILE],
+                               sample_bytes[SAMPLE_FILE], &walk, &error),
+                     FERRY_E_PROTOCOL);
+    assert_string_equal(error.rule, "STR-ORD-1");
+}
+
+static void a_file_of_which_a_whole_record_is_gone_is_refused(void **state)
+{
+    const size_t end = FERRY_RECORD_HEADER_BYTES + 32;
+    static uint8_t shorter[SAMPLE_CAP];
+    struct ferry_error error;
+    struct walk walk;
+    size_t bytes = sample_bytes[SAMPLE_FILE], first = 0, optional = 0;
+
+    (void)state;
+    /* The unknown optional record: no rule of the order misses it. */
+    while (optional == 0) {
+        const uint8_t *header = sample[SAMPLE_FILE] + first;
+
+        if (ferry_load_le16(header + 4) == 900) {
+            optional = FERRY_RECORD_HEADER_BYTES + (size_t)ferry_load_le64(header + 16);
+        } else {
+            first += FERRY_RECORD_HEADER_BYTES + (size_t)ferry_load_le64(header + 16);
+        }
+    }
+    memcpy(shorter, sample[SAMPLE_FILE], first);
+    memcpy(shorter + first, sample[SAMPLE_FILE] + first + optional,
+           bytes - first - optional);
+    assert_int_equal(walk_side(SAMPLE_FILE, shorter, bytes - optional, &walk, &error),
+                     FERRY_E_SHORT);
+    assert_string_equal(error.rule, "STR-END-3");
+    assert_int_equal(error.offset, bytes - optional - end);
 }
 
 static void a_stream_cut_at_any_byte_is_refused(void **state)
@@ -88,7 +145,7 @@ static void a_stream_cut_at_any_byte_is_refused(void **state)
     size_t size;
 
     (void)state;
-    for (side = 0; side < 2; side++) {
+    for (side = 0; side < SAMPLES; side++) {
         for (size = 0; size < sample_bytes[side]; size++) {
             check_refusal(walk_side(side, sample[side], size, &walk, &error), &error);
         }
@@ -103,7 +160,7 @@ static void a_stream_with_any_bit_flipped_is_refused(void **state)
     size_t bit;
 
     (void)state;
-    for (side = 0; side < 2; side++) {
+    for (side = 0; side < SAMPLES; side++) {
         for (bit = 0; bit < sample_bytes[side] * 8; bit++) {
             uint8_t mask = (uint8_t)(1u << bit % 8);
             int rc;
@@ -206,7 +263,9 @@ static void streams_written_by_version_1_are_read_and_written_the_same(void **st
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(both_samples_are_read_whole),
+        cmocka_unit_test(all_samples_are_read_whole),
+        cmocka_unit_test(the_end_of_a_file_is_none_of_a_connection),
+        cmocka_unit_test(a_file_of_which_a_whole_record_is_gone_is_refused),
         cmocka_unit_test(a_stream_cut_at_any_byte_is_refused),
         cmocka_unit_test(a_stream_with_any_bit_flipped_is_refused),
         cmocka_unit_test(any_byte_changed_behind_a_right_checksum_never_crashes),

@@ -188,6 +188,24 @@ void sample_target(struct ferry_writer *writer)
     append(writer, FERRY_REC_RUNNING, FERRY_NO_DEVICE, &p);
 }
 
+void sample_file_end(struct ferry_writer *writer, uint64_t records)
+{
+    struct ferry_stream_file_end end = { .records = records, .bytes = writer->pos };
+    struct ferry_stream_hash hash;
+    struct ferry_stream_digest digest;
+    uint8_t memory[32];
+    struct ferry_writer p;
+
+    ferry_stream_hash_init(&hash);
+    ferry_stream_hash_update(&hash, writer->data, writer->pos);
+    digest = ferry_stream_hash_digest(&hash);
+    end.hash_low = digest.low;
+    end.hash_high = digest.high;
+    ferry_writer_init(&p, memory, sizeof(memory));
+    ferry_stream_put_file_end(&p, &end);
+    append(writer, FERRY_REC_FILE_END, FERRY_NO_DEVICE, &p);
+}
+
 uint32_t sample_sent(uint32_t side)
 {
     if (side == FERRY_STREAM_SOURCE) {

@@ -18,6 +18,9 @@ void sample_record(struct ferry_writer *writer, uint16_t tag, uint16_t flags,
 void sample_source(struct ferry_writer *writer);
 void sample_target(struct ferry_writer *writer);
 
+/* The end of a file with everything that writer holds, so many records. */
+void sample_file_end(struct ferry_writer *writer, uint64_t records);
+
 /* Tags that the other side must have sent before the whole sample is legal. */
 uint32_t sample_sent(uint32_t side);
 

@@ -6,6 +6,7 @@
 /* What a receiver keeps. */
 struct receiver {
     struct walk *walk;
+    const uint8_t *data; /* the whole stream */
     struct ferry_stream_order order;
     struct ferry_stream_preamble preamble;
     struct ferry_stream_hash hash[FERRY_SESSION_DEVICES_MAX];
@@ -115,6 +116,21 @@ static int take_answer(struct receiver *r, uint32_t tag, const uint8_t *data,
                                          r->preamble.epoch, r->reterr);
 }
 
+static int take_file_end(struct receiver *r, const uint8_t *data, size_t bytes)
+{
+    struct ferry_stream_file_end end;
+    struct ferry_stream_hash hash;
+    int rc = ferry_stream_get_file_end(data, bytes, &end, r->reterr);
+
+    if (rc == FERRY_OK && !r->walk->lenient) {
+        ferry_stream_hash_init(&hash);
+        ferry_stream_hash_update(&hash, r->data, (size_t)r->walk->end);
+        rc = ferry_stream_check_file_end(&end, r->walk->records, r->walk->end, &hash,
+                                         r->reterr);
+    }
+    return rc;
+}
+
 static int take_payload(struct receiver *r, const struct ferry_record *record,
                         const uint8_t *data, size_t bytes)
 {
@@ -146,6 +162,9 @@ static int take_payload(struct receiver *r, const struct ferry_record *record,
     case FERRY_REC_ALL_SENT:
     case FERRY_REC_INITIAL_DONE:
         return ferry_stream_get_empty(record->tag, bytes, r->reterr);
+    case FERRY_REC_FILE_END:
+        return take_file_end(r, data, bytes);
+    case FERRY_REC_PACKED:
     case FERRY_REC_TAG_END:
         break;
     }
@@ -199,6 +218,7 @@ int walk_stream(struct walk *walk, const uint8_t *data, size_t size,
 
     memset(&r.preamble, 0, sizeof(r.preamble));
     r.walk = walk;
+    r.data = data;
     r.reterr = reterr;
     ferry_stream_order_init(&r.order, walk->side,
                             walk->side == FERRY_STREAM_TARGET ? SAMPLE_DEVICES : 0,

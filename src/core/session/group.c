@@ -234,15 +234,3 @@ int ferry_group_has_error(const struct ferry_group *group)
     }
     return 0;
 }
-
-int ferry_group_has_loss(const struct ferry_group *group)
-{
-    for (uint32_t i = 0; i < group->count; i++) {
-        const struct ferry_group_device *device = &group->device[i];
-
-        if (device->lost || device->hung || device->was_reset) {
-            return 1;
-        }
-    }
-    return 0;
-}

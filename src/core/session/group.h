@@ -103,8 +103,6 @@ void ferry_group_log(struct ferry_group *group, int on, struct ferry_actions *ac
 int ferry_group_is_busy(const struct ferry_group *group);
 /* 1 when any device is in ERROR and has not been given up. */
 int ferry_group_has_error(const struct ferry_group *group);
-/* 1 when a device was reset, lost, or hangs. */
-int ferry_group_has_loss(const struct ferry_group *group);
 
 /* group_revive.c: one turn of reviving. */
 int ferry_group_revive_advance(struct ferry_group *group, struct ferry_actions *actions);

@@ -60,6 +60,7 @@ static const struct order_row rows[] = {
     { SRC, FERRY_REC_COMMIT, IN(PHASE_READY), PHASE_CLOSED, TAG(PREPARED), 0, 0 },
     { SRC, FERRY_REC_ABORT, IN(PHASE_INTRO) | IN(PHASE_DATA) | IN(PHASE_READY),
       PHASE_CLOSED, 0, 0, 0 },
+    { SRC, FERRY_REC_FILE_END, IN(PHASE_READY), PHASE_CLOSED, 0, 0, 0 },
     { TGT, FERRY_REC_PREAMBLE, IN(PHASE_START), PHASE_INTRO, 0, 0, 0 },
     { TGT, FERRY_REC_ACCEPT, IN(PHASE_INTRO), PHASE_DATA, TAG(HELLO), 0, 0 },
     { TGT, FERRY_REC_REFUSE, IN(PHASE_INTRO), PHASE_CLOSED, TAG(PREAMBLE), 0, 0 },
@@ -166,7 +167,8 @@ static int check_row(const struct ferry_stream_order *order, const struct order_
 {
     uint32_t seen = order->seen;
 
-    if (!row || !(row->in & IN(order->phase))) {
+    if (!row || !(row->in & IN(order->phase)) ||
+        (record->tag == FERRY_REC_FILE_END && !order->one_way)) {
         return ferry_error_set(reterr, FERRY_E_PROTOCOL, "stream", "STR-ORD-1", off,
                                "%s at offset %llu may not come %s",
                                ferry_record_name(record->tag), (unsigned long long)off,
@@ -322,8 +324,7 @@ int ferry_stream_order_vmm_complete(const struct ferry_stream_order *order)
 int ferry_stream_order_end(const struct ferry_stream_order *order, uint64_t stream_off,
                            struct ferry_error *reterr)
 {
-    if (order->phase == PHASE_CLOSED ||
-        (order->one_way && order->side == SRC && order->phase == PHASE_READY)) {
+    if (order->phase == PHASE_CLOSED) {
         return FERRY_OK;
     }
     return ferry_error_set(reterr, FERRY_E_SHORT, "stream", "STR-END-2", stream_off,

@@ -25,7 +25,7 @@ enum ferry_stream_side {
 struct ferry_stream_order {
     uint32_t side;         /* enum ferry_stream_side: who writes the received stream */
     uint32_t phase;        /* see order.c */
-    uint32_t one_way;      /* 1: a file; nothing is waited for from this side */
+    uint32_t one_way;      /* 1: a file or a capture; nothing is waited for here */
     uint32_t sent;         /* bit per tag that this side has sent */
     uint32_t seen;         /* bit per tag that came, whole-stream records */
     uint32_t device_count; /* HELLO_DEVICE records; for a target's stream: all devices */
@@ -86,9 +86,9 @@ int ferry_stream_order_vmm(struct ferry_stream_order *order,
 int ferry_stream_order_vmm_complete(const struct ferry_stream_order *order);
 
 /*
- * May the stream end here? A source's after COMMIT or ABORT, in a file after ALL_SENT; a
- * target's after REFUSE, RUNNING, RETURN or ABORT.
- * Return: FERRY_OK or FERRY_E_SHORT (rule STR-END-2).
+ * May the stream end here? A source's after COMMIT or ABORT, in a file also after
+ * FILE_END; a target's after REFUSE, RUNNING, RETURN or ABORT. Return: FERRY_OK or
+ * FERRY_E_SHORT (rule STR-END-2).
  */
 int ferry_stream_order_end(const struct ferry_stream_order *order, uint64_t stream_off,
                            struct ferry_error *reterr);

@@ -258,6 +258,41 @@ void ferry_stream_put_vmm(struct ferry_writer *writer,
 int ferry_stream_get_vmm(const void *payload, size_t bytes,
                          struct ferry_stream_vmm *ret_vmm, struct ferry_error *reterr);
 
+/* PACKED: a prefix of FERRY_STREAM_PACKED_BYTES, then the packed bytes; payload and bytes
+ * as in ferry_stream_get_pages. */
+#define FERRY_STREAM_PACKED_BYTES 8u
+enum ferry_stream_method {
+    FERRY_STREAM_STORED = 0, /* as they are, since packing made them no shorter */
+    FERRY_STREAM_ZSTD = 1    /* one frame */
+};
+struct ferry_stream_packed {
+    uint32_t method;      /* enum ferry_stream_method */
+    uint32_t plain_bytes; /* 1 to FERRY_RECORD_PLAIN_MAX: length when unpacked */
+    uint64_t bytes;       /* packed; not on the wire: from the header */
+};
+void ferry_stream_put_packed(struct ferry_writer *writer,
+                             const struct ferry_stream_packed *packed);
+int ferry_stream_get_packed(const void *payload, size_t bytes,
+                            struct ferry_stream_packed *ret_packed,
+                            struct ferry_error *reterr);
+
+/* FILE_END: of everything in the file before it. */
+struct ferry_stream_file_end {
+    uint64_t records; /* as they stand in the file: a PACKED is one */
+    uint64_t bytes;
+    uint64_t hash_low, hash_high; /* XXH3-128 */
+};
+void ferry_stream_put_file_end(struct ferry_writer *writer,
+                               const struct ferry_stream_file_end *end);
+int ferry_stream_get_file_end(const void *payload, size_t bytes,
+                              struct ferry_stream_file_end *ret_end,
+                              struct ferry_error *reterr);
+/* Compares what was read with FILE_END. FERRY_E_SHORT, FERRY_E_LONG, FERRY_E_CORRUPT
+ * (rule STR-END-3). off: of FILE_END in the file. */
+int ferry_stream_check_file_end(const struct ferry_stream_file_end *end, uint64_t records,
+                                uint64_t off, const struct ferry_stream_hash *hash,
+                                struct ferry_error *reterr);
+
 /* DEVICE_INITIAL, ALL_SENT and INITIAL_DONE have no payload. Return: FERRY_OK,
  * FERRY_E_LONG. */
 int ferry_stream_get_empty(uint32_t tag, size_t bytes, struct ferry_error *reterr);

@@ -55,6 +55,13 @@ static const struct ferry_tag tags[FERRY_REC_TAG_END] = {
     [FERRY_REC_RUNNING] = { "RUNNING", 24, RUNNING_MAX, NONE, 0, { 0 } },
     [FERRY_REC_RETURN] = { "RETURN", 24, 24, NONE, 0, { 0 } },
     [FERRY_REC_ABORT] = { "ABORT", 288, 288, ANY, 0, { 0 } },
+    [FERRY_REC_PACKED] = { "PACKED",
+                           FERRY_STREAM_PACKED_BYTES + 1,
+                           FERRY_STREAM_PACKED_BYTES + FERRY_RECORD_PLAIN_MAX,
+                           NONE,
+                           0,
+                           { 0 } },
+    [FERRY_REC_FILE_END] = { "FILE_END", 32, 32, NONE, 0, { 0 } },
 };
 
 const struct ferry_tag *ferry_tag_get(uint32_t tag)

@@ -304,6 +304,8 @@ static int message(struct ferry_run *run, const struct ferry_record *record,
     case FERRY_REC_DEVICE_IRQS:
     case FERRY_REC_VMM_STATE:
     case FERRY_REC_ALL_SENT:
+    case FERRY_REC_PACKED:
+    case FERRY_REC_FILE_END:
     case FERRY_REC_TAG_END:
         break;
     }

@@ -173,6 +173,8 @@ static uint32_t device_of(uint16_t tag)
     case FERRY_REC_RUNNING:
     case FERRY_REC_RETURN:
     case FERRY_REC_ABORT:
+    case FERRY_REC_PACKED:
+    case FERRY_REC_FILE_END:
     case FERRY_REC_TAG_END:
         break;
     }
@@ -229,8 +231,13 @@ static void data_waits_for_accept_but_not_in_a_file(void **state)
     accept(FERRY_REC_DEVICE_END, 0);
     accept(FERRY_REC_DEVICE_END, 1);
     accept(FERRY_REC_MEMORY_END, NONE);
+    refuse(FERRY_REC_FILE_END, NONE, "STR-ORD-1");
     accept(FERRY_REC_ALL_SENT, NONE);
+    assert_int_equal(ferry_stream_order_end(&order, 9, &error), FERRY_E_SHORT);
+    refuse(FERRY_REC_PACKED, NONE, "STR-ORD-1");
+    accept(FERRY_REC_FILE_END, NONE);
     assert_int_equal(ferry_stream_order_end(&order, 9, &error), FERRY_OK);
+    refuse(FERRY_REC_FILE_END, NONE, "STR-ORD-1");
 }
 
 static void answers_need_their_question(void **state)

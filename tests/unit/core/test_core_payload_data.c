@@ -104,6 +104,75 @@ static void end_records_are_read_back_or_refused(void **state)
     assert_memory_equal(&device_end, &d, sizeof(d));
 }
 
+static int get_packed(const void *payload, size_t bytes, struct ferry_error *reterr)
+{
+    struct ferry_stream_packed packed;
+
+    return ferry_stream_get_packed(payload, bytes, &packed, reterr);
+}
+
+static void what_a_packed_record_may_stand_for_is_bounded(void **state)
+{
+    struct ferry_stream_packed packed = { FERRY_STREAM_ZSTD, 4096, 0 };
+    struct ferry_stream_packed came;
+    struct ferry_error error;
+
+    (void)state;
+    begin();
+    ferry_stream_put_packed(&writer, &packed);
+    ferry_writer_zero(&writer, 100);
+    assert_int_equal(ferry_stream_get_packed(memory, writer.pos, &came, &error),
+                     FERRY_OK);
+    assert_int_equal(came.bytes, 100);
+    assert_int_equal(came.plain_bytes, 4096);
+    refuse_u32(get_packed, 0, 2, FERRY_E_UNSUPPORTED, "STR-PACK-1");
+    refuse_u32(get_packed, 4, FERRY_RECORD_PLAIN_MAX + 1, FERRY_E_LIMIT, "STR-PACK-1");
+    refuse_u32(get_packed, 4, 99, FERRY_E_LONG, "STR-PACK-1");
+    refuse_u32(get_packed, 4, 0, FERRY_E_PROTOCOL, "STR-PACK-1");
+    refuse_u32(get_packed, 0, FERRY_STREAM_STORED, FERRY_E_LONG, "STR-PACK-1");
+}
+
+static struct ferry_stream_file_end file_end;
+
+static int get_file_end(const void *payload, size_t bytes, struct ferry_error *reterr)
+{
+    return ferry_stream_get_file_end(payload, bytes, &file_end, reterr);
+}
+
+static void a_file_that_is_not_what_its_end_says_is_found(void **state)
+{
+    struct ferry_stream_file_end end = { .records = 3, .bytes = 5 };
+    struct ferry_stream_hash hash;
+    struct ferry_stream_digest digest;
+    struct ferry_error error;
+
+    (void)state;
+    ferry_stream_hash_init(&hash);
+    ferry_stream_hash_update(&hash, "state", 5);
+    digest = ferry_stream_hash_digest(&hash);
+    end.hash_low = digest.low;
+    end.hash_high = digest.high;
+    begin();
+    ferry_stream_put_file_end(&writer, &end);
+    check_length(get_file_end);
+    assert_memory_equal(&file_end, &end, sizeof(end));
+    assert_int_equal(ferry_stream_check_file_end(&end, 3, 5, &hash, &error), FERRY_OK);
+    assert_int_equal(ferry_stream_check_file_end(&end, 2, 5, &hash, &error),
+                     FERRY_E_SHORT);
+    assert_int_equal(ferry_stream_check_file_end(&end, 4, 5, &hash, &error),
+                     FERRY_E_LONG);
+    assert_int_equal(ferry_stream_check_file_end(&end, 3, 4, &hash, &error),
+                     FERRY_E_SHORT);
+    end.hash_high ^= 1;
+    assert_int_equal(ferry_stream_check_file_end(&end, 3, 5, &hash, &error),
+                     FERRY_E_CORRUPT);
+    assert_string_equal(error.rule, "STR-END-3");
+    end.hash_high ^= 1;
+    end.hash_low ^= 1;
+    assert_int_equal(ferry_stream_check_file_end(&end, 3, 5, &hash, &error),
+                     FERRY_E_CORRUPT);
+}
+
 static void short_long_and_changed_device_data_is_found(void **state)
 {
     struct ferry_stream_hash hash;
@@ -270,6 +339,8 @@ int main(void)
         cmocka_unit_test(pages_need_their_prefix_only),
         cmocka_unit_test(a_zero_range_is_read_back_or_refused),
         cmocka_unit_test(end_records_are_read_back_or_refused),
+        cmocka_unit_test(what_a_packed_record_may_stand_for_is_bounded),
+        cmocka_unit_test(a_file_that_is_not_what_its_end_says_is_found),
         cmocka_unit_test(short_long_and_changed_device_data_is_found),
         cmocka_unit_test(the_largest_and_the_empty_configuration_are_read_back),
         cmocka_unit_test(parts_of_a_configuration_are_judged_one_by_one),
