@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "bench/common.h"
+#include "bench/output.h"
 #include "ferry/device.h"
 #include "link/endpoint.h"
 
@@ -133,8 +134,13 @@ int main(int argc, char **argv)
     int fd = memfd_create("bench", MFD_CLOEXEC);
     struct ferry_device *device;
     void *page = bench_memory(PAGE);
+    struct bench_output out;
+    size_t bursts;
     char *memory;
 
+    bench_open(&out, "dma_log", "DMA writes with the dirty log on against off", argc,
+               argv);
+    bursts = out.quick ? 3 : BURSTS;
     if (fd < 0 || ftruncate(fd, MEMORY_BYTES) < 0) {
         bench_die("no memfd");
     }
@@ -146,25 +152,22 @@ int main(int argc, char **argv)
     device = open_device(fd);
     burst_dma(device, page);
     burst_logged(device, page);
-    for (int i = 0; i < BURSTS; i++) {
+    for (size_t i = 0; i < bursts; i++) {
         bare[i] = burst_memcpy(memory, page);
         off[i] = burst_dma(device, page);
         on[i] = burst_logged(device, page);
         ratio[i] = off[i] / on[i];
     }
-    if (bench_json(argc, argv)) {
-        printf("{\"bench\":\"dma_log\",\"memcpy_ns\":%.1f,\"off_ns\":%.1f,\"on_ns\":%.1f,"
-               "\"rate_on_to_off\":%.3f}\n",
-               bench_median(bare, BURSTS), bench_median(off, BURSTS),
-               bench_median(on, BURSTS), bench_median(ratio, BURSTS));
-    } else {
-        printf("DMA writes of 4 KiB: memcpy %.0f ns, log off %.0f ns, log on %.0f ns\n",
-               bench_median(bare, BURSTS), bench_median(off, BURSTS),
-               bench_median(on, BURSTS));
-        printf("rate with the log on to off (median of %d pairs): %.3f  (aim 0.95)\n",
-               BURSTS, bench_median(ratio, BURSTS));
-    }
+    bench_row(&out, &(struct bench_row){
+                        .subject = "4 KiB DMA write with the log on",
+                        .unit = "ns",
+                        .figure = bench_median(on, bursts),
+                        .floor_is = "with the log off",
+                        .floor = bench_median(off, bursts),
+                        .ratio = bench_median(ratio, bursts),
+                        .aim = 0.95,
+                        .more = { { "memcpy_ns", bench_median(bare, bursts) } } });
     ferry_device_endpoint(device)->ops->detach(ferry_device_endpoint(device));
     ferry_device_destroy(device);
-    return 0;
+    return bench_close(&out);
 }
