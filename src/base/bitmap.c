@@ -54,6 +54,29 @@ void ferry_bitmap_set_range(void *bitmap, uint64_t first, uint64_t count)
     }
 }
 
+static void or_le64(uint8_t *byte, uint64_t bits)
+{
+    uint64_t value = ferry_load_le64(byte) | bits;
+
+    for (int i = 0; i < 8; i++) {
+        byte[i] = (uint8_t)(value >> (8 * i));
+    }
+}
+
+void ferry_bitmap_or64(void *bitmap, uint64_t first, uint64_t bits)
+{
+    uint8_t *byte = bitmap;
+    uint64_t shift = first % 64;
+
+    byte += first / 64 * 8;
+    if (bits << shift) {
+        or_le64(byte, bits << shift);
+    }
+    if (shift > 0 && bits >> (64 - shift)) {
+        or_le64(byte + 8, bits >> (64 - shift));
+    }
+}
+
 uint64_t ferry_bitmap_count(const void *bitmap, uint64_t bits)
 {
     const uint8_t *byte = bitmap;

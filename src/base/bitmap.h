@@ -22,6 +22,12 @@ void ferry_bitmap_clear(void *bitmap, uint64_t bit);
 /* Sets bits [first, first + count). */
 void ferry_bitmap_set_range(void *bitmap, uint64_t first, uint64_t count);
 
+/*
+ * Or's 64 bits in: bit n of them is bit first + n of the bitmap. Bits that are set must
+ * lie inside it, and it must have whole 64-bit words.
+ */
+void ferry_bitmap_or64(void *bitmap, uint64_t first, uint64_t bits);
+
 /* Number of set bits among the first `bits`. */
 uint64_t ferry_bitmap_count(const void *bitmap, uint64_t bits);
 

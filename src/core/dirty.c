@@ -9,27 +9,28 @@
 #include "base/reader.h"
 
 /*
- * word[w] holds the pages 64 w to 64 w + 63. summary[s] holds one bit for each of
- * word[64 s] to word[64 s + 63]; a set bit says that the word may not be 0.
- *
- * Why no marked page is ever lost. The invariant, at every moment without a set under
- * way: a word that is not 0 has its summary bit.
+ * Why no marked page is ever lost.
  *
  * - The page: a writer stores its data and then marks. The mark is a locked
  *   read-modify-write even when the bit is set already. A plain test first would be
- * wrong: the data may still sit in the writer's store buffer while the test sees the old
- * bit; a harvest in between takes the bit and copies the old data, and nobody marks
- * again. The locked operation drains the store buffer, and is a release otherwise.
- * - The summary: it is looked at only after the word's read-modify-write, and both are
- *   sequentially consistent. If it was seen set, then whoever clears it does so later,
- * and looks at the word again after clearing (settle()): he finds our bit. So here a
- * plain test first is right, and saves the second locked operation in the common case.
+ *   wrong: the data may still sit in the writer's store buffer while the test sees the
+ *   old bit; a harvest in between takes the bit and copies the old data, and nobody marks
+ *   again. The locked operation drains the store buffer, and is a release otherwise.
+ * - The levels: a writer marks upwards (word, summary, top), a harvest takes downwards
+ *   (top, summary, word), each bit before what lies below it is looked at, and all of it
+ *   is sequentially consistent. When a writer finds the bit above set, whoever takes it
+ *   later looks below it later still, and finds the mark. When it was taken before,
+ *   the writer finds it clear and sets it again. So above the word a plain test first is
+ *   right, and saves the locked operations in the common case.
+ * - Each writer tests both levels itself. Who only looked at the summary could see the
+ *   bit of another writer who has not come to the top yet, and publish too early.
  */
 #define ORDER __ATOMIC_SEQ_CST
 
-static uint64_t words_of(uint64_t page_count)
+/* Words for `bits` bits. */
+static uint64_t words_of(uint64_t bits)
 {
-    return page_count / 64 + (page_count % 64 != 0);
+    return bits / 64 + (bits % 64 != 0);
 }
 
 /* `count` bits from `first` on; first < 64, 1 <= count <= 64 - first. */
@@ -38,10 +39,20 @@ static uint64_t mask_of(uint64_t first, uint64_t count)
     return (UINT64_MAX >> (64 - count)) << first;
 }
 
+/* The bits of word i that lie in [from, last]; there must be one. */
+static uint64_t mask_inside(uint64_t i, uint64_t from, uint64_t last)
+{
+    uint64_t low = i == from / 64 ? from % 64 : 0;
+    uint64_t high = i == last / 64 ? last % 64 : 63;
+
+    return mask_of(low, high - low + 1);
+}
+
 size_t ferry_dirty_need(uint64_t page_count)
 {
     uint64_t words = words_of(page_count);
-    uint64_t total = words + words_of(words);
+    uint64_t summaries = words_of(words);
+    uint64_t total = words + summaries + words_of(summaries);
 
     if (total > SIZE_MAX / sizeof(uint64_t)) {
         return 0;
@@ -49,8 +60,8 @@ size_t ferry_dirty_need(uint64_t page_count)
     return (size_t)total * sizeof(uint64_t);
 }
 
-void ferry_dirty_init(struct ferry_dirty *dirty, uint64_t page_count, uint32_t page_shift,
-                      void *memory)
+void ferry_dirty_init_zeroed(struct ferry_dirty *dirty, uint64_t page_count,
+                             uint32_t page_shift, void *memory)
 {
     assert(page_shift < 64);
     dirty->page_count = page_count;
@@ -58,35 +69,33 @@ void ferry_dirty_init(struct ferry_dirty *dirty, uint64_t page_count, uint32_t p
     dirty->pad = 0;
     dirty->word = memory;
     dirty->summary = dirty->word + words_of(page_count);
+    dirty->top = dirty->summary + words_of(words_of(page_count));
+}
+
+void ferry_dirty_init(struct ferry_dirty *dirty, uint64_t page_count, uint32_t page_shift,
+                      void *memory)
+{
     memset(memory, 0, ferry_dirty_need(page_count));
+    ferry_dirty_init_zeroed(dirty, page_count, page_shift, memory);
+}
+
+/* Sets bit n of a level, when it is not set. */
+static void raise_bit(uint64_t *level, uint64_t n)
+{
+    uint64_t *at = &level[n / 64];
+    uint64_t bit = 1ull << (n % 64);
+
+    if (!(__atomic_load_n(at, ORDER) & bit)) {
+        (void)__atomic_fetch_or(at, bit, ORDER);
+    }
 }
 
 /* Marks bits of one word. Any thread. */
 static void mark(struct ferry_dirty *dirty, uint64_t w, uint64_t mask)
 {
-    uint64_t *summary = &dirty->summary[w / 64];
-    uint64_t bit = 1ull << (w % 64);
-
     (void)__atomic_fetch_or(&dirty->word[w], mask, ORDER);
-    if (!(__atomic_load_n(summary, ORDER) & bit)) {
-        (void)__atomic_fetch_or(summary, bit, ORDER);
-    }
-}
-
-/* After bits of a word were taken: drops its summary bit when the word is 0. */
-static void settle(struct ferry_dirty *dirty, uint64_t w)
-{
-    uint64_t *summary = &dirty->summary[w / 64];
-    uint64_t bit = 1ull << (w % 64);
-
-    if (__atomic_load_n(&dirty->word[w], ORDER) != 0) {
-        return;
-    }
-    (void)__atomic_fetch_and(summary, ~bit, ORDER);
-    /* Somebody may have marked in between and seen the summary bit still set. */
-    if (__atomic_load_n(&dirty->word[w], ORDER) != 0) {
-        (void)__atomic_fetch_or(summary, bit, ORDER);
-    }
+    raise_bit(dirty->summary, w);
+    raise_bit(dirty->top, w / 64);
 }
 
 static void mark_pages(struct ferry_dirty *dirty, uint64_t first, uint64_t last)
@@ -94,10 +103,7 @@ static void mark_pages(struct ferry_dirty *dirty, uint64_t first, uint64_t last)
     uint64_t w;
 
     for (w = first / 64; w <= last / 64; w++) {
-        uint64_t from = w == first / 64 ? first % 64 : 0;
-        uint64_t to = w == last / 64 ? last % 64 : 63;
-
-        mark(dirty, w, mask_of(from, to - from + 1));
+        mark(dirty, w, mask_inside(w, first, last));
     }
 }
 
@@ -122,14 +128,6 @@ void ferry_dirty_set_all(struct ferry_dirty *dirty)
 {
     if (dirty->page_count > 0) {
         mark_pages(dirty, 0, dirty->page_count - 1);
-    }
-}
-
-void ferry_dirty_clear_all(struct ferry_dirty *dirty)
-{
-    uint64_t cursor = 0, first, count;
-
-    while (ferry_dirty_take_run(dirty, &cursor, UINT64_MAX, &first, &count)) {
     }
 }
 
@@ -174,104 +172,183 @@ void ferry_dirty_merge(struct ferry_dirty *dirty, uint64_t first_page,
     }
 }
 
-/* The first dirty page in [from, end), or end. Skips by the summary. */
-static uint64_t find_dirty(const struct ferry_dirty *dirty, uint64_t from, uint64_t end)
+void ferry_dirty_walk_begin(struct ferry_dirty_walk *walk, struct ferry_dirty *dirty,
+                            uint64_t first_page, uint64_t page_count)
 {
-    uint64_t w = from / 64, last_word = words_of(end);
-    uint64_t keep = UINT64_MAX << (from % 64); /* bits before `from` do not count */
-
-    while (w < last_word) {
-        uint64_t groups = __atomic_load_n(&dirty->summary[w / 64], ORDER) >> (w % 64);
-        uint64_t bits;
-
-        if (groups == 0) {
-            w = (w / 64 + 1) * 64;
-            keep = UINT64_MAX;
-            continue;
-        }
-        if (!(groups & 1)) {
-            w += (uint64_t)__builtin_ctzll(groups);
-            keep = UINT64_MAX;
-            continue;
-        }
-        bits = __atomic_load_n(&dirty->word[w], ORDER) & keep;
-        if (bits) {
-            uint64_t page = w * 64 + (uint64_t)__builtin_ctzll(bits);
-
-            return page < end ? page : end;
-        }
-        w++;
-        keep = UINT64_MAX;
+    memset(walk, 0, sizeof(*walk));
+    walk->dirty = dirty;
+    if (first_page >= dirty->page_count || page_count == 0) {
+        walk->next_top = 1; /* behind the last one: last is 0 */
+        return;
     }
-    return end;
+    if (page_count > dirty->page_count - first_page) {
+        page_count = dirty->page_count - first_page;
+    }
+    walk->from = first_page;
+    walk->last = first_page + page_count - 1;
+    walk->next_top = first_page >> 18;
 }
 
-/* Takes the run that begins at `first` (a dirty page), at most to `end`. */
-static uint64_t take_from(struct ferry_dirty *dirty, uint64_t first, uint64_t end)
+/* Takes the bits of `mask`. *ret_rest: others are set and stay. */
+static uint64_t take(uint64_t *at, uint64_t mask, int *ret_rest)
 {
-    uint64_t page = first;
+    uint64_t old = __atomic_load_n(at, ORDER);
 
-    while (page < end) {
-        uint64_t w = page / 64, shift = page % 64, mask, room, length;
-        uint64_t bits = __atomic_load_n(&dirty->word[w], ORDER) >> shift;
-
-        length = ~bits ? (uint64_t)__builtin_ctzll(~bits) : 64;
-        room = 64 - shift;
-        length = length < room ? length : room;
-        length = length < end - page ? length : end - page;
-        if (length == 0) {
-            break;
-        }
-        mask = mask_of(shift, length);
-        (void)__atomic_fetch_and(&dirty->word[w], ~mask, ORDER);
-        settle(dirty, w);
-        page += length;
-        if (shift + length < 64) {
-            break;
-        }
+    *ret_rest = 0;
+    if (old == 0) {
+        return 0;
     }
-    return page - first;
+    if (mask == UINT64_MAX) {
+        return __atomic_exchange_n(at, 0, ORDER);
+    }
+    old = __atomic_fetch_and(at, ~mask, ORDER);
+    *ret_rest = (old & ~mask) != 0;
+    return old & mask;
 }
 
-static int take_run(struct ferry_dirty *dirty, uint64_t *cursor, uint64_t end,
-                    uint64_t max_pages, uint64_t *ret_first, uint64_t *ret_count)
+/* Goes to the next word that has dirty pages and takes them. Return: 0 at the end. */
+static int next_word(struct ferry_dirty_walk *walk)
 {
-    uint64_t first;
+    struct ferry_dirty *dirty = walk->dirty;
+    int rest;
 
-    if (*cursor >= end || max_pages == 0) {
+    for (;;) {
+        while (walk->groups) {
+            walk->w = walk->s * 64 + (uint64_t)__builtin_ctzll(walk->groups);
+            walk->groups &= walk->groups - 1;
+            walk->bits = take(&dirty->word[walk->w],
+                              mask_inside(walk->w, walk->from, walk->last), &rest);
+            if (rest) {
+                raise_bit(dirty->summary, walk->w);
+                raise_bit(dirty->top, walk->s);
+            }
+            if (walk->bits) {
+                return 1;
+            }
+        }
+        if (walk->tops) {
+            walk->s = (walk->next_top - 1) * 64 + (uint64_t)__builtin_ctzll(walk->tops);
+            walk->tops &= walk->tops - 1;
+            walk->groups =
+                take(&dirty->summary[walk->s],
+                     mask_inside(walk->s, walk->from / 64, walk->last / 64), &rest);
+            if (rest) {
+                raise_bit(dirty->top, walk->s);
+            }
+            continue;
+        }
+        if (walk->next_top > walk->last >> 18) {
+            return 0;
+        }
+        walk->tops =
+            take(&dirty->top[walk->next_top],
+                 mask_inside(walk->next_top, walk->from >> 12, walk->last >> 12), &rest);
+        walk->next_top++;
+    }
+}
+
+int ferry_dirty_walk_next(struct ferry_dirty_walk *walk, uint64_t max_pages,
+                          uint64_t *ret_first, uint64_t *ret_count)
+{
+    uint64_t first, count = 0;
+
+    assert(max_pages > 0);
+    if (!walk->bits && !next_word(walk)) {
         return 0;
     }
-    first = find_dirty(dirty, *cursor, end);
-    if (first >= end) {
-        return 0;
-    }
-    if (max_pages < end - first) {
-        end = first + max_pages;
+    first = walk->w * 64 + (uint64_t)__builtin_ctzll(walk->bits);
+    for (;;) {
+        uint64_t shift = (first + count) % 64;
+        uint64_t ones = walk->bits >> shift;
+        uint64_t length = ~ones ? (uint64_t)__builtin_ctzll(~ones) : 64;
+
+        length = length < max_pages - count ? length : max_pages - count;
+        walk->bits &= ~mask_of(shift, length);
+        count += length;
+        /* It goes on only where it reached the end of its word, in the next one. */
+        if (count == max_pages || shift + length < 64 || !next_word(walk) ||
+            walk->w * 64 != first + count || !(walk->bits & 1)) {
+            break;
+        }
     }
     *ret_first = first;
-    *ret_count = take_from(dirty, first, end);
-    *cursor = first + *ret_count;
+    *ret_count = count;
     return 1;
+}
+
+void ferry_dirty_walk_end(struct ferry_dirty_walk *walk)
+{
+    struct ferry_dirty *dirty = walk->dirty;
+
+    if (walk->bits) {
+        mark(dirty, walk->w, walk->bits);
+    }
+    if (walk->groups) {
+        (void)__atomic_fetch_or(&dirty->summary[walk->s], walk->groups, ORDER);
+        raise_bit(dirty->top, walk->s);
+    }
+    if (walk->tops) {
+        (void)__atomic_fetch_or(&dirty->top[walk->next_top - 1], walk->tops, ORDER);
+    }
+    walk->bits = walk->groups = walk->tops = 0;
+}
+
+void ferry_dirty_clear_all(struct ferry_dirty *dirty)
+{
+    struct ferry_dirty_walk walk;
+
+    ferry_dirty_walk_begin(&walk, dirty, 0, dirty->page_count);
+    while (next_word(&walk)) {
+    }
 }
 
 int ferry_dirty_take_run(struct ferry_dirty *dirty, uint64_t *cursor, uint64_t max_pages,
                          uint64_t *ret_first, uint64_t *ret_count)
 {
-    return take_run(dirty, cursor, dirty->page_count, max_pages, ret_first, ret_count);
+    struct ferry_dirty_walk walk;
+    int found;
+
+    if (max_pages == 0) {
+        return 0;
+    }
+    ferry_dirty_walk_begin(&walk, dirty, *cursor, dirty->page_count);
+    found = ferry_dirty_walk_next(&walk, max_pages, ret_first, ret_count);
+    ferry_dirty_walk_end(&walk);
+    if (found) {
+        *cursor = *ret_first + *ret_count;
+    }
+    return found;
+}
+
+/* Pages of the map are bits of the bitmap: whole words move. */
+static void report_words(struct ferry_dirty_walk *walk, uint64_t first_page,
+                         uint64_t lead_pages, void *ret_bitmap)
+{
+    while (next_word(walk)) {
+        uint64_t page = walk->w * 64, bits = walk->bits;
+
+        if (page < first_page) {
+            bits >>= first_page - page;
+            page = first_page;
+        }
+        ferry_bitmap_or64(ret_bitmap, lead_pages + (page - first_page), bits);
+    }
 }
 
 void ferry_dirty_report(struct ferry_dirty *dirty, uint64_t first_page,
-                        uint64_t page_count, uint32_t report_shift, void *ret_bitmap)
+                        uint64_t page_count, uint64_t lead_pages, uint32_t report_shift,
+                        void *ret_bitmap)
 {
-    uint64_t cursor = first_page, end, first, count;
+    struct ferry_dirty_walk walk;
+    uint64_t first, count;
 
-    if (first_page >= dirty->page_count) {
+    ferry_dirty_walk_begin(&walk, dirty, first_page, page_count);
+    if (report_shift == dirty->page_shift) {
+        report_words(&walk, first_page, lead_pages, ret_bitmap);
         return;
     }
-    end = page_count < dirty->page_count - first_page ? first_page + page_count
-                                                      : dirty->page_count;
-    while (take_run(dirty, &cursor, end, UINT64_MAX, &first, &count)) {
-        first -= first_page;
+    while (ferry_dirty_walk_next(&walk, UINT64_MAX, &first, &count)) {
+        first = first - first_page + lead_pages;
         if (report_shift >= dirty->page_shift) {
             uint32_t shift = report_shift - dirty->page_shift;
             uint64_t last = (first + count - 1) >> shift;
@@ -286,18 +363,28 @@ void ferry_dirty_report(struct ferry_dirty *dirty, uint64_t first_page,
     }
 }
 
+/* Pages in the words that one summary names. */
+static uint64_t count_group(const struct ferry_dirty *dirty, uint64_t s)
+{
+    uint64_t groups = __atomic_load_n(&dirty->summary[s], ORDER), count = 0;
+
+    for (; groups; groups &= groups - 1) {
+        uint64_t w = s * 64 + (uint64_t)__builtin_ctzll(groups);
+
+        count += (uint64_t)__builtin_popcountll(__atomic_load_n(&dirty->word[w], ORDER));
+    }
+    return count;
+}
+
 uint64_t ferry_dirty_count(const struct ferry_dirty *dirty)
 {
-    uint64_t count = 0, s, summaries = words_of(words_of(dirty->page_count));
+    uint64_t tops = words_of(words_of(words_of(dirty->page_count))), count = 0, t;
 
-    for (s = 0; s < summaries; s++) {
-        uint64_t groups = __atomic_load_n(&dirty->summary[s], ORDER);
+    for (t = 0; t < tops; t++) {
+        uint64_t bits = __atomic_load_n(&dirty->top[t], ORDER);
 
-        for (; groups; groups &= groups - 1) {
-            uint64_t w = s * 64 + (uint64_t)__builtin_ctzll(groups);
-
-            count +=
-                (uint64_t)__builtin_popcountll(__atomic_load_n(&dirty->word[w], ORDER));
+        for (; bits; bits &= bits - 1) {
+            count += count_group(dirty, t * 64 + (uint64_t)__builtin_ctzll(bits));
         }
     }
     return count;

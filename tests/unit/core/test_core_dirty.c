@@ -30,14 +30,19 @@ static void drop(struct ferry_dirty *dirty)
     free(dirty->word);
 }
 
-/* Every word that is not 0 has its summary bit. */
+/* Every word that is not 0 has its summary bit, every summary its top bit. */
 static void check_summary(const struct ferry_dirty *dirty)
 {
-    uint64_t w;
+    uint64_t words = (dirty->page_count + 63) / 64, w, s;
 
-    for (w = 0; w < (dirty->page_count + 63) / 64; w++) {
+    for (w = 0; w < words; w++) {
         if (dirty->word[w]) {
             assert_true(dirty->summary[w / 64] >> (w % 64) & 1);
+        }
+    }
+    for (s = 0; s < (words + 63) / 64; s++) {
+        if (dirty->summary[s]) {
+            assert_true(dirty->top[s / 64] >> (s % 64) & 1);
         }
     }
 }
@@ -46,9 +51,11 @@ static void the_size_of_a_map_is_right_and_never_wraps(void **state)
 {
     (void)state;
     assert_int_equal(ferry_dirty_need(0), 0);
-    assert_int_equal(ferry_dirty_need(1), 16);
-    assert_int_equal(ferry_dirty_need(4096), 65 * 8);
-    assert_int_equal(ferry_dirty_need(4097), 67 * 8);
+    assert_int_equal(ferry_dirty_need(1), 24);
+    assert_int_equal(ferry_dirty_need(4096), 66 * 8);
+    assert_int_equal(ferry_dirty_need(4097), 68 * 8);
+    assert_int_equal(ferry_dirty_need(1ull << 18), (4096 + 64 + 1) * 8);
+    assert_int_equal(ferry_dirty_need((1ull << 18) + 1), (4097 + 65 + 2) * 8);
     assert_true(ferry_dirty_need(UINT64_MAX) >= UINT64_MAX / 8);
 }
 
@@ -187,24 +194,59 @@ static void do_take(struct ferry_dirty *dirty)
 
 static void do_report(struct ferry_dirty *dirty)
 {
-    static uint8_t bitmap[PAGES], expected[PAGES];
+    static uint8_t bitmap[2 * PAGES], expected[2 * PAGES];
     uint32_t shift = (uint32_t)(SHIFT - 2 + random_below(7));
+    uint64_t lead = random_below(3) ? random_below(100) : 0;
     uint64_t first = random_below(PAGES), count = random_below(2000), i, part;
 
     memset(bitmap, 0, sizeof(bitmap));
     memset(expected, 0, sizeof(expected));
     for (i = first; i < first + count && i < PAGES; i++) {
+        uint64_t bit = i - first + lead;
+
         if (naive[i] && shift >= SHIFT) {
-            ferry_bitmap_set(expected, (i - first) >> (shift - SHIFT));
+            ferry_bitmap_set(expected, bit >> (shift - SHIFT));
         } else if (naive[i]) {
             for (part = 0; part < 1u << (SHIFT - shift); part++) {
-                ferry_bitmap_set(expected, ((i - first) << (SHIFT - shift)) + part);
+                ferry_bitmap_set(expected, (bit << (SHIFT - shift)) + part);
             }
         }
         naive[i] = 0;
     }
-    ferry_dirty_report(dirty, first, count, shift, bitmap);
+    ferry_dirty_report(dirty, first, count, lead, shift, bitmap);
     assert_memory_equal(bitmap, expected, sizeof(bitmap));
+}
+
+/* Walks a range, stops somewhere: what was given out is gone, all else is still there. */
+static void do_walk(struct ferry_dirty *dirty)
+{
+    uint64_t first = random_below(PAGES + 3), size = random_below(4000);
+    uint64_t stop = random_below(60), max = 1 + random_below(300);
+    uint64_t end = first + size < PAGES ? first + size : PAGES, at = first, run, count;
+    struct ferry_dirty_walk walk;
+
+    ferry_dirty_walk_begin(&walk, dirty, first, size);
+    while (stop-- > 0 && ferry_dirty_walk_next(&walk, max, &run, &count)) {
+        for (; at < run; at++) {
+            assert_false(naive[at]);
+        }
+        assert_in_range(count, 1, max);
+        assert_true(run + count <= end);
+        for (; at < run + count; at++) {
+            assert_true(naive[at]);
+            naive[at] = 0;
+        }
+        assert_true(count == max || at == end || !naive[at]);
+    }
+    if (stop == UINT64_MAX) {
+        ferry_dirty_walk_end(&walk);
+        return;
+    }
+    for (; at < end; at++) {
+        assert_false(naive[at]);
+    }
+    assert_int_equal(ferry_dirty_walk_next(&walk, 1, &run, &count), 0);
+    ferry_dirty_walk_end(&walk);
 }
 
 static void random_operations_agree_with_a_naive_map(void **state)
@@ -215,7 +257,7 @@ static void random_operations_agree_with_a_naive_map(void **state)
     (void)state;
     memset(naive, 0, sizeof(naive));
     for (i = 0; i < 4000; i++) {
-        switch (random_below(5)) {
+        switch (random_below(7)) {
         case 0:
         case 1:
             do_set(&dirty);
@@ -225,6 +267,10 @@ static void random_operations_agree_with_a_naive_map(void **state)
             break;
         case 3:
             do_take(&dirty);
+            break;
+        case 4:
+        case 5:
+            do_walk(&dirty);
             break;
         default:
             do_report(&dirty);
@@ -237,6 +283,43 @@ static void random_operations_agree_with_a_naive_map(void **state)
         assert_int_equal(ferry_dirty_count(&dirty), count);
         page = random_below(PAGES);
         assert_int_equal(ferry_dirty_test(&dirty, page), naive[page]);
+    }
+    drop(&dirty);
+}
+
+/* Pages at the edges of words, summaries and tops, and ranges that begin and end there.
+ */
+static void levels_far_apart_are_found_and_left(void **state)
+{
+    static const uint64_t at[] = { 0,       63,      64,      4095,    4096,   262143,
+                                   262144,  266239,  266240,  524287,  524288, 1048576,
+                                   1048640, 1052672, 1052745, 1052746, 1052748 };
+    enum { COUNT = sizeof(at) / sizeof(at[0]) };
+    struct ferry_dirty dirty = make(at[COUNT - 1] + 1);
+    uint64_t i, k, n, run, count, run_end = 0;
+
+    (void)state;
+    for (i = 0; i < COUNT; i++) {
+        for (k = i; k < COUNT; k++) {
+            struct ferry_dirty_walk walk;
+
+            for (n = 0; n < COUNT; n++) {
+                ferry_dirty_set(&dirty, at[n] << SHIFT, 1);
+            }
+            ferry_dirty_walk_begin(&walk, &dirty, at[i], at[k] - at[i] + 1);
+            for (n = i; ferry_dirty_walk_next(&walk, UINT64_MAX, &run, &count);) {
+                for (run_end = run + count; run < run_end; run++, n++) {
+                    assert_int_equal(run, at[n]);
+                }
+            }
+            ferry_dirty_walk_end(&walk);
+            assert_int_equal(n, k + 1);
+            assert_int_equal(ferry_dirty_count(&dirty), COUNT - (k - i + 1));
+            for (n = 0; n < COUNT; n++) {
+                assert_int_equal(ferry_dirty_test(&dirty, at[n]), n < i || n > k);
+            }
+            check_summary(&dirty);
+        }
     }
     drop(&dirty);
 }
@@ -340,6 +423,7 @@ int main(void)
         cmocka_unit_test(all_are_marked_and_all_are_cleared),
         cmocka_unit_test(runs_are_taken_whole_up_to_the_limit),
         cmocka_unit_test(random_operations_agree_with_a_naive_map),
+        cmocka_unit_test(levels_far_apart_are_found_and_left),
         cmocka_unit_test(no_marked_page_is_ever_lost_between_threads),
     };
 
