@@ -81,8 +81,11 @@ static int reply(struct ferry_connection *connection,
         ferry_job_release(job);
         return FERRY_E_MEMORY;
     }
-    /* Tell the client what this side takes, not what it said itself. */
-    say.max_msg_fds = FERRY_OS_FDS_MAX;
+    /* Tell the client what this side takes, not what it said itself; but there are
+     * clients that take any number above their own maximum for malformed. */
+    say.max_msg_fds = connection->agreed.max_msg_fds > FERRY_LINK_CAUTIOUS_FDS
+                          ? FERRY_OS_FDS_MAX
+                          : FERRY_LINK_CAUTIOUS_FDS;
     rc = ferry_link_version_format(&say,
                                    ask_identity(connection, &identity) ? &identity : NULL,
                                    data, FERRY_LINK_VERSION_MAX, &size);

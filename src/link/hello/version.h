@@ -23,6 +23,8 @@
 
 /* What a side says when it says nothing. */
 #define FERRY_LINK_DEFAULT_FDS 1u
+/* The most that is told to a client that takes no more itself: QEMU 11.1 refuses 17. */
+#define FERRY_LINK_CAUTIOUS_FDS 16u
 #define FERRY_LINK_DEFAULT_DATA (1024u * 1024u)
 #define FERRY_LINK_DEFAULT_DMA_MAPS 65535u
 #define FERRY_LINK_DEFAULT_PGSIZES 4096u

@@ -179,6 +179,25 @@ static void test_a_client_without_the_extension_is_told_nothing_of_it(void **sta
     close(fd);
 }
 
+static void
+test_a_client_of_few_fds_is_told_no_number_that_it_calls_malformed(void **state)
+{
+    static const char *const said[] = { "{\"capabilities\":{\"max_msg_fds\":8}}",
+                                        "{\"capabilities\":{\"max_msg_fds\":17}}" };
+    static const char *const told[] = { "\"max_msg_fds\":16", "\"max_msg_fds\":64" };
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        uint8_t bytes[2048] = { 0 };
+        int fd = raw_connect(served.path);
+
+        raw_send(fd, bytes, raw_version(bytes, 1, said[i]));
+        assert_true(raw_receive(fd, bytes, sizeof(bytes)) >= 20);
+        assert_non_null(strstr((const char *)bytes + 20, told[i]));
+        close(fd);
+    }
+}
+
 static void test_a_path_in_use_is_not_taken_over(void **state)
 {
     struct ferry_link_server *server;
@@ -327,6 +346,7 @@ int main(void)
         TEST(test_a_higher_minor_version_is_answered_with_ours),
         TEST(test_nothing_is_served_before_version),
         TEST(test_a_client_without_the_extension_is_told_nothing_of_it),
+        TEST(test_a_client_of_few_fds_is_told_no_number_that_it_calls_malformed),
         TEST(test_a_path_in_use_is_not_taken_over),
         TEST(test_a_successor_is_admitted_although_the_close_was_not_yet_seen),
         TEST(test_the_server_may_be_destroyed_when_its_client_goes),
