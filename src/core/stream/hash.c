@@ -6,6 +6,10 @@
 /* The state's size, so that it can live in the caller's memory: no allocation here. */
 #define XXH_STATIC_LINKING_ONLY
 #include <xxhash.h>
+#ifdef FERRY_XXH_DISPATCH
+/* Makes XXH3_64bits_update and XXH3_128bits_update those of the best vector unit. */
+#include <xxh_x86dispatch.h>
+#endif
 
 /* libxxhash uses aligned vector loads; malloc() aligns to 16 only. */
 #define STATE_ALIGN 64u
