@@ -37,6 +37,7 @@ static const struct {
     [FERRY_RQ_LOG_START] = { device_log_start, FERRY_OP_LOG_CONTROL },
     [FERRY_RQ_LOG_STOP] = { device_log_stop, FERRY_OP_LOG_CONTROL },
     [FERRY_RQ_LOG_REPORT] = { device_log_report, FERRY_OP_LOG_REPORT },
+    [FERRY_RQ_LOG_RUNS] = { device_log_runs, FERRY_OP_LOG_REPORT },
     [FERRY_RQ_DATA_SIZE] = { device_mig_size, FERRY_OP_DATA_SIZE },
     [FERRY_RQ_PRECOPY_INFO] = { device_mig_precopy, FERRY_OP_PRECOPY_INFO },
     [FERRY_RQ_DATA_READ] = { device_mig_read, FERRY_OP_DATA_READ },

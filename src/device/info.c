@@ -4,7 +4,7 @@
 #define IRQ_INDEXES 5u
 #define IRQ_INDEX_MSIX 2u
 
-/* Device features of the uAPI, and Ferry's own for pre-copy info. */
+/* Device features of the uAPI, and Ferry's own (docs/vfio-user-extensions.md). */
 enum {
     FEATURE_MIGRATION = 1,
     FEATURE_DEVICE_STATE = 2,
@@ -12,7 +12,8 @@ enum {
     FEATURE_LOG_STOP = 7,
     FEATURE_LOG_REPORT = 8,
     FEATURE_DATA_SIZE = 9,
-    FEATURE_PRECOPY_INFO = 0xfe01
+    FEATURE_PRECOPY_INFO = 0xfe01,
+    FEATURE_LOG_RUNS = 0xfe02
 };
 
 /* Which features there are, what may be done with them, which migration flag they need.
@@ -27,6 +28,7 @@ static const struct {
     { FEATURE_LOG_START, FERRY_FEATURE_SET, 0 },
     { FEATURE_LOG_STOP, FERRY_FEATURE_SET, 0 },
     { FEATURE_LOG_REPORT, FERRY_FEATURE_GET, 0 },
+    { FEATURE_LOG_RUNS, FERRY_FEATURE_GET, 0 },
     { FEATURE_DATA_SIZE, FERRY_FEATURE_GET, FERRY_MIG_STOP_COPY },
     { FEATURE_PRECOPY_INFO, FERRY_FEATURE_GET, FERRY_MIG_PRE_COPY },
 };

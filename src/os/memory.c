@@ -55,6 +55,29 @@ int ferry_os_file_size(int fd, uint64_t *ret_size)
     return FERRY_OK;
 }
 
+int ferry_os_file_look(int fd, struct ferry_os_file *ret_file)
+{
+    struct statfs fs;
+    struct stat st;
+
+    if (fstat(fd, &st) < 0) {
+        return FERRY_E_IO;
+    }
+    if (!S_ISREG(st.st_mode)) {
+        return FERRY_E_UNSUPPORTED;
+    }
+    ret_file->device = (uint64_t)st.st_dev;
+    ret_file->inode = (uint64_t)st.st_ino;
+    ret_file->size = (uint64_t)st.st_size;
+    ret_file->huge_pages = 0;
+    ret_file->pad = 0;
+    /* Usual files need not be asked twice: hugetlbfs tells its page size as its block. */
+    if ((uint64_t)st.st_blksize > ferry_os_page_size() && fstatfs(fd, &fs) == 0) {
+        ret_file->huge_pages = fs.f_type == HUGETLBFS_MAGIC;
+    }
+    return FERRY_OK;
+}
+
 int ferry_os_file_keeps_length(int fd)
 {
     const int seals = fcntl(fd, F_GET_SEALS);

@@ -36,6 +36,17 @@ int ferry_os_memfd_create(const char *name, uint64_t size, int *ret_fd);
  */
 int ferry_os_file_size(int fd, uint64_t *ret_size);
 
+/* Which file a descriptor is, whoever opened it how. */
+struct ferry_os_file {
+    uint64_t device, inode; /* together unique while the file exists */
+    uint64_t size;
+    uint32_t huge_pages; /* 1: of hugetlbfs */
+    uint32_t pad;
+};
+
+/* Return: as ferry_os_file_size(). */
+int ferry_os_file_look(int fd, struct ferry_os_file *ret_file);
+
 /*
  * 1 when the file cannot become shorter any more (F_SEAL_SHRINK), whoever else has it:
  * what is asked about its length from then on stays true. 0 for all other files.

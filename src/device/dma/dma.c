@@ -22,8 +22,10 @@ void device_dma_release(struct device_dma *dma, struct device_map *map)
     const uint32_t slot = map->slot;
 
     assert(atomic_load(&map->held) == 0);
-    ferry_os_unmap(&map->memory);
-    free(map->log_memory);
+    if (map->window != NULL) {
+        device_window_put(map->window);
+    }
+    device_log_free(map);
     memset(map, 0, sizeof(*map));
     map->slot = slot;
     map->next = dma->free;
@@ -134,7 +136,7 @@ static int check_map(const struct device_dma *dma, struct ferry_request *request
                          "something is mapped there");
     }
     if (dma->count == FERRY_DEVICE_MAPS_MAX) {
-        return map_error(request, FERRY_E_LIMIT, "the device takes 65535 maps");
+        return map_error(request, FERRY_E_LIMIT, "the device takes 131072 maps");
     }
     return FERRY_OK;
 }
@@ -156,7 +158,8 @@ static int grow(struct device_dma *dma)
     return FERRY_OK;
 }
 
-static int open_memory(struct device_map *map, struct ferry_request *request)
+static int open_memory(struct device_dma *dma, struct device_map *map,
+                       struct ferry_request *request)
 {
     const struct ferry_dma_map *want = &request->u.map;
     const uint32_t access =
@@ -164,13 +167,17 @@ static int open_memory(struct device_map *map, struct ferry_request *request)
         ((want->flags & FERRY_DMA_WRITE) != 0 ? FERRY_OS_MAP_READ | FERRY_OS_MAP_WRITE
                                               : 0);
 
+    int status;
+
     if (want->fd < 0) {
         return FERRY_OK;
     }
-    /* Asked first: then the length that is compared below is the last word. */
-    map->lendable = ferry_os_file_keeps_length(want->fd) != 0;
-    return ferry_os_map_shared(want->fd, want->offset, want->size, access, &map->memory,
-                               request->reterr);
+    status = device_window_get(&dma->windows, want->fd, want->offset, want->size, access,
+                               &map->window, &map->lendable, request->reterr);
+    if (status == FERRY_OK) {
+        map->address = device_window_at(map->window, want->offset);
+    }
+    return status;
 }
 
 int device_dma_map(struct ferry_device *device, struct ferry_request *request)
@@ -193,7 +200,7 @@ int device_dma_map(struct ferry_device *device, struct ferry_request *request)
     map->flags = want->flags;
     status = grow(dma);
     if (status == FERRY_OK) {
-        status = open_memory(map, request);
+        status = open_memory(dma, map, request);
     }
     if (status == FERRY_OK && device->log.on) {
         status = device_log_map(device, map, request->reterr);
@@ -205,6 +212,7 @@ int device_dma_map(struct ferry_device *device, struct ferry_request *request)
     memmove(dma->map + at + 1, dma->map + at, (dma->count - at) * sizeof(dma->map[0]));
     dma->map[at] = map;
     dma->count++;
+    dma->pages += map->size >> DEVICE_PAGE_SHIFT;
     return FERRY_OK;
 }
 
@@ -224,6 +232,7 @@ void device_dma_drop(struct ferry_device *device)
         dma->gone = dma->map[i];
     }
     dma->count = 0;
+    dma->pages = 0;
     sweep(dma);
 }
 
@@ -234,11 +243,11 @@ void device_dma_free(struct ferry_device *device)
     device_dma_drop(device);
     for (uint32_t i = 0; i < DEVICE_SLOT_CHUNKS && dma->chunk[i] != NULL; i++) {
         for (uint32_t k = 0; k < DEVICE_SLOTS_PER_CHUNK; k++) {
-            ferry_os_unmap(&dma->chunk[i][k].memory);
-            free(dma->chunk[i][k].log_memory);
+            device_log_free(&dma->chunk[i][k]);
         }
         free(dma->chunk[i]);
     }
+    device_windows_free(&dma->windows);
     free(dma->map);
 }
 
@@ -277,7 +286,7 @@ static int transfer(struct ferry_device *device, struct device_map *map, uint64_
                     uint8_t *data, uint64_t len, int write)
 {
     const struct ferry_client_port *port = device->port;
-    uint8_t *address = map->memory.data;
+    uint8_t *address = map->address;
     struct ferry_dirty *dirty = atomic_load(&map->dirty);
     int status = FERRY_E_CLOSED;
 
@@ -354,12 +363,12 @@ int ferry_dma_get(struct ferry_device *device, uint64_t iova, uint64_t size, int
     }
     /* The author's own accesses are not guarded: a file that its user shortens while
      * they go on would end the process with SIGBUS. */
-    if (map->memory.data == NULL || map->lendable == 0) {
+    if (map->address == NULL || map->lendable == 0) {
         return FERRY_E_UNSUPPORTED;
     }
     atomic_fetch_add(&map->held, 1);
     atomic_fetch_add(&device->dma.held, 1);
-    ret_segment->address = (uint8_t *)map->memory.data + (iova - map->iova);
+    ret_segment->address = map->address + (iova - map->iova);
     ret_segment->iova = iova;
     ret_segment->size = len;
     ret_segment->writable = write != 0;

@@ -9,6 +9,7 @@
 #include "core/dirty.h"
 #include "ferry/device.h"
 #include "link/request.h"
+#include "device/dma/window.h"
 #include "os/memory.h"
 
 /*
@@ -20,16 +21,17 @@
  */
 
 /* Maps that one device takes; one more is refused with FERRY_E_LIMIT. */
-#define FERRY_DEVICE_MAPS_MAX 65535u
+#define FERRY_DEVICE_MAPS_MAX 131072u
 #define DEVICE_PAGE_BYTES 4096u
 #define DEVICE_PAGE_SHIFT 12u
 #define DEVICE_SLOTS_PER_CHUNK 256u
-#define DEVICE_SLOT_CHUNKS 256u
+#define DEVICE_SLOT_CHUNKS 513u
 
 struct device_map {
     uint64_t iova, size;
-    struct ferry_os_map memory; /* memory.data NULL: reached by messages only */
-    uint32_t flags;             /* FERRY_DMA_* */
+    struct device_window *window; /* holds its memory; NULL: reached by messages only */
+    uint8_t *address;             /* of iova; NULL without a window */
+    uint32_t flags;               /* FERRY_DMA_* */
     uint32_t slot;
     _Atomic uint32_t held;               /* segments that are out */
     uint32_t lendable;                   /* the user cannot shorten the file behind it */
@@ -38,13 +40,16 @@ struct device_map {
     _Atomic(struct ferry_dirty *) dirty; /* &log while its writes are logged, or NULL */
     struct ferry_dirty log;
     void *log_memory;
-    struct device_map *next; /* free, or gone while segments are still out */
+    struct ferry_os_map log_pages; /* what log_memory lies in; data NULL: malloc's */
+    struct device_map *next;       /* free, or gone while segments are still out */
 };
 
 struct device_dma {
     struct device_map **map; /* sorted by iova */
     uint32_t count, cap;
     uint32_t slots; /* made so far */
+    uint64_t pages; /* of 4096 bytes, of all maps in the table */
+    struct device_windows windows;
     struct device_map *chunk[DEVICE_SLOT_CHUNKS];
     struct device_map *free;
     struct device_map *gone;     /* unmapped by a disconnect, segments still out */

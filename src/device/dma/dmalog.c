@@ -8,6 +8,9 @@
 #include "base/range.h"
 #include "device/device_private.h"
 
+/* Marks of a map from here on (32 GiB of pages) are the system's memory, not malloc's. */
+#define LOG_PAGES_BYTES_MIN (1u << 20)
+
 static int log_error(struct ferry_error *reterr, int code, uint64_t value,
                      const char *what)
 {
@@ -73,32 +76,55 @@ static int check_start(struct device_dmalog *log, const struct ferry_log_start *
     return status;
 }
 
-/* Maps do not overlap: the sum of their pages fits. */
 static int check_pages(const struct device_dma *dma, uint64_t more,
                        struct ferry_error *reterr)
 {
-    uint64_t pages = more;
+    /* Maps do not overlap: the sum of their pages fits. */
+    const uint64_t pages = dma->pages + more;
 
-    for (uint32_t i = 0; i < dma->count; i++) {
-        pages += dma->map[i]->size >> DEVICE_PAGE_SHIFT;
-    }
     return pages <= DEVICE_LOG_PAGES_MAX
                ? FERRY_OK
                : log_error(reterr, FERRY_E_LIMIT, pages, "too many pages are mapped");
 }
 
+void device_log_free(struct device_map *map)
+{
+    if (map->log_pages.data != NULL) {
+        ferry_os_unmap(&map->log_pages);
+    } else {
+        free(map->log_memory);
+    }
+    map->log_memory = NULL;
+}
+
+/* Zeroed memory. A large map's comes from the system: only what is marked costs any. */
+static int log_alloc(struct device_map *map, size_t bytes)
+{
+    if (bytes == 0) {
+        return FERRY_E_MEMORY;
+    }
+    if (bytes >= LOG_PAGES_BYTES_MIN &&
+        ferry_os_map_anonymous(bytes, &map->log_pages) == FERRY_OK) {
+        map->log_memory = map->log_pages.data;
+        return FERRY_OK;
+    }
+    map->log_memory = calloc(1, bytes);
+    return map->log_memory != NULL ? FERRY_OK : FERRY_E_MEMORY;
+}
+
 static int log_map(struct device_map *map)
 {
     const uint64_t pages = map->size >> DEVICE_PAGE_SHIFT;
-    const size_t need = ferry_dirty_need(pages);
 
-    if (map->log_memory == NULL) {
-        map->log_memory = need == 0 ? NULL : malloc(need);
-    }
-    if (map->log_memory == NULL) {
+    if (map->log_memory != NULL) {
+        /* Of an earlier log, kept for a segment that is out; who gives it back may be
+         * marking right now. */
+        ferry_dirty_clear_all(&map->log);
+    } else if (log_alloc(map, ferry_dirty_need(pages)) == FERRY_OK) {
+        ferry_dirty_init_zeroed(&map->log, pages, DEVICE_PAGE_SHIFT, map->log_memory);
+    } else {
         return FERRY_E_MEMORY;
     }
-    ferry_dirty_init(&map->log, pages, DEVICE_PAGE_SHIFT, map->log_memory);
     atomic_store(&map->dirty, &map->log);
     return FERRY_OK;
 }
@@ -117,8 +143,7 @@ void device_log_unmap(struct device_map *map)
     /* A segment that is out may be marking right now; then the memory waits with the map.
      */
     if (atomic_load(&map->held) == 0) {
-        free(map->log_memory);
-        map->log_memory = NULL;
+        device_log_free(map);
     }
 }
 
@@ -158,24 +183,37 @@ int device_log_stop(struct ferry_device *device, struct ferry_request *request)
     return FERRY_OK;
 }
 
-int device_log_check(const struct ferry_device *device,
-                     const struct ferry_log_report *report, struct ferry_error *reterr)
+int device_log_check_range(const struct ferry_device *device, uint64_t iova,
+                           uint64_t length, uint64_t page_size,
+                           struct ferry_error *reterr)
 {
     uint64_t end;
 
     if (!device->log.on) {
         return log_error(reterr, FERRY_E_NOT_FOUND, 0, "REPORT: it is not on");
     }
-    if (!good_page_size(report->page_size) || report->length == 0) {
-        return log_error(reterr, FERRY_E_ARGUMENT, report->page_size,
+    if (!good_page_size(page_size) || length == 0) {
+        return log_error(reterr, FERRY_E_ARGUMENT, page_size,
                          "REPORT: page size, or no length");
     }
-    if (!ferry_range_aligned(report->iova, DEVICE_PAGE_BYTES) ||
-        !ferry_range_aligned(report->length, report->page_size)) {
-        return log_error(reterr, FERRY_E_ALIGN, report->iova, "REPORT: not aligned");
+    if (!ferry_range_aligned(iova, DEVICE_PAGE_BYTES) ||
+        !ferry_range_aligned(length, page_size)) {
+        return log_error(reterr, FERRY_E_ALIGN, iova, "REPORT: not aligned");
     }
-    if (!ferry_range_add(report->iova, report->length, &end)) {
-        return log_error(reterr, FERRY_E_RANGE, report->iova, "REPORT: range overflows");
+    if (!ferry_range_add(iova, length, &end)) {
+        return log_error(reterr, FERRY_E_RANGE, iova, "REPORT: range overflows");
+    }
+    return FERRY_OK;
+}
+
+int device_log_check(const struct ferry_device *device,
+                     const struct ferry_log_report *report, struct ferry_error *reterr)
+{
+    const int status = device_log_check_range(device, report->iova, report->length,
+                                              report->page_size, reterr);
+
+    if (status != FERRY_OK) {
+        return status;
     }
     if (report->bitmap == NULL ||
         report->bitmap_bytes < ferry_bitmap_bytes(report->length / report->page_size)) {
@@ -185,45 +223,9 @@ int device_log_check(const struct ferry_device *device,
     return FERRY_OK;
 }
 
-/* Bits for bytes [off, off + size) counted from the report's start. */
-static void set_bits(const struct ferry_log_report *report, uint64_t off, uint64_t size)
-{
-    const uint64_t first = off / report->page_size;
-    const uint64_t last = (off + size - 1) / report->page_size;
-
-    ferry_bitmap_set_range(report->bitmap, first, last - first + 1);
-}
-
-/* Moves the marks of [iova, end), all of it inside the map, into the bitmap. */
-static void harvest_map(struct device_map *map, const struct ferry_log_report *report,
-                        uint64_t iova, uint64_t end)
-{
-    struct ferry_dirty *dirty = &map->log;
-    const uint64_t last = (end - map->iova) >> DEVICE_PAGE_SHIFT;
-    uint64_t cursor = (iova - map->iova) >> DEVICE_PAGE_SHIFT;
-    uint64_t first, count;
-
-    while (cursor < last &&
-           ferry_dirty_take_run(dirty, &cursor, last - cursor, &first, &count)) {
-        const uint64_t off = (first << DEVICE_PAGE_SHIFT);
-        uint64_t inside = first < last ? last - first : 0;
-
-        inside = inside < count ? inside : count;
-        if (inside < count) {
-            /* The run lies behind the range, or reaches out of it: not ours to take. */
-            ferry_dirty_set(dirty, (first + inside) << DEVICE_PAGE_SHIFT,
-                            (count - inside) << DEVICE_PAGE_SHIFT);
-        }
-        if (inside > 0) {
-            set_bits(report, map->iova + off - report->iova, inside << DEVICE_PAGE_SHIFT);
-        }
-    }
-}
-
-/* All maps in [iova, end). */
-static void harvest_range(struct ferry_device *device,
-                          const struct ferry_log_report *report, uint64_t iova,
-                          uint64_t end)
+/* All maps in [iova, end). Return: 1 when the visitor has enough. */
+static int visit_range(struct ferry_device *device, uint64_t iova, uint64_t end,
+                       device_log_visitor visit, void *user)
 {
     const struct device_dma *dma = &device->dma;
 
@@ -236,36 +238,55 @@ static void harvest_range(struct ferry_device *device,
         if (map->iova >= end) {
             break;
         }
-        if (atomic_load(&map->dirty) != NULL) {
-            harvest_map(map, report, from, to);
+        if (atomic_load(&map->dirty) != NULL &&
+            visit(user, &map->log, map->iova, from, to)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+void device_log_visit(struct ferry_device *device, uint64_t iova, uint64_t length,
+                      device_log_visitor visit, void *user)
+{
+    const struct device_dmalog *log = &device->log;
+    const uint64_t end = iova + length;
+
+    if (log->range_count == 0) {
+        (void)visit_range(device, iova, end, visit, user);
+    }
+    for (uint32_t i = 0; i < log->range_count; i++) {
+        const uint64_t range_end = log->range[i].off + log->range[i].size;
+        const uint64_t from = log->range[i].off > iova ? log->range[i].off : iova;
+        const uint64_t to = range_end < end ? range_end : end;
+
+        if (from < to && visit_range(device, from, to, visit, user)) {
+            return;
         }
     }
 }
 
-void device_log_harvest(struct ferry_device *device,
-                        const struct ferry_log_report *report)
+/* Moves the marks of one piece into the bitmap. */
+static int visit_bitmap(void *user, struct ferry_dirty *dirty, uint64_t map_iova,
+                        uint64_t from, uint64_t to)
 {
-    const struct device_dmalog *log = &device->log;
-    const uint64_t end = report->iova + report->length;
+    const struct ferry_log_report *report = user;
 
-    if (log->range_count == 0) {
-        harvest_range(device, report, report->iova, end);
-    }
-    for (uint32_t i = 0; i < log->range_count; i++) {
-        const uint64_t range_end = log->range[i].off + log->range[i].size;
-        const uint64_t from =
-            log->range[i].off > report->iova ? log->range[i].off : report->iova;
-        const uint64_t to = range_end < end ? range_end : end;
+    ferry_dirty_report(dirty, (from - map_iova) >> DEVICE_PAGE_SHIFT,
+                       (to - from) >> DEVICE_PAGE_SHIFT,
+                       (from - report->iova) >> DEVICE_PAGE_SHIFT,
+                       ferry_log2(report->page_size), report->bitmap);
+    return 0;
+}
 
-        if (from < to) {
-            harvest_range(device, report, from, to);
-        }
-    }
+void device_log_harvest(struct ferry_device *device, struct ferry_log_report *report)
+{
+    device_log_visit(device, report->iova, report->length, visit_bitmap, report);
 }
 
 int device_log_report(struct ferry_device *device, struct ferry_request *request)
 {
-    const struct ferry_log_report *report = &request->u.log_report;
+    struct ferry_log_report *report = &request->u.log_report;
     const int status = device_log_check(device, report, request->reterr);
 
     if (status == FERRY_OK) {

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <string.h>
+
 #include "base/range.h"
 #include "device/device_private.h"
 
@@ -43,6 +45,18 @@ static int find_span(const struct device_dma *dma, struct ferry_request *request
     return FERRY_OK;
 }
 
+/* Where its maps are in the table now. Nothing can get in between them, but others may
+ * have come since when it wants all. */
+static struct span span_of(const struct device_dma *dma,
+                           const struct ferry_dma_unmap *want)
+{
+    if ((want->flags & FERRY_UNMAP_ALL) != 0) {
+        return (struct span){ 0, dma->count };
+    }
+    return (struct span){ device_dma_index(dma, want->iova),
+                          device_dma_index(dma, want->iova + want->size) };
+}
+
 static struct ferry_log_report report_of(const struct ferry_dma_unmap *want)
 {
     return (struct ferry_log_report){
@@ -84,7 +98,9 @@ static int check_unmap(const struct ferry_device *device, struct ferry_request *
 /* The maps stay. */
 static void give_up(struct device_dma *dma, const struct ferry_request *request)
 {
-    for (uint32_t i = 0; i < dma->count; i++) {
+    const struct span span = span_of(dma, &request->u.unmap);
+
+    for (uint32_t i = span.first; i < span.end; i++) {
         if (dma->map[i]->leaving == request) {
             dma->map[i]->leaving = NULL;
             dma->map[i]->released = 0;
@@ -95,26 +111,30 @@ static void give_up(struct device_dma *dma, const struct ferry_request *request)
 static void finish(struct ferry_device *device, struct ferry_request *request)
 {
     struct device_dma *dma = &device->dma;
-    uint32_t kept = 0;
+    const struct span span = span_of(dma, &request->u.unmap);
+    uint32_t kept = span.first;
 
     /* The last marks have been set, and nobody can ask for them once the maps are gone.
      */
     if ((request->u.unmap.flags & FERRY_UNMAP_BITMAP) != 0) {
-        const struct ferry_log_report report = report_of(&request->u.unmap);
+        struct ferry_log_report report = report_of(&request->u.unmap);
 
         device_log_harvest(device, &report);
     }
-    for (uint32_t i = 0; i < dma->count; i++) {
+    for (uint32_t i = span.first; i < span.end; i++) {
         struct device_map *map = dma->map[i];
 
         if (map->leaving == request) {
+            dma->pages -= map->size >> DEVICE_PAGE_SHIFT;
             atomic_store(&map->dirty, NULL);
             device_dma_release(dma, map);
         } else {
             dma->map[kept++] = map;
         }
     }
-    dma->count = kept;
+    memmove(dma->map + kept, dma->map + span.end,
+            (dma->count - span.end) * sizeof(dma->map[0]));
+    dma->count -= span.end - kept;
 }
 
 /*
@@ -125,9 +145,10 @@ static void finish(struct ferry_device *device, struct ferry_request *request)
 static int try_unmap(struct ferry_device *device, const struct ferry_request *request)
 {
     struct device_dma *dma = &device->dma;
+    const struct span span = span_of(dma, &request->u.unmap);
     int status = FERRY_OK;
 
-    for (uint32_t i = 0; i < dma->count; i++) {
+    for (uint32_t i = span.first; i < span.end; i++) {
         struct device_map *map = dma->map[i];
 
         if (map->leaving != request) {

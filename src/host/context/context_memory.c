@@ -145,7 +145,7 @@ static int publish(struct ferry_context *context, uint32_t slot,
     };
     int rc;
 
-    entry.dirty_memory = need != 0 ? malloc(need) : NULL;
+    entry.dirty_memory = need != 0 ? calloc(1, need) : NULL;
     if (entry.dirty_memory == NULL) {
         return ferry_error_set(reterr, FERRY_E_MEMORY, FERRY_HOST_LAYER, NULL, 0,
                                "no memory for the dirty map of 0x%llx bytes",
@@ -159,7 +159,7 @@ static int publish(struct ferry_context *context, uint32_t slot,
                                    "cannot duplicate the memory's descriptor");
         }
     }
-    ferry_dirty_init(&entry.dirty, pages, PAGE_SHIFT, entry.dirty_memory);
+    ferry_dirty_init_zeroed(&entry.dirty, pages, PAGE_SHIFT, entry.dirty_memory);
     pthread_rwlock_wrlock(&context->memory_lock);
     context->memory[slot] = entry;
     if (slot >= context->memory_end) {

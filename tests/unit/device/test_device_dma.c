@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#define _GNU_SOURCE /* memfd_create */
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "os/guard.h"
@@ -262,13 +266,121 @@ static void a_put_of_another_thread_wakes_the_loop(void **state)
     close(fd);
 }
 
+/* Mappings of files with this name that the process has. */
+static uint32_t mappings_of(const char *name)
+{
+    FILE *maps = fopen("/proc/self/maps", "r");
+    uint32_t count = 0;
+    char line[512];
+
+    assert_non_null(maps);
+    while (fgets(line, sizeof(line), maps) != NULL) {
+        count += strstr(line, name) != NULL;
+    }
+    (void)fclose(maps);
+    return count;
+}
+
+/* vm.max_map_count is 65530. */
+static void a_file_in_65536_pieces_is_one_mapping(void **state)
+{
+    const uint64_t count = 65536;
+    struct toy *toy = *state;
+    uint32_t value;
+    int fd = -1;
+
+    assert_int_equal(ferry_os_memfd_create("pieces", count * PAGE, &fd), FERRY_OK);
+    /* Neighbours in the file are apart in the address space, and in no order. */
+    for (uint64_t i = 0; i < count; i++) {
+        const uint64_t at = i * 40503 % count;
+
+        assert_int_equal(toy_map(toy, 2 * at * PAGE, PAGE, at * PAGE, fd, RW), FERRY_OK);
+    }
+    assert_int_equal(mappings_of("memfd:pieces"), 1);
+    for (uint32_t i = 0; i < count; i += 4099) {
+        assert_int_equal(ferry_dma_write(toy->device, 2 * i * PAGE + 8, &i, 4), FERRY_OK);
+        assert_int_equal(pread(fd, &value, 4, (off_t)(i * PAGE + 8)), 4);
+        assert_int_equal(value, i);
+    }
+    for (uint64_t i = 0; i < count; i++) {
+        assert_int_equal(toy_unmap(toy, 2 * (i * 52817 % count) * PAGE, PAGE), FERRY_OK);
+        if (i == count - 2) {
+            assert_int_equal(mappings_of("memfd:pieces"), 1);
+        }
+    }
+    assert_int_equal(mappings_of("memfd:pieces"), 0);
+    close(fd);
+}
+
+static void files_and_kinds_of_access_are_not_mixed_up(void **state)
+{
+    struct toy *toy = *state;
+    const int one = toy_memfd(4 * PAGE), two = toy_memfd(4 * PAGE);
+    char path[64], byte = 0;
+    int weak;
+
+    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", one);
+    weak = open(path, O_RDONLY | O_CLOEXEC);
+    assert_true(weak >= 0);
+    assert_int_equal(toy_map(toy, 0, PAGE, 0, one, RW), FERRY_OK);
+    assert_int_equal(toy_map(toy, PAGE, PAGE, 0, two, RW), FERRY_OK);
+    assert_int_equal(toy_map(toy, 2 * PAGE, PAGE, PAGE, weak, FERRY_DMA_READ), FERRY_OK);
+    assert_int_equal(ferry_dma_write(toy->device, 0, "1", 1), FERRY_OK);
+    assert_int_equal(ferry_dma_write(toy->device, PAGE, "2", 1), FERRY_OK);
+    assert_true(pread(one, &byte, 1, 0) == 1 && byte == '1');
+    assert_true(pread(two, &byte, 1, 0) == 1 && byte == '2');
+    assert_int_equal(ferry_dma_write(toy->device, 2 * PAGE, "3", 1), FERRY_E_RANGE);
+    assert_int_equal(pwrite(one, "4", 1, (off_t)PAGE), 1);
+    assert_int_equal(ferry_dma_read(toy->device, 2 * PAGE, &byte, 1), FERRY_OK);
+    assert_int_equal(byte, '4');
+    close(weak);
+    close(one);
+    close(two);
+}
+
+/* One window, and the file below it changes its length from map to map. */
+static void each_map_looks_at_the_files_length_anew(void **state)
+{
+    struct toy *toy = *state;
+    const int fd = memfd_create("length", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    struct ferry_dma_segment segment;
+    char byte = 0;
+
+    assert_int_equal(ftruncate(fd, 4 * (off_t)PAGE), 0);
+    assert_int_equal(toy_map(toy, 0, PAGE, 0, fd, RW), FERRY_OK);
+    assert_int_equal(toy_map(toy, PAGE, PAGE, 4 * PAGE, fd, RW), FERRY_E_RANGE);
+    assert_int_equal(ftruncate(fd, 2 * (off_t)PAGE), 0);
+    /* Inside the window, but not of the file any more. */
+    assert_int_equal(toy_map(toy, PAGE, PAGE, 2 * PAGE, fd, RW), FERRY_E_RANGE);
+    assert_int_equal(toy_map(toy, PAGE, PAGE, PAGE, fd, RW), FERRY_OK);
+    assert_int_equal(ferry_dma_get(toy->device, PAGE, 1, 1, &segment),
+                     FERRY_E_UNSUPPORTED);
+    assert_int_equal(ftruncate(fd, (off_t)PAGE), 0);
+    assert_int_equal(sigaction(SIGBUS, &guard, NULL), 0);
+    assert_int_equal(ferry_dma_write(toy->device, PAGE, "x", 1), FERRY_E_IO);
+    assert_int_equal(ftruncate(fd, 8 * (off_t)PAGE), 0);
+    assert_int_equal(ferry_dma_write(toy->device, PAGE, "x", 1), FERRY_OK);
+    assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK), 0);
+    /* Past the first window, and sealed by now. */
+    assert_int_equal(toy_map(toy, 2 * PAGE, 2 * PAGE, 3 * PAGE, fd, RW), FERRY_OK);
+    assert_int_equal(ferry_dma_write(toy->device, 3 * PAGE, "y", 1), FERRY_OK);
+    assert_true(pread(fd, &byte, 1, 4 * (off_t)PAGE) == 1 && byte == 'y');
+    assert_int_equal(ferry_dma_get(toy->device, 2 * PAGE, 1, 1, &segment), FERRY_OK);
+    ferry_dma_put(toy->device, &segment, 0);
+    assert_int_equal(toy_map(toy, 4 * PAGE, PAGE, 7 * PAGE, fd, RW), FERRY_OK);
+    assert_int_equal(ferry_dma_get(toy->device, 4 * PAGE, 1, 1, &segment), FERRY_OK);
+    ferry_dma_put(toy->device, &segment, 0);
+    assert_int_equal(toy_map(toy, 5 * PAGE, PAGE, 8 * PAGE, fd, RW), FERRY_E_RANGE);
+    close(fd);
+}
+
 static void the_table_has_a_named_end(void **state)
 {
     struct toy *toy = *state;
     struct ferry_request request = { .kind = FERRY_RQ_DMA_UNMAP };
     uint64_t i;
 
-    for (i = 0; i < 65535; i++) {
+    for (i = 0; i < 131072; i++) {
         assert_int_equal(toy_map(toy, i * 2 * PAGE, PAGE, 0, -1, RW), FERRY_OK);
     }
     assert_int_equal(toy_map(toy, i * 2 * PAGE, PAGE, 0, -1, RW), FERRY_E_LIMIT);
@@ -293,6 +405,9 @@ int main(void)
         TEST(an_unmap_waits_for_the_segment),
         TEST(an_author_may_delay_an_unmap),
         TEST(a_put_of_another_thread_wakes_the_loop),
+        TEST(a_file_in_65536_pieces_is_one_mapping),
+        TEST(files_and_kinds_of_access_are_not_mixed_up),
+        TEST(each_map_looks_at_the_files_length_anew),
         TEST(the_table_has_a_named_end),
     };
 
