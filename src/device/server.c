@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "ferry/device.h"
+#include "ferry/filter.h"
 #include "link/server/server.h"
 #include "os/eventfd.h"
 #include "os/memory.h"
@@ -54,13 +55,22 @@ int ferry_server_create(struct ferry_device *device,
                         const struct ferry_server_options *options,
                         struct ferry_server **ret_server, struct ferry_error *reterr)
 {
+    return ferry_server_create_endpoint(ferry_device_endpoint(device), options,
+                                        ret_server, reterr);
+}
+
+int ferry_server_create_endpoint(struct ferry_endpoint *endpoint,
+                                 const struct ferry_server_options *options,
+                                 struct ferry_server **ret_server,
+                                 struct ferry_error *reterr)
+{
     struct ferry_server *server = calloc(1, sizeof(*server));
     int status;
 
     if (server == NULL) {
         return ferry_error_set(reterr, FERRY_E_MEMORY, "device", NULL, 0, "no memory");
     }
-    server->endpoint = ferry_device_endpoint(device);
+    server->endpoint = endpoint;
     server->log = options->log;
     server->user = options->user;
     server->stop.fd = -1;
