@@ -47,6 +47,15 @@ static const struct ferry_wire_command table[] = {
       .reply_fixed = 32,
       .reply_tail = FERRY_WIRE_TAIL_CAPS,
       .reply_fds = 1 },
+    { .number = FERRY_WIRE_GET_REGION_IO_FDS,
+      .name = "GET_REGION_IO_FDS",
+      .sender = CLIENT,
+      .request_min = 16,
+      .request_fixed = 16,
+      .reply_min = 16,
+      .reply_fixed = 16,
+      .reply_tail = FERRY_WIRE_TAIL_IO_FDS,
+      .reply_fds = FERRY_WIRE_FDS_MAX },
     { .number = FERRY_WIRE_GET_IRQ_INFO,
       .name = "GET_IRQ_INFO",
       .sender = CLIENT,
@@ -84,7 +93,7 @@ static const struct ferry_wire_command table[] = {
       .sender = SERVER,
       .request_min = 16,
       .request_fixed = 16,
-      .reply_min = 16,
+      .reply_min = 12,
       .reply_fixed = 16,
       .reply_tail = FERRY_WIRE_TAIL_DATA },
     /* The specification's table gives the reply a count of 4 bytes, its servers one of 8.
@@ -99,6 +108,15 @@ static const struct ferry_wire_command table[] = {
       .reply_min = 12,
       .reply_fixed = 16 },
     { .number = FERRY_WIRE_RESET, .name = "RESET", .sender = CLIENT, .postable = 1 },
+    { .number = FERRY_WIRE_REGION_WRITE_MULTI,
+      .name = "REGION_WRITE_MULTI",
+      .sender = CLIENT,
+      .postable = 1,
+      .request_min = 8,
+      .request_fixed = 8,
+      .request_tail = FERRY_WIRE_TAIL_WRITES,
+      .reply_min = 8,
+      .reply_fixed = 8 },
     { .number = FERRY_WIRE_FEATURE,
       .name = "DEVICE_FEATURE",
       .sender = CLIENT,
@@ -137,12 +155,13 @@ const struct ferry_wire_command *ferry_wire_command_get(size_t i)
 static const uint8_t place[] = {
     [FERRY_WIRE_VERSION] = 1,         [FERRY_WIRE_DMA_MAP] = 2,
     [FERRY_WIRE_DMA_UNMAP] = 3,       [FERRY_WIRE_GET_INFO] = 4,
-    [FERRY_WIRE_GET_REGION_INFO] = 5, [FERRY_WIRE_GET_IRQ_INFO] = 6,
-    [FERRY_WIRE_SET_IRQS] = 7,        [FERRY_WIRE_REGION_READ] = 8,
-    [FERRY_WIRE_REGION_WRITE] = 9,    [FERRY_WIRE_DMA_READ] = 10,
-    [FERRY_WIRE_DMA_WRITE] = 11,      [FERRY_WIRE_RESET] = 12,
-    [FERRY_WIRE_FEATURE] = 13,        [FERRY_WIRE_DATA_READ] = 14,
-    [FERRY_WIRE_DATA_WRITE] = 15,
+    [FERRY_WIRE_GET_REGION_INFO] = 5, [FERRY_WIRE_GET_REGION_IO_FDS] = 6,
+    [FERRY_WIRE_GET_IRQ_INFO] = 7,    [FERRY_WIRE_SET_IRQS] = 8,
+    [FERRY_WIRE_REGION_READ] = 9,     [FERRY_WIRE_REGION_WRITE] = 10,
+    [FERRY_WIRE_DMA_READ] = 11,       [FERRY_WIRE_DMA_WRITE] = 12,
+    [FERRY_WIRE_RESET] = 13,          [FERRY_WIRE_REGION_WRITE_MULTI] = 14,
+    [FERRY_WIRE_FEATURE] = 15,        [FERRY_WIRE_DATA_READ] = 16,
+    [FERRY_WIRE_DATA_WRITE] = 17,
 };
 
 const struct ferry_wire_command *ferry_wire_command_find(uint32_t number)
@@ -180,6 +199,10 @@ static uint32_t tail_max(uint32_t tail, const struct ferry_wire_limits *limits)
         return ranges;
     case FERRY_WIRE_TAIL_CAPS:
         return FERRY_WIRE_REGION_CAPS_MAX;
+    case FERRY_WIRE_TAIL_IO_FDS:
+        return FERRY_WIRE_IO_FDS_MAX * 48u;
+    case FERRY_WIRE_TAIL_WRITES:
+        return FERRY_WIRE_WRITES_MAX * 24u;
     }
     return 0;
 }

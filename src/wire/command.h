@@ -13,6 +13,7 @@ enum ferry_wire_command_number {
     FERRY_WIRE_DMA_UNMAP = 3,
     FERRY_WIRE_GET_INFO = 4,
     FERRY_WIRE_GET_REGION_INFO = 5,
+    FERRY_WIRE_GET_REGION_IO_FDS = 6,
     FERRY_WIRE_GET_IRQ_INFO = 7,
     FERRY_WIRE_SET_IRQS = 8,
     FERRY_WIRE_REGION_READ = 9,
@@ -20,6 +21,7 @@ enum ferry_wire_command_number {
     FERRY_WIRE_DMA_READ = 11,
     FERRY_WIRE_DMA_WRITE = 12,
     FERRY_WIRE_RESET = 13,
+    FERRY_WIRE_REGION_WRITE_MULTI = 15,
     FERRY_WIRE_FEATURE = 16,
     FERRY_WIRE_DATA_READ = 17,
     FERRY_WIRE_DATA_WRITE = 18
@@ -33,13 +35,17 @@ enum ferry_wire_tail {
     FERRY_WIRE_TAIL_BITMAP, /* limits.max_bitmap_bytes */
     FERRY_WIRE_TAIL_BOOLS,  /* FERRY_WIRE_IRQS_MAX */
     FERRY_WIRE_TAIL_RANGES, /* FERRY_WIRE_LOG_RANGES_MAX ranges */
-    FERRY_WIRE_TAIL_CAPS    /* FERRY_WIRE_REGION_CAPS_MAX */
+    FERRY_WIRE_TAIL_CAPS,   /* FERRY_WIRE_REGION_CAPS_MAX */
+    FERRY_WIRE_TAIL_IO_FDS, /* FERRY_WIRE_IO_FDS_MAX entries */
+    FERRY_WIRE_TAIL_WRITES  /* FERRY_WIRE_WRITES_MAX entries */
 };
 
 #define FERRY_WIRE_FDS_MAX 64u
 #define FERRY_WIRE_IRQS_MAX 2048u
 #define FERRY_WIRE_LOG_RANGES_MAX 256u
 #define FERRY_WIRE_REGION_CAPS_MAX 4096u
+#define FERRY_WIRE_IO_FDS_MAX 64u
+#define FERRY_WIRE_WRITES_MAX 256u /* of one REGION_WRITE_MULTI */
 
 /* One command. Sizes are bytes of payload, without the header. */
 struct ferry_wire_command {

@@ -72,5 +72,7 @@ extern const struct ferry_wire_codec ferry_wire_codec_region_io;
 extern const struct ferry_wire_codec ferry_wire_codec_feature;
 extern const struct ferry_wire_codec ferry_wire_codec_data_io;
 extern const struct ferry_wire_codec ferry_wire_codec_reset;
+extern const struct ferry_wire_codec ferry_wire_codec_io_fds;
+extern const struct ferry_wire_codec ferry_wire_codec_multi;
 
 #endif

@@ -11,7 +11,7 @@
 #define PAGE_SIZE_MIN 4096u
 
 static_assert(FERRY_WIRE_HEAD_MAX >=
-                  FERRY_WIRE_HEADER_BYTES + 32 + 16 + FERRY_WIRE_AREAS_MAX * 16,
+                  FERRY_WIRE_HEADER_BYTES + 32 + 16 + FERRY_WIRE_AREAS_MAX * 16 + 16,
               "a region's description with all its areas is a head");
 
 static const struct {
@@ -34,6 +34,8 @@ static const struct {
     { FERRY_WIRE_GET_IRQ_INFO, &ferry_wire_codec_irq_info },
     { FERRY_WIRE_SET_IRQS, &ferry_wire_codec_irq_set },
     { FERRY_WIRE_RESET, &ferry_wire_codec_reset },
+    { FERRY_WIRE_GET_REGION_IO_FDS, &ferry_wire_codec_io_fds },
+    { FERRY_WIRE_REGION_WRITE_MULTI, &ferry_wire_codec_multi },
 };
 
 static const struct ferry_wire_codec *find_codec(uint32_t command)

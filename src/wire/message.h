@@ -18,7 +18,7 @@
 
 #define FERRY_WIRE_AREAS_MAX 16u
 /* Bytes that every head fits in. */
-#define FERRY_WIRE_HEAD_MAX 320u
+#define FERRY_WIRE_HEAD_MAX 336u
 
 struct ferry_wire_range {
     uint64_t off, size; /* 16 bytes each on the wire */
@@ -63,10 +63,35 @@ struct ferry_wire_region_info {
     uint32_t area_count; /* reply: mmappable areas; 0 with mmap: the whole region */
     uint64_t size;       /* reply */
     uint64_t offset;     /* reply: of the region inside its descriptor */
+    uint32_t type;       /* reply: a device-specific region's type; 0: none is told */
+    uint32_t subtype;    /* reply */
     uint32_t cut;        /* decoded reply: 1 when the capabilities did not fit: ask
                             again with the reply's argsz */
     uint32_t pad;
     struct ferry_wire_range area[FERRY_WIRE_AREAS_MAX];
+};
+
+/* Two layouts of an entry are in use; the message does not name its own. */
+#define FERRY_WIRE_IO_FD_SPEC 0u /* the specification's 40 bytes */
+#define FERRY_WIRE_IO_FD_WIDE 1u /* libvfio-user's 48 bytes */
+
+struct ferry_wire_io_fd {
+    uint64_t off, size;
+    uint32_t fd_index; /* among the message's descriptors; entries may share one */
+    uint32_t type;     /* 0 ioeventfd, 1 ioregionfd, 2 ioeventfd with shadow memory */
+    uint32_t flags;
+    uint32_t pad;
+    uint64_t datamatch;
+};
+
+/* Data of the reply: count entries, see ferry_wire_io_fd_encode(). */
+struct ferry_wire_io_fds {
+    uint32_t argsz;
+    uint32_t flags;
+    uint32_t index;
+    uint32_t count;  /* reply */
+    uint32_t layout; /* reply: FERRY_WIRE_IO_FD_* */
+    uint32_t cut;    /* reply: 1 when the entries do not fit in the request's argsz */
 };
 
 struct ferry_wire_irq_info {
@@ -94,9 +119,31 @@ struct ferry_wire_region_io {
     uint32_t region, count;
 };
 
-/* DMA_READ, DMA_WRITE. Data as above. */
+/* One write of REGION_WRITE_MULTI; FERRY_WIRE_WRITE_BYTES on the wire. */
+#define FERRY_WIRE_WRITE_BYTES 24u
+struct ferry_wire_write {
+    uint64_t off;
+    uint32_t region, count; /* count: at most 8 */
+    uint8_t data[8];
+};
+
+/* Data of the request: count writes, see ferry_wire_write_encode(). */
+struct ferry_wire_write_multi {
+    uint64_t count; /* reply: how many are done */
+};
+
+/*
+ * DMA_READ, DMA_WRITE. Data as above. Two layouts are in use: the specification's count
+ * is 64 bits and the data lies behind it; QEMU's client has a count of 32 bits.
+ */
+#define FERRY_WIRE_DMA_SPEC 0u
+#define FERRY_WIRE_DMA_QEMU 1u
+/* A smaller message is refused by QEMU. */
+#define FERRY_WIRE_DMA_QEMU_MIN 4u
 struct ferry_wire_dma_io {
     uint64_t iova, count;
+    uint32_t layout; /* FERRY_WIRE_DMA_*; of a decoded request always SPEC */
+    uint32_t pad;
 };
 
 /* Device features, the uAPI's numbers. */
@@ -162,6 +209,8 @@ struct ferry_wire_message {
         struct ferry_wire_dma_io dma;
         struct ferry_wire_feature feature;
         struct ferry_wire_data_io data_io;
+        struct ferry_wire_io_fds io_fds;
+        struct ferry_wire_write_multi multi;
     } u;
 };
 
@@ -223,6 +272,23 @@ int ferry_wire_reply_decode(const struct ferry_wire_header *header,
                             const struct ferry_wire_message *asked,
                             struct ferry_wire_message *ret_message,
                             struct ferry_error *reterr);
+
+/* Entries of GET_REGION_IO_FDS: bytes of one, and one from and to its bytes. */
+uint32_t ferry_wire_io_fd_bytes(uint32_t layout);
+void ferry_wire_io_fd_encode(const struct ferry_wire_io_fd *entry, uint32_t layout,
+                             void *ret_bytes);
+void ferry_wire_io_fd_decode(const void *bytes, uint32_t layout,
+                             struct ferry_wire_io_fd *ret_entry);
+
+/* One write of REGION_WRITE_MULTI from and to FERRY_WIRE_WRITE_BYTES. */
+void ferry_wire_write_encode(const struct ferry_wire_write *write, void *ret_bytes);
+void ferry_wire_write_decode(const void *bytes, struct ferry_wire_write *ret_write);
+
+/*
+ * What a DMA_READ reply's payload proves about its layout. count: bytes asked for.
+ * Return: FERRY_WIRE_DMA_SPEC, FERRY_WIRE_DMA_QEMU; -1: it fits both.
+ */
+int ferry_wire_dma_layout_of(const void *payload, size_t bytes, uint64_t count);
 
 /* The data of a LOG_START message: 16 bytes a range, little-endian. */
 void ferry_wire_ranges_encode(const struct ferry_wire_range *range, uint32_t count,

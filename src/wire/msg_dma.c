@@ -257,6 +257,8 @@ static int dma_parse_request(struct ferry_wire_in *in, struct ferry_wire_message
 
     dma->iova = ferry_reader_u64(&in->reader);
     dma->count = ferry_reader_u64(&in->reader);
+    dma->layout = FERRY_WIRE_DMA_SPEC;
+    dma->pad = 0;
     data = message->command == FERRY_WIRE_DMA_WRITE ? dma->count : 0;
     return ferry_wire_take_data(in, DMA_BYTES, data, message);
 }
@@ -278,12 +280,66 @@ static int dma_check(const struct ferry_wire_in *in,
     return FERRY_OK;
 }
 
+/* Data of fewer than 4 bytes goes into the head, with zeros behind it. */
+static int put_qemu(struct ferry_writer *out, const struct ferry_wire_message *message,
+                    uint64_t *ret_data)
+{
+    const struct ferry_wire_dma_io *dma = &message->u.dma;
+
+    ferry_writer_u64(out, dma->iova);
+    ferry_writer_u32(out, (uint32_t)dma->count);
+    if (dma->count < FERRY_WIRE_DMA_QEMU_MIN) {
+        ferry_writer_bytes(out, message->data, (size_t)dma->count);
+        ferry_writer_zero(out, FERRY_WIRE_DMA_QEMU_MIN - (size_t)dma->count);
+        *ret_data = 0;
+    } else {
+        *ret_data = dma->count;
+    }
+    return FERRY_OK;
+}
+
 static int dma_put_request(struct ferry_writer *out,
                            const struct ferry_wire_message *message, uint64_t *ret_data)
 {
+    if (message->u.dma.layout == FERRY_WIRE_DMA_QEMU &&
+        message->command == FERRY_WIRE_DMA_WRITE) {
+        return put_qemu(out, message, ret_data);
+    }
     ferry_writer_u64(out, message->u.dma.iova);
     ferry_writer_u64(out, message->u.dma.count);
     *ret_data = message->command == FERRY_WIRE_DMA_WRITE ? message->u.dma.count : 0;
+    return FERRY_OK;
+}
+
+int ferry_wire_dma_layout_of(const void *payload, size_t bytes, uint64_t count)
+{
+    const uint8_t *at = payload;
+
+    if (bytes < DMA_BYTES || bytes - 12 == count) {
+        return bytes >= 12 && bytes - 12 == count ? (int)FERRY_WIRE_DMA_QEMU : -1;
+    }
+    if (bytes - DMA_BYTES != count) {
+        return -1;
+    }
+    /* The count's upper half is 0 in the one, data in the other; the last 4 bytes are
+     * data in the one, 0 in the other. */
+    if (ferry_load_le32(at + 12) != 0) {
+        return FERRY_WIRE_DMA_QEMU;
+    }
+    return ferry_load_le32(at + bytes - 4) != 0 ? (int)FERRY_WIRE_DMA_SPEC : -1;
+}
+
+/* The data, and behind it up to 4 bytes of padding. */
+static int take_qemu(struct ferry_wire_in *in, struct ferry_wire_message *message)
+{
+    uint64_t count = message->u.dma.count;
+
+    if (in->payload - 12 != count && in->payload - DMA_BYTES != count) {
+        return ferry_wire_fail(in, FERRY_E_PROTOCOL, FERRY_WIRE_RULE_CMD_SIZE, 4, "size",
+                               (uint64_t)in->payload + FERRY_WIRE_HEADER_BYTES);
+    }
+    message->data_bytes = (uint32_t)count;
+    message->data = in->complete != 0 && count > 0 ? in->reader.data + 12 : NULL;
     return FERRY_OK;
 }
 
@@ -292,11 +348,14 @@ static int dma_parse_reply(struct ferry_wire_in *in, struct ferry_wire_message *
     const struct ferry_wire_dma_io *asked = &in->asked->u.dma;
     struct ferry_wire_dma_io *dma = &message->u.dma;
     int read = message->command == FERRY_WIRE_DMA_READ;
+    int qemu = asked->layout == FERRY_WIRE_DMA_QEMU;
 
+    dma->layout = asked->layout;
+    dma->pad = 0;
     dma->iova = ferry_reader_u64(&in->reader);
     /* 12 bytes: the specification's own table for the reply to DMA_WRITE. */
-    dma->count = in->payload < DMA_BYTES ? ferry_reader_u32(&in->reader)
-                                         : ferry_reader_u64(&in->reader);
+    dma->count = in->payload < DMA_BYTES || qemu ? ferry_reader_u32(&in->reader)
+                                                 : ferry_reader_u64(&in->reader);
     if (dma->iova != asked->iova) {
         return ferry_wire_fail(in, FERRY_E_PROTOCOL, FERRY_WIRE_RULE_RPL_ECHO,
                                DMA_AT_IOVA, "the address", dma->iova);
@@ -305,8 +364,11 @@ static int dma_parse_reply(struct ferry_wire_in *in, struct ferry_wire_message *
         return ferry_wire_fail(in, FERRY_E_PROTOCOL, FERRY_WIRE_RULE_RPL_ECHO,
                                DMA_AT_COUNT, "count", dma->count);
     }
-    if (!read && in->payload == 12) {
+    if (!read && (in->payload == 12 || qemu)) {
         return FERRY_OK;
+    }
+    if (qemu) {
+        return take_qemu(in, message);
     }
     return ferry_wire_take_data(in, DMA_BYTES, read ? dma->count : 0, message);
 }

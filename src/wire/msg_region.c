@@ -16,15 +16,18 @@
 #define CAP_BYTES 8u
 #define CAP_SPARSE 1u
 #define CAP_SPARSE_VERSION 1u
+#define CAP_TYPE 2u
+#define CAP_TYPE_VERSION 1u
 #define CAPS_CHAIN_MAX 16u
 /* Sparse: u32 count and 4 reserved bytes, then the areas. */
 #define SPARSE_BYTES 8u
 #define AREA_BYTES 16u
+#define TYPE_BYTES 8u
 
-static uint32_t whole_bytes(uint32_t areas)
+static uint32_t whole_bytes(uint32_t areas, int typed)
 {
-    return areas == 0 ? INFO_BYTES
-                      : INFO_BYTES + CAP_BYTES + SPARSE_BYTES + areas * AREA_BYTES;
+    return INFO_BYTES + (areas == 0 ? 0 : CAP_BYTES + SPARSE_BYTES + areas * AREA_BYTES) +
+           (typed ? CAP_BYTES + TYPE_BYTES : 0);
 }
 
 /* Fills all but the areas and cut; returns the offset of the first capability. */
@@ -40,6 +43,7 @@ static uint32_t read_fixed(struct ferry_wire_in *in,
     region->size = ferry_reader_u64(&in->reader);
     region->offset = ferry_reader_u64(&in->reader);
     region->area_count = 0;
+    region->type = region->subtype = 0;
     region->cut = 0;
     region->pad = 0;
     return cap_off;
@@ -104,6 +108,20 @@ static int read_areas(struct ferry_wire_in *in, struct ferry_wire_region_info *r
     return FERRY_OK;
 }
 
+/* One type capability; the reader stands behind its header. */
+static int read_type(struct ferry_wire_in *in, struct ferry_wire_region_info *region)
+{
+    uint32_t off = (uint32_t)in->reader.pos;
+
+    region->type = ferry_reader_u32(&in->reader);
+    region->subtype = ferry_reader_u32(&in->reader);
+    if (in->reader.failed != 0) {
+        return ferry_wire_fail(in, FERRY_E_PROTOCOL, FERRY_WIRE_RULE_REGION_CAPS,
+                               FERRY_WIRE_AT(off), "the type of a region", region->type);
+    }
+    return FERRY_OK;
+}
+
 static int read_caps(struct ferry_wire_in *in, uint32_t cap_off,
                      struct ferry_wire_region_info *region)
 {
@@ -136,6 +154,12 @@ static int read_caps(struct ferry_wire_in *in, uint32_t cap_off,
             }
             sparse = 1;
             status = read_areas(in, region);
+            if (status != FERRY_OK) {
+                return status;
+            }
+        } else if (id == CAP_TYPE && version == CAP_TYPE_VERSION) {
+            int status = read_type(in, region);
+
             if (status != FERRY_OK) {
                 return status;
             }
@@ -188,11 +212,25 @@ static int region_put_request(struct ferry_writer *out,
 
     (void)ret_data;
     ferry_writer_u32(out, region->argsz != 0 ? region->argsz
-                                             : whole_bytes(FERRY_WIRE_AREAS_MAX));
+                                             : whole_bytes(FERRY_WIRE_AREAS_MAX, 1));
     ferry_writer_u32(out, 0);
     ferry_writer_u32(out, region->index);
     ferry_writer_zero(out, INFO_BYTES - 12);
     return FERRY_OK;
+}
+
+static void put_areas(struct ferry_writer *out,
+                      const struct ferry_wire_region_info *region)
+{
+    ferry_writer_u16(out, CAP_SPARSE);
+    ferry_writer_u16(out, CAP_SPARSE_VERSION);
+    ferry_writer_u32(out, region->type != 0 ? whole_bytes(region->area_count, 0) : 0);
+    ferry_writer_u32(out, region->area_count);
+    ferry_writer_u32(out, 0);
+    for (uint32_t i = 0; i < region->area_count; i++) {
+        ferry_writer_u64(out, region->area[i].off);
+        ferry_writer_u64(out, region->area[i].size);
+    }
 }
 
 static int region_put_reply(struct ferry_writer *out,
@@ -207,8 +245,8 @@ static int region_put_reply(struct ferry_writer *out,
         (region->flags & ~FERRY_WIRE_REGION_FLAGS) != 0) {
         return FERRY_E_ARGUMENT;
     }
-    whole = whole_bytes(region->area_count);
-    caps = region->area_count > 0;
+    whole = whole_bytes(region->area_count, region->type != 0);
+    caps = region->area_count > 0 || region->type != 0;
     fits = region->argsz == 0 || whole <= region->argsz;
     ferry_writer_u32(out, whole);
     ferry_writer_u32(out, region->flags | (caps ? FLAG_CAPS : 0));
@@ -219,14 +257,15 @@ static int region_put_reply(struct ferry_writer *out,
     if (!caps || !fits) {
         return FERRY_OK;
     }
-    ferry_writer_u16(out, CAP_SPARSE);
-    ferry_writer_u16(out, CAP_SPARSE_VERSION);
-    ferry_writer_u32(out, 0);
-    ferry_writer_u32(out, region->area_count);
-    ferry_writer_u32(out, 0);
-    for (uint32_t i = 0; i < region->area_count; i++) {
-        ferry_writer_u64(out, region->area[i].off);
-        ferry_writer_u64(out, region->area[i].size);
+    if (region->area_count > 0) {
+        put_areas(out, region);
+    }
+    if (region->type != 0) {
+        ferry_writer_u16(out, CAP_TYPE);
+        ferry_writer_u16(out, CAP_TYPE_VERSION);
+        ferry_writer_u32(out, 0);
+        ferry_writer_u32(out, region->type);
+        ferry_writer_u32(out, region->subtype);
     }
     return FERRY_OK;
 }

@@ -54,6 +54,12 @@ static const struct ferry_wire_rule table[FERRY_WIRE_RULE_COUNT] = {
     [FERRY_WIRE_RULE_REGION_AREAS] = { "WIRE-REGION-2",
                                        "mmappable areas lie inside the region, and the "
                                        "region inside its file" },
+    [FERRY_WIRE_RULE_IOFD_LAYOUT] = { "WIRE-IOFD-1",
+                                      "count entries of 40 bytes each, or of 48 each, "
+                                      "fill the payload and argsz" },
+    [FERRY_WIRE_RULE_IOFD_ENTRY] = { "WIRE-IOFD-2",
+                                     "an entry does not overflow and names a descriptor "
+                                     "that came along" },
     [FERRY_WIRE_RULE_IRQ_ARGSZ] = { "WIRE-IRQ-1", "argsz is the size of the payload" },
     [FERRY_WIRE_RULE_IRQ_FLAGS] = { "WIRE-IRQ-2", "flags name exactly one kind of data "
                                                   "and exactly one action" },
@@ -66,6 +72,8 @@ static const struct ferry_wire_rule table[FERRY_WIRE_RULE_COUNT] = {
                                    "count is at most the agreed max_data_xfer_size and "
                                    "is the size of the data" },
     [FERRY_WIRE_RULE_IO_RANGE] = { "WIRE-IO-2", "offset + count does not overflow" },
+    [FERRY_WIRE_RULE_MULTI_COUNT] = { "WIRE-MULTI-1",
+                                      "at most 256 writes, each of at most 8 bytes" },
     [FERRY_WIRE_RULE_DMA_COUNT] = { "WIRE-DMA-1",
                                     "count is at most the agreed max_data_xfer_size and "
                                     "is the size of the data" },

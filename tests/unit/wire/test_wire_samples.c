@@ -18,6 +18,15 @@ static const uint8_t bools[3] = { 1, 0, 1 };
 static const uint8_t ranges[32] = { 0, 0, 1,  0, 0, 0, 0, 0, 0, 0,  2, 0, 0, 0, 0, 0,
                                     0, 0, 16, 0, 0, 0, 0, 0, 0, 16, 0, 0, 0, 0, 0, 0 };
 
+/* Two entries of 40 bytes that share a descriptor, one of 48, two writes. */
+static const uint8_t io_fds[80] = {
+    [1] = 0x10, [8] = 4, [24] = 1, [32] = 7, [41] = 0x20, [48] = 8,
+};
+static const uint8_t io_fds_wide[48] = { [1] = 0x10, [8] = 2, [24] = 1, [40] = 9 };
+static const uint8_t writes[48] = {
+    [1] = 0x10, [8] = 2, [12] = 4, [16] = 0xaa, [25] = 0x30, [36] = 8, [40] = 0xbb,
+};
+
 #define JSON .data = (const uint8_t *)json, .data_bytes = sizeof(json)
 #define DATA(count) .data = pattern, .data_bytes = (count)
 #define ASK(number) .id = 0x1234, .command = (number)
@@ -95,6 +104,50 @@ static const struct wire_sample table[] = {
       /* Without its capabilities: to be asked for again. */
       .answer_shorter = { 32 },
       .answer_shorter_count = 1 },
+    { .name = "region-typed",
+      .ask = { ASK(FERRY_WIRE_GET_REGION_INFO),
+               .u.region = { .argsz = 320, .index = 9 } },
+      .answer = { ANSWER(FERRY_WIRE_GET_REGION_INFO), .fd_count = 1,
+                  .u.region = { .argsz = 80,
+                                .flags = 7,
+                                .index = 9,
+                                .area_count = 1,
+                                .size = 0x10000,
+                                .type = 0x80001af4,
+                                .subtype = 3,
+                                .area = { { 0, 0x1000 } } } },
+      .answer_shorter = { 32 },
+      .answer_shorter_count = 1 },
+    { .name = "io-fds",
+      .ask = { ASK(FERRY_WIRE_GET_REGION_IO_FDS),
+               .u.io_fds = { .argsz = 16 + 64 * 48, .index = 1 } },
+      .answer = { ANSWER(FERRY_WIRE_GET_REGION_IO_FDS), .fd_count = 1, .data = io_fds,
+                  .data_bytes = 80, .u.io_fds = { .argsz = 96, .index = 1, .count = 2 } },
+      .answer_shorter = { 16 },
+      .answer_shorter_count = 1 },
+    { .name = "io-fds-wide",
+      .ask = { ASK(FERRY_WIRE_GET_REGION_IO_FDS),
+               .u.io_fds = { .argsz = 16, .index = 1 } },
+      .answer = { ANSWER(FERRY_WIRE_GET_REGION_IO_FDS), .fd_count = 1,
+                  .data = io_fds_wide, .data_bytes = 48,
+                  .u.io_fds = { .argsz = 64,
+                                .index = 1,
+                                .count = 1,
+                                .layout = FERRY_WIRE_IO_FD_WIDE } },
+      .answer_shorter = { 16 },
+      .answer_shorter_count = 1 },
+    { .name = "io-fds-none",
+      .ask = { ASK(FERRY_WIRE_GET_REGION_IO_FDS),
+               .u.io_fds = { .argsz = 16, .index = 0 } },
+      .answer = { ANSWER(FERRY_WIRE_GET_REGION_IO_FDS),
+                  .u.io_fds = { .argsz = 16, .index = 0 } } },
+    { .name = "write-multi",
+      .ask = { ASK(FERRY_WIRE_REGION_WRITE_MULTI), .data = writes, .data_bytes = 48,
+               .u.multi = { 2 } },
+      .answer = { ANSWER(FERRY_WIRE_REGION_WRITE_MULTI), .u.multi = { 1 } } },
+    { .name = "write-multi-posted",
+      .ask = { ASK(FERRY_WIRE_REGION_WRITE_MULTI), .posted = 1, .data = writes,
+               .data_bytes = 24, .u.multi = { 1 } } },
     { .name = "irq-info",
       .ask = { ASK(FERRY_WIRE_GET_IRQ_INFO), .u.irq = { .argsz = 16, .index = 2 } },
       .answer = { ANSWER(FERRY_WIRE_GET_IRQ_INFO), .u.irq = { 16, 9, 2, 4 } } },
@@ -112,6 +165,14 @@ static const struct wire_sample table[] = {
     { .name = "irq-deassign",
       .ask = { ASK(FERRY_WIRE_SET_IRQS),
                .u.irq_set = { .flags = 0x24, .index = 2, .start = 2046, .count = 2 } },
+      .answer = { ANSWER(FERRY_WIRE_SET_IRQS) } },
+    { .name = "irq-mask-eventfd",
+      .ask = { ASK(FERRY_WIRE_SET_IRQS), .fd_count = 1,
+               .u.irq_set = { .flags = 0x0c, .index = 0, .count = 1 } },
+      .answer = { ANSWER(FERRY_WIRE_SET_IRQS) } },
+    { .name = "irq-unmask-none",
+      .ask = { ASK(FERRY_WIRE_SET_IRQS),
+               .u.irq_set = { .flags = 0x11, .index = 0, .count = 1 } },
       .answer = { ANSWER(FERRY_WIRE_SET_IRQS) } },
     { .name = "read",
       .ask = { ASK(FERRY_WIRE_REGION_READ),
