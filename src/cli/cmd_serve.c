@@ -8,33 +8,37 @@
 
 #include "cli/commands.h"
 #include "cli/output.h"
-#include "ferry/device.h"
-#include "models/models.h"
+#include "cli/serve.h"
 
-#define OPTIONS_MAX 16
-
-enum serve_key { KEY_SOCKET = 's', KEY_JSON = 'j', KEY_READY_FD = 0x100, KEY_TIMEOUT };
+enum serve_key {
+    KEY_SOCKET = 's',
+    KEY_FILTER = 'f',
+    KEY_JSON = 'j',
+    KEY_READY_FD = 0x100,
+    KEY_TIMEOUT
+};
 
 struct serve_args {
-    char *model; /* "acc,sessions=8": cut into its parts in place */
-    const char *option[OPTIONS_MAX];
-    size_t option_count;
-    const char *socket;
+    struct served_device device[SERVE_DEVICES_MAX];
+    size_t count; /* the last one is being described */
     int ready_fd, json;
     uint32_t timeout_ms;
 };
 
-/* For the signal handler; set before the handlers are. */
-static struct ferry_server *serving;
-
 static void end_serving(int number)
 {
     (void)number;
-    ferry_server_stop(serving);
+    served_stop_all();
 }
 
 static const struct argp_option serve_options[] = {
-    { "socket", KEY_SOCKET, "PATH", 0, "UNIX socket to listen at (required)", 0 },
+    { "socket", KEY_SOCKET, "PATH", 0,
+      "UNIX socket to listen at (required for each MODEL)", 0 },
+    { "filter", KEY_FILTER, "SPEC", 0,
+      "delay, refuse, shorten, damage or log requests, such as "
+      "delay=stop_copy:200ms,error=read:EIO@3 (docs/filters.md); the first is nearest to "
+      "the client",
+      0 },
     { "ready-fd", KEY_READY_FD, "N", 0,
       "write a line to descriptor N and close it when clients can connect", 0 },
     { "timeout", KEY_TIMEOUT, "MS", 0,
@@ -43,13 +47,56 @@ static const struct argp_option serve_options[] = {
     { NULL, 0, NULL, 0, NULL, 0 },
 };
 
+/* The device that options are about: the one named last, or the first that will be. */
+static struct served_device *described(struct serve_args *args)
+{
+    return &args->device[args->count > 0 ? args->count - 1 : 0];
+}
+
+static void add_model(struct serve_args *args, char *text, const struct argp_state *state)
+{
+    if (args->count == SERVE_DEVICES_MAX) {
+        argp_error(state, "more than %d devices", SERVE_DEVICES_MAX);
+    }
+    args->device[args->count++].model = text;
+}
+
+static void add_filter(struct served_device *device, const char *text,
+                       const struct argp_state *state)
+{
+    if (device->filter_count == SERVE_FILTERS_MAX) {
+        argp_error(state, "more than %d --filter for a device", SERVE_FILTERS_MAX);
+    }
+    device->filter[device->filter_count++] = text;
+}
+
+static void check_args(const struct serve_args *args, const struct argp_state *state)
+{
+    if (args->count == 0) {
+        argp_error(state, "MODEL and --socket are needed");
+    }
+    for (size_t i = 0; i < args->count; i++) {
+        if (args->device[i].socket == NULL) {
+            argp_error(state, "MODEL and --socket are needed: none for '%s'",
+                       args->device[i].model);
+        }
+    }
+}
+
 static error_t parse_serve(int key, char *text, struct argp_state *state)
 {
     struct serve_args *args = state->input;
 
     switch (key) {
     case KEY_SOCKET:
-        args->socket = text;
+        if (described(args)->socket != NULL) {
+            argp_error(state, "--socket %s: there is one already; a MODEL goes before it",
+                       text);
+        }
+        described(args)->socket = text;
+        return 0;
+    case KEY_FILTER:
+        add_filter(described(args), text, state);
         return 0;
     case KEY_READY_FD:
         args->ready_fd = parse_descriptor(state, "--ready-fd", text);
@@ -61,15 +108,10 @@ static error_t parse_serve(int key, char *text, struct argp_state *state)
         args->json = 1;
         return 0;
     case ARGP_KEY_ARG:
-        if (args->model != NULL) {
-            argp_error(state, "one MODEL, not also '%s'", text);
-        }
-        args->model = text;
+        add_model(args, text, state);
         return 0;
     case ARGP_KEY_END:
-        if (args->model == NULL || args->socket == NULL) {
-            argp_error(state, "MODEL and --socket are needed");
-        }
+        check_args(args, state);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -109,33 +151,12 @@ static char *list_models(int key, const char *text, void *input)
 static const struct argp serve_argp = {
     .options = serve_options,
     .parser = parse_serve,
-    .args_doc = "MODEL[,KEY=VALUE...]",
+    .args_doc = "MODEL[,KEY=VALUE...] [MODEL --socket PATH ...]",
     .doc = "Serves a new device of MODEL over vfio-user, to one client at a time, until "
-           "SIGTERM.\v ",
+           "SIGTERM. Further devices: each MODEL with its --socket and --filter behind "
+           "it.\v ",
     .help_filter = list_models,
 };
-
-/* Cuts "acc,sessions=8" at its commas. Return: 0 when there are too many options. */
-static int cut_model(struct serve_args *args)
-{
-    char *comma = strchr(args->model, ',');
-
-    while (comma != NULL) {
-        *comma = '\0';
-        if (args->option_count == OPTIONS_MAX) {
-            return 0;
-        }
-        args->option[args->option_count++] = comma + 1;
-        comma = strchr(comma + 1, ',');
-    }
-    return 1;
-}
-
-static void log_client(void *user, const struct ferry_error *detail)
-{
-    (void)user;
-    print_error("serve", detail, "a client was dropped");
-}
 
 static int install_signals(void)
 {
@@ -151,11 +172,13 @@ static void say_ready(const struct serve_args *args)
 {
     static const char line[] = "ready\n";
 
-    if (args->json) {
+    for (size_t i = 0; i < args->count && args->json; i++) {
         struct json_object *object = json_object_new_object();
 
-        json_object_object_add(object, "model", json_object_new_string(args->model));
-        json_object_object_add(object, "socket", json_object_new_string(args->socket));
+        json_object_object_add(object, "model",
+                               json_object_new_string(args->device[i].model));
+        json_object_object_add(object, "socket",
+                               json_object_new_string(args->device[i].socket));
         print_json(object, 0);
         json_object_put(object);
     }
@@ -168,73 +191,42 @@ static void say_ready(const struct serve_args *args)
     }
 }
 
-static int serve(const struct serve_args *args, struct ferry_device *device)
+static int serve(struct serve_args *args)
 {
-    struct ferry_server_options options = {
-        .struct_size = sizeof(options),
-        .path = args->socket,
-        .handshake_timeout_ms = args->timeout_ms,
-        .message_timeout_ms = args->timeout_ms,
-        .dma_timeout_ms = args->timeout_ms,
-        .log = log_client,
-    };
-    struct ferry_error error = { .code = FERRY_OK };
-    int status = ferry_server_create(device, &options, &serving, &error);
+    int result = EXIT_OK;
 
-    if (status == FERRY_E_EXISTS) {
-        print_error("serve", NULL,
-                    "cannot serve at %s: somebody listens there, or it is no socket; "
-                    "choose another path or remove it",
-                    args->socket);
-        return EXIT_FAILED;
+    for (size_t i = 0; i < args->count && result == EXIT_OK; i++) {
+        result = served_open(&args->device[i], args->timeout_ms);
     }
-    if (status < 0) {
-        print_error("serve", &error, "cannot serve");
-        return EXIT_FAILED;
+    if (result == EXIT_OK) {
+        served_expose(args->device, args->count);
+        if (install_signals()) {
+            say_ready(args);
+            result = served_run(args->device, args->count);
+        } else {
+            print_error("serve", NULL, "sigaction: %s", strerror(errno));
+            result = EXIT_FAILED;
+        }
     }
-    if (!install_signals()) {
-        print_error("serve", NULL, "sigaction: %s", strerror(errno));
-        status = FERRY_E_IO;
-    } else {
-        say_ready(args);
-        status = ferry_server_run(serving);
+    for (size_t i = 0; i < args->count; i++) {
+        served_close(&args->device[i]);
     }
-    ferry_server_destroy(serving);
-    if (status < 0) {
-        print_error("serve", NULL, "serving ended: %s", ferry_status_text(status));
-        return EXIT_FAILED;
-    }
-    return EXIT_OK;
+    return result;
 }
 
 int command_serve(int argc, char **argv)
 {
-    struct serve_args args = { .ready_fd = -1 };
-    struct ferry_model_options options = { .struct_size = sizeof(options) };
-    struct ferry_error error = { .code = FERRY_OK };
-    struct ferry_device *device = NULL;
-    const struct ferry_model *model;
-    void *state = NULL;
+    struct serve_args *args = calloc(1, sizeof(*args));
     int result;
 
-    argp_parse(&serve_argp, argc, argv, 0, NULL, &args);
-    if (!cut_model(&args)) {
-        print_error("serve", NULL, "more than %d options for a model", OPTIONS_MAX);
-        return EXIT_USAGE;
+    if (args == NULL) {
+        print_error("serve", NULL, "out of memory");
+        return EXIT_FAILED;
     }
-    model = ferry_model_find(args.model);
-    if (model == NULL) {
-        print_error("serve", NULL, "there is no model '%s'; see ferry serve --help",
-                    args.model);
-        return EXIT_USAGE;
-    }
-    options.count = args.option_count;
-    options.option = args.option;
-    if (model->create(&options, &device, &state, &error) < 0) {
-        print_error("serve", &error, "cannot make a device of model '%s'", args.model);
-        return error.code == FERRY_E_ARGUMENT ? EXIT_USAGE : EXIT_FAILED;
-    }
-    result = serve(&args, device);
-    model->destroy(device, state);
+    args->ready_fd = -1;
+    /* In order: what is said behind a MODEL is about that device. */
+    argp_parse(&serve_argp, argc, argv, ARGP_IN_ORDER, NULL, args);
+    result = serve(args);
+    free(args);
     return result;
 }
