@@ -27,11 +27,16 @@ extern "C" {
 struct ferry_device;
 struct ferry_server;
 
-#define FERRY_DEVICE_REGIONS 9 /* BAR0-5, ROM, config, VGA */
+#define FERRY_DEVICE_REGIONS 9 /* BAR0-5, ROM, config, VGA; extra ones come behind */
 #define FERRY_REGION_ROM 6
 #define FERRY_REGION_CONFIG 7
+#define FERRY_REGION_EXTRA 9 /* first device-specific region */
 #define FERRY_DEVICE_AREAS_MAX 8
 #define FERRY_DEVICE_CAPS_MAX 8
+#define FERRY_DEVICE_EXT_CAPS_MAX 8
+#define FERRY_DEVICE_EXTRA_MAX 8
+#define FERRY_DEVICE_DOORBELLS_MAX 64
+#define FERRY_DEVICE_MSI_MAX 32
 #define FERRY_DEVICE_MSIX_MAX 2048
 
 enum ferry_reset_reason {
@@ -63,8 +68,9 @@ struct ferry_device_ops {
     int (*region_write)(void *state, struct ferry_device *device, uint32_t region,
                         uint64_t off, const void *data, size_t count);
     /*
-     * Access to a vendor capability's body in config space (ferry_device_desc.caps);
-     * off counts from the capability's first byte. Default: the bytes are plain storage.
+     * Access to the body of a trapped vendor capability in config space: cap is its index
+     * in ferry_device_desc.cap, or FERRY_DEVICE_CAPS_MAX plus its index in .ext_cap. off
+     * counts from the capability's first byte. Default: the bytes are plain storage.
      */
     int (*cap_read)(void *state, struct ferry_device *device, uint32_t cap, uint32_t off,
                     void *ret_data, size_t count);
@@ -107,10 +113,21 @@ struct ferry_device_ops {
     /* Bytes that a stop-copy from now would give; never 0. Required with STOP_COPY. */
     int (*data_size)(void *state, struct ferry_device *device, uint64_t *ret_bytes);
     /*
-     * A DMA range is about to go. The device lets go of segments it holds in it (work
-     * already started may finish: return FERRY_PENDING while one is held; the SDK asks
-     * again when one is put back). Default: FERRY_OK when no segment is held, else
-     * FERRY_PENDING.
+     * A DMA range is about to go: the user unmaps it, one call for each map that an unmap
+     * (of a range, or of all) takes away. The device starts nothing new in it and lets go
+     * of the segments it holds. Return: FERRY_OK when it has no more use for the range;
+     * FERRY_PENDING while work that has begun uses it: the SDK asks again in each work()
+     * slice and when a segment is put back; a negative code refuses the unmap.
+     *
+     * Whatever is returned, the user hears of the end of the unmap only when every
+     * segment of the range has been put back (ferry_dma_put), so that the device touches
+     * no memory which the user believes to be gone. Other requests are served meanwhile.
+     * When that takes longer than ferry_device_desc.unmap_timeout_ms the unmap fails with
+     * FERRY_E_TIMEOUT and the range stays mapped.
+     *
+     * Not called when the user disconnects or dies: reset() comes instead. Segments that
+     * are out then stay readable and writable until they are put back, and no other
+     * user's maps can be confused with them. Default: FERRY_OK.
      */
     int (*dma_unmap)(void *state, struct ferry_device *device, uint64_t iova,
                      uint64_t size);
@@ -140,6 +157,55 @@ struct ferry_device_cap {
     uint8_t pad[5];
 };
 
+/*
+ * A vendor-specific extended capability (VSEC, id 0x000b), in the config space behind
+ * byte 256.
+ */
+struct ferry_device_ext_cap {
+    const uint8_t *bytes; /* the body after the 8 header bytes; borrowed for create; NULL:
+                             zeros */
+    uint16_t vsec_id;
+    uint16_t length;  /* whole length including the 8 header bytes, at most 4095 */
+    uint8_t revision; /* 0 to 15 */
+    uint8_t writable; /* 1: the body is writable (or goes to cap_write) */
+    uint8_t trapped;  /* 1: cap_read and cap_write serve it */
+    uint8_t pad;
+};
+
+/*
+ * A device-specific region: index FERRY_REGION_EXTRA plus its place in the description.
+ * Trapped accesses go to region_read and region_write; the access table treats them as
+ * those to a BAR. A power state leaves it reachable, since no BAR decodes it.
+ */
+struct ferry_device_extra {
+    struct ferry_device_region region; /* any size; flags: FERRY_BAR_MEMORY (whole pages),
+                                          FERRY_EXTRA_READ_ONLY */
+    uint32_t type;                     /* as in the uAPI's VFIO_REGION_INFO_CAP_TYPE */
+    uint32_t subtype;
+};
+#define FERRY_EXTRA_READ_ONLY 8u /* writes are dropped; not with FERRY_BAR_MEMORY */
+
+/*
+ * A write that the user may replace by a signal to an eventfd (an ioeventfd): the SDK
+ * makes the eventfd when a user asks, and a signal becomes a call of region_write with
+ * `value`. Several signals may become one call. In a P2P state it is latched as a written
+ * doorbell is (by a device that latches); in every other state in which the device does
+ * not run it stays in the eventfd until the device runs again. A reset drops it.
+ */
+struct ferry_device_doorbell {
+    uint32_t region; /* a BAR or device-specific region, where it is trapped */
+    uint32_t size;   /* of the write: 1, 2, 4 or 8 bytes */
+    uint64_t off;    /* aligned to size */
+    uint64_t value;  /* with match: only writes of this value; else what region_write is
+                        given, since an eventfd does not say what was written */
+    uint32_t match;  /* 1: writes of other values come as messages */
+    uint32_t pad;
+};
+
+/* ferry_device_desc.flags. Conventional PCI: no PCI Express capability, 256 bytes of
+ * config space, no ERR interrupt. */
+#define FERRY_DEVICE_CONVENTIONAL 1u
+
 struct ferry_device_desc {
     size_t struct_size;
     const struct ferry_device_ops *ops;   /* borrowed for the device's life */
@@ -151,6 +217,25 @@ struct ferry_device_desc {
     uint64_t msix_table_off, msix_pba_off;
     uint32_t cap_count;
     struct ferry_device_cap cap[FERRY_DEVICE_CAPS_MAX];
+    /* From here on since 0.2: a caller with a shorter struct_size has none of it. */
+    uint32_t intx_pin;         /* 1 to 4: INTA to INTD; 0: no INTx */
+    uint32_t msi_vectors;      /* a power of two up to 32; 0: no MSI */
+    uint32_t flags;            /* FERRY_DEVICE_* */
+    uint32_t unmap_timeout_ms; /* how long an unmap waits for the device; 0: 2000 */
+    uint64_t serial;           /* Device Serial Number capability; 0: none */
+    /* The ROM's image, borrowed for the device's life; what lies behind it reads as 0.
+     * region[6].size_bytes may be 0: the next power of two. NULL: region_read serves the
+     * ROM, if there is one. Read whatever the ROM BAR's enable bit says, as through VFIO
+     * of the kernel: the bit is the user's, who maps the ROM for the guest. */
+    const uint8_t *rom;
+    uint64_t rom_bytes;
+    uint32_t ext_cap_count;
+    uint32_t extra_count;
+    struct ferry_device_ext_cap ext_cap[FERRY_DEVICE_EXT_CAPS_MAX];
+    struct ferry_device_extra extra[FERRY_DEVICE_EXTRA_MAX];
+    const struct ferry_device_doorbell *doorbell; /* borrowed for create */
+    uint32_t doorbell_count;
+    uint32_t pad;
 };
 
 /*
@@ -171,7 +256,8 @@ FERRY_PUBLIC struct ferry_endpoint *ferry_device_endpoint(struct ferry_device *d
 /* Present state, enum ferry_state. */
 FERRY_PUBLIC uint32_t ferry_device_state(const struct ferry_device *device);
 
-/* Where vendor capability i lies in config space. */
+/* Where vendor capability i lies in config space, or extended one i -
+ * FERRY_DEVICE_CAPS_MAX; 0: there is none. */
 FERRY_PUBLIC uint32_t ferry_device_cap_off(const struct ferry_device *device, uint32_t i);
 
 /* Memory of a FERRY_BAR_MEMORY region; NULL for others. Valid for the device's life. */
@@ -235,14 +321,41 @@ FERRY_PUBLIC void ferry_dma_put(struct ferry_device *device,
                                 uint64_t written_bytes);
 
 /*
- * Raises an MSI-X vector. Masked or disabled vectors become pending (PBA) and fire when
- * they are unmasked; never blocks, also when the eventfd is full. Return: FERRY_OK;
- * FERRY_E_STATE (the device state forbids interrupts); FERRY_E_NOT_FOUND.
+ * Raises a vector of whichever of MSI-X and MSI the user has set up (MSI-X while neither
+ * is, when the device has it). Masked or disabled vectors become pending and fire when
+ * they are unmasked; never blocks, also when the eventfd is full. When the user has
+ * enabled fewer MSI vectors than there are, the number is taken modulo theirs.
+ * Return: FERRY_OK; FERRY_E_STATE (the device state forbids interrupts);
+ * FERRY_E_NOT_FOUND (no such vector). Thread: the device's.
  */
 FERRY_PUBLIC int ferry_irq_raise(struct ferry_device *device, uint32_t vector);
 
 /*
- * Serving over vfio-user.
+ * Sets the level of the INTx line: 1 asserted, 0 not. An asserted line interrupts once
+ * and is then masked until the user unmasks it; if it is still asserted by then it
+ * interrupts again. It is silent while the user has set INTx disable in the PCI command
+ * register or enabled MSI or MSI-X. The level is carried when the device moves; a reset
+ * deasserts it.
+ * Return: FERRY_OK; FERRY_E_NOT_FOUND (no intx_pin); FERRY_E_STATE (asserting while the
+ * device state forbids interrupts: nothing changed). Thread: the device's.
+ */
+FERRY_PUBLIC int ferry_intx_set(struct ferry_device *device, int level);
+
+/*
+ * Tells the user that the device met an error it cannot correct (ERR: a VMM stops the
+ * guest), or asks it to give the device back (REQ: a VMM unplugs it). These are words to
+ * the user, no interrupts of the guest: they work in every state and are not carried.
+ * Return: FERRY_OK; FERRY_E_NOT_FOUND (nobody listens). Thread: the device's.
+ */
+FERRY_PUBLIC int ferry_irq_error(struct ferry_device *device);
+FERRY_PUBLIC int ferry_irq_request(struct ferry_device *device);
+
+/*
+ * Serving over vfio-user. One server serves one device to one user at a time. A process
+ * may have several, each with its device: every server in a thread of its own
+ * (ferry_server_run), or all in one thread, which polls their ferry_server_fd() and calls
+ * ferry_server_dispatch(server, 0) for those that are readable. No call waits for a slow
+ * or silent user except a message for memory that has no descriptor (dma_timeout_ms).
  */
 struct ferry_server_options {
     size_t struct_size;

@@ -3,8 +3,11 @@
 #include <string.h>
 
 #include "device/device_private.h"
+#include "os/clock.h"
 #include "os/eventfd.h"
 #include "os/guard.h"
+
+#define UNMAP_TIMEOUT_MS 2000u
 
 /* Requests whose legality is asked for elsewhere (by piece of a region) or never. */
 #define NO_OPERATION FERRY_OP_COUNT
@@ -23,8 +26,8 @@ static const struct {
 } request_table[FERRY_RQ_COUNT] = {
     [FERRY_RQ_GET_INFO] = { device_info, FERRY_OP_INFO },
     [FERRY_RQ_GET_REGION_INFO] = { device_info_region, FERRY_OP_INFO },
-    [FERRY_RQ_GET_IRQ_INFO] = { device_info_irq, FERRY_OP_INFO },
-    [FERRY_RQ_SET_IRQS] = { device_msix_set, FERRY_OP_SET_IRQS },
+    [FERRY_RQ_GET_IRQ_INFO] = { device_irqs_info, FERRY_OP_INFO },
+    [FERRY_RQ_SET_IRQS] = { device_irqs_set, FERRY_OP_SET_IRQS },
     [FERRY_RQ_REGION_READ] = { device_region_read, NO_OPERATION },
     [FERRY_RQ_REGION_WRITE] = { device_region_write, NO_OPERATION },
     [FERRY_RQ_DMA_MAP] = { device_dma_map, FERRY_OP_DMA_MAP },
@@ -43,6 +46,7 @@ static const struct {
     [FERRY_RQ_DATA_READ] = { device_mig_read, FERRY_OP_DATA_READ },
     [FERRY_RQ_DATA_WRITE] = { device_mig_write, FERRY_OP_DATA_WRITE },
     [FERRY_RQ_IDENTITY] = { device_info_identity, FERRY_OP_INFO },
+    [FERRY_RQ_REGION_IO_FDS] = { device_doorbells_ask, FERRY_OP_INFO },
 };
 
 int device_access(const struct ferry_device *device, uint32_t operation,
@@ -79,7 +83,53 @@ int device_permit(const struct ferry_device *device, uint32_t operation,
 void device_wake(struct ferry_device *device)
 {
     if (atomic_exchange(&device->woken, 1) == 0) {
-        (void)ferry_os_eventfd_signal(device->wake_fd);
+        (void)ferry_os_eventfd_signal(device->wake.fd);
+    }
+}
+
+/* Emptied before the flag falls, and both before anything is looked at. */
+static void wake_seen(struct ferry_device *device)
+{
+    if (atomic_load(&device->woken) != 0) {
+        (void)ferry_os_eventfd_drain(device->wake.fd, NULL);
+        atomic_store(&device->woken, 0);
+    }
+}
+
+static void wake_ready(struct ferry_watch *watch, uint32_t events)
+{
+    (void)events;
+    wake_seen(watch->user);
+}
+
+int device_watch(struct ferry_device *device, struct ferry_watch *watch)
+{
+    const int status = ferry_loop_add(device->loop, watch);
+
+    device->watching += status == FERRY_OK;
+    return status;
+}
+
+void device_unwatch(struct ferry_device *device, struct ferry_watch *watch)
+{
+    ferry_loop_remove(device->loop, watch);
+    device->watching--;
+}
+
+/* The unmaps are looked at in every work(): it is enough that one comes. */
+static void unmap_due(struct ferry_loop_timer *timer, uint64_t now_ns)
+{
+    struct ferry_device *device = timer->user;
+
+    (void)now_ns;
+    device->watching--;
+}
+
+void device_unmap_wait(struct ferry_device *device, uint64_t deadline_ns)
+{
+    if (device->unmap_timer.deadline_ns == 0) {
+        device->watching++;
+        ferry_loop_timer_set(device->loop, &device->unmap_timer, deadline_ns);
     }
 }
 
@@ -112,7 +162,7 @@ static void deliver(struct ferry_device *device)
 void device_reset(struct ferry_device *device)
 {
     device_mig_reset(device, FERRY_E_CANCELLED);
-    device_msix_clear_pending(&device->msix);
+    device_irqs_clear_pending(device);
     device_config_wake(&device->config);
     device->scheduled = 0;
     device->ops.reset(device->state, device, FERRY_RESET_REQUEST);
@@ -151,7 +201,9 @@ static void endpoint_detach(struct ferry_endpoint *endpoint)
     device->ops.reset(device->state, device, FERRY_RESET_CLIENT_GONE);
     device_dma_drop(device);
     memset(&device->log, 0, sizeof(device->log));
-    device_msix_drop(&device->msix);
+    device_doorbells_close(device);
+    device_irqs_drop(device);
+    device_irqs_clear_pending(device);
     device_msix_power_on(&device->msix);
     device_config_power_on(&device->config);
     device_region_renew(device);
@@ -178,6 +230,7 @@ static int endpoint_submit(struct ferry_endpoint *endpoint, struct ferry_request
         request->status = status;
         return status;
     }
+    device->submitted = 1;
     operation = request_table[request->kind].operation;
     if (operation != NO_OPERATION) {
         access = device_access(device, operation, NULL, request->reterr);
@@ -218,11 +271,13 @@ static int endpoint_work(struct ferry_endpoint *endpoint)
     int more;
 
     device->depth++;
-    if (atomic_load(&device->woken) != 0) {
-        /* Emptied before the flag falls, and both before anything is looked at. */
-        (void)ferry_os_eventfd_drain(device->wake_fd, NULL);
-        atomic_store(&device->woken, 0);
+    wake_seen(device);
+    /* With a request that came as a message there is no time to look around: what is
+     * ready keeps wake_fd readable and is taken by the next call. */
+    if (device->watching != 0 && !device->submitted) {
+        (void)ferry_loop_dispatch(device->loop, 0);
     }
+    device->submitted = 0;
     poll_pending(device);
     if (may_work(device)) {
         device->scheduled = 0;
@@ -239,7 +294,7 @@ static int endpoint_work(struct ferry_endpoint *endpoint)
 
 static int endpoint_wake_fd(struct ferry_endpoint *endpoint)
 {
-    return device_of(endpoint)->wake_fd;
+    return ferry_loop_fd(device_of(endpoint)->loop);
 }
 
 static const struct ferry_endpoint_ops endpoint_ops = {
@@ -264,12 +319,52 @@ static int build(struct ferry_device *device, const struct ferry_device_desc *de
         status = device_region_init(device);
     }
     if (status == FERRY_OK) {
-        status = ferry_os_eventfd_create(&device->wake_fd);
+        status = ferry_loop_create(&device->loop);
+    }
+    if (status == FERRY_OK) {
+        status = ferry_os_eventfd_create(&device->wake.fd);
+    }
+    if (status == FERRY_OK) {
+        status = ferry_loop_add(device->loop, &device->wake);
+    }
+    if (status == FERRY_OK) {
+        status = device_doorbells_init(device, desc);
     }
     if (status == FERRY_OK) {
         status = ferry_os_guard_install();
     }
     return status;
+}
+
+/* Everything that cannot fail. */
+static void take(struct ferry_device *device, const struct ferry_device_desc *desc)
+{
+    device->endpoint.ops = &endpoint_ops;
+    device->state = desc->state;
+    device->identity = desc->identity;
+    memcpy(device->region, desc->region, sizeof(desc->region));
+    device->region_count = FERRY_DEVICE_REGIONS + desc->extra_count;
+    for (uint32_t i = 0; i < desc->extra_count; i++) {
+        device->region[FERRY_REGION_EXTRA + i] = desc->extra[i].region;
+        device->region_type[i].type = desc->extra[i].type;
+        device->region_type[i].subtype = desc->extra[i].subtype;
+    }
+    device->rom = desc->rom;
+    device->rom_bytes = desc->rom_bytes;
+    device->unmap_limit_ns =
+        (uint64_t)(desc->unmap_timeout_ms != 0 ? desc->unmap_timeout_ms
+                                               : UNMAP_TIMEOUT_MS) *
+        FERRY_NS_PER_MS;
+    device->unmap_timer = (struct ferry_loop_timer){ .fn = unmap_due, .user = device };
+    device->mig.state = FERRY_STATE_RUNNING;
+    device->over_tail = &device->over;
+    device->wake = (struct ferry_watch){
+        .fd = -1, .events = FERRY_LOOP_READ, .fn = wake_ready, .user = device
+    };
+    for (uint32_t i = 0; i < DEVICE_REGIONS_MAX; i++) {
+        device->memory[i].fd = -1;
+    }
+    device_irqs_init(device, desc);
 }
 
 int ferry_device_create(const struct ferry_device_desc *desc,
@@ -290,6 +385,7 @@ int ferry_device_create(const struct ferry_device_desc *desc,
            desc->struct_size < sizeof(full) ? desc->struct_size : sizeof(full));
     memcpy(&ops, desc->ops,
            desc->ops->struct_size < sizeof(ops) ? desc->ops->struct_size : sizeof(ops));
+    device_desc_complete(&full);
     status = device_desc_check(&full, &ops, reterr);
     if (status != FERRY_OK) {
         return status;
@@ -299,17 +395,8 @@ int ferry_device_create(const struct ferry_device_desc *desc,
         return ferry_error_set(reterr, FERRY_E_MEMORY, "device", NULL, 0, "no memory");
     }
     device_ops_fill(&ops);
-    device->endpoint.ops = &endpoint_ops;
     device->ops = ops;
-    device->state = full.state;
-    device->identity = full.identity;
-    memcpy(device->region, full.region, sizeof(device->region));
-    device->mig.state = FERRY_STATE_RUNNING;
-    device->over_tail = &device->over;
-    device->wake_fd = -1;
-    for (uint32_t i = 0; i < 7; i++) {
-        device->memory[i].fd = -1;
-    }
+    take(device, &full);
     status = build(device, &full, reterr);
     if (status != FERRY_OK) {
         ferry_device_destroy(device);
@@ -326,9 +413,11 @@ void ferry_device_destroy(struct ferry_device *device)
     }
     device_save_end(device);
     device_dma_free(device);
-    device_msix_free(&device->msix);
+    device_doorbells_free(device);
+    device_irqs_free(device);
     device_region_free(device);
-    ferry_os_close(&device->wake_fd);
+    ferry_loop_destroy(device->loop);
+    ferry_os_close(&device->wake.fd);
     free(device);
 }
 
@@ -344,7 +433,7 @@ uint32_t ferry_device_state(const struct ferry_device *device)
 
 uint32_t ferry_device_cap_off(const struct ferry_device *device, uint32_t i)
 {
-    return i < device->config.cap_count ? device->config.cap_off[i] : 0;
+    return i < DEVICE_CONFIG_CAPS_MAX ? device->config.cap[i].off : 0;
 }
 
 int ferry_device_bus_master(const struct ferry_device *device)

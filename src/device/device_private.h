@@ -6,7 +6,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "device/doorbell.h"
 #include "device/pci/config.h"
+#include "device/pci/irq.h"
 #include "device/dma/dma.h"
 #include "device/dma/dmalog.h"
 #include "device/migration/migration.h"
@@ -23,10 +25,17 @@ struct ferry_device {
     struct ferry_device_ops ops; /* the author's, every slot filled */
     void *state;
     struct ferry_identity identity;
-    struct ferry_device_region region[7];
-    struct device_memory memory[7];
+    /* BARs, ROM, then nothing (config, VGA), then the device-specific ones. */
+    struct ferry_device_region region[DEVICE_REGIONS_MAX];
+    struct device_memory memory[DEVICE_REGIONS_MAX];
+    struct device_region_type region_type[FERRY_DEVICE_EXTRA_MAX];
+    uint32_t region_count;
+    const uint8_t *rom; /* the author's, or NULL */
+    uint64_t rom_bytes;
     struct device_config config;
     struct device_msix msix;
+    struct device_irqs irqs;
+    struct device_doorbells doorbells;
     struct device_dma dma;
     struct device_dmalog log;
     struct device_migration mig;
@@ -36,10 +45,15 @@ struct ferry_device {
     const struct ferry_client_port *port;
     struct ferry_request *over, **over_tail; /* to be completed by the next work() */
     uint32_t attached;
-    uint32_t depth;     /* inside an endpoint call: work() will follow */
-    uint32_t scheduled; /* the author wants work() */
-    int wake_fd;
-    _Atomic uint32_t woken;   /* wake_fd has been written to */
+    uint32_t depth;          /* inside an endpoint call: work() will follow */
+    uint32_t scheduled;      /* the author wants work() */
+    struct ferry_loop *loop; /* what wakes the device; its descriptor is the wake_fd */
+    struct ferry_watch wake; /* of device_wake() */
+    uint32_t watching;       /* other descriptors and timers of the loop */
+    uint32_t submitted;      /* the next work() comes with a request */
+    uint64_t unmap_limit_ns; /* an unmap waits for the device that long */
+    struct ferry_loop_timer unmap_timer;
+    _Atomic uint32_t woken;   /* wake.fd has been written to */
     _Atomic uint32_t waiting; /* an unmap or an arc waits for segments */
 };
 
@@ -71,6 +85,13 @@ void device_complete(struct ferry_device *device, struct ferry_request *request,
 /* Makes wake_fd readable. Thread: any; also from a signal handler. */
 void device_wake(struct ferry_device *device);
 
+/* The watch's fn is called from work(). Return: as ferry_loop_add(). */
+int device_watch(struct ferry_device *device, struct ferry_watch *watch);
+void device_unwatch(struct ferry_device *device, struct ferry_watch *watch);
+
+/* An unmap has begun to wait: work() comes by the time its limit is over. */
+void device_unmap_wait(struct ferry_device *device, uint64_t deadline_ns);
+
 /* Resets the device at its user's wish; what the user controls (config space, MSI-X
  * table, eventfds, maps, log) stays, as with VFIO_DEVICE_RESET in the kernel. */
 void device_reset(struct ferry_device *device);
@@ -78,10 +99,11 @@ void device_reset(struct ferry_device *device);
 /* Info requests. */
 int device_info(struct ferry_device *device, struct ferry_request *request);
 int device_info_region(struct ferry_device *device, struct ferry_request *request);
-int device_info_irq(struct ferry_device *device, struct ferry_request *request);
 int device_info_probe(struct ferry_device *device, struct ferry_request *request);
 int device_info_identity(struct ferry_device *device, struct ferry_request *request);
 
+/* Fills what the author left to the SDK: the size of a ROM with an image. */
+void device_desc_complete(struct ferry_device_desc *desc);
 /* Checks a description. Return: FERRY_OK or FERRY_E_ARGUMENT with the member in reterr.
  */
 int device_desc_check(const struct ferry_device_desc *desc,

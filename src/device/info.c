@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "device/device_private.h"
 
-#define IRQ_INDEXES 5u
-#define IRQ_INDEX_MSIX 2u
-
 /* Device features of the uAPI, and Ferry's own (docs/vfio-user-extensions.md). */
 enum {
     FEATURE_MIGRATION = 1,
@@ -35,11 +32,10 @@ static const struct {
 
 int device_info(struct ferry_device *device, struct ferry_request *request)
 {
-    (void)device;
     request->u.info = (struct ferry_device_info){
         .flags = FERRY_DEVICE_FLAG_RESET | FERRY_DEVICE_FLAG_PCI,
-        .region_count = FERRY_DEVICE_REGIONS,
-        .irq_count = IRQ_INDEXES,
+        .region_count = device->region_count,
+        .irq_count = DEVICE_IRQ_INDEXES,
     };
     return FERRY_OK;
 }
@@ -54,7 +50,7 @@ static void describe_bar(const struct ferry_device *device,
     }
     info->size = region->size_bytes;
     info->flags = FERRY_REGION_READ;
-    if (info->index != FERRY_REGION_ROM) {
+    if (info->index != FERRY_REGION_ROM && (region->flags & FERRY_EXTRA_READ_ONLY) == 0) {
         info->flags |= FERRY_REGION_WRITE;
     }
     if ((region->flags & FERRY_BAR_MEMORY) != 0) {
@@ -73,35 +69,21 @@ int device_info_region(struct ferry_device *device, struct ferry_request *reques
     struct ferry_region_info *info = &request->u.region;
     const uint32_t index = info->index;
 
-    if (index >= FERRY_DEVICE_REGIONS) {
+    if (index >= device->region_count) {
         return ferry_error_set(request->reterr, FERRY_E_NOT_FOUND, "device", NULL, 0,
                                "region %u: the device has %u", index,
-                               FERRY_DEVICE_REGIONS);
+                               device->region_count);
     }
     *info = (struct ferry_region_info){ .index = index, .fd = FERRY_NO_REGION_FD };
-    if (index < 7) {
-        describe_bar(device, info);
-    } else if (index == FERRY_REGION_CONFIG) {
-        info->size = DEVICE_CONFIG_SPACE_BYTES;
+    if (index == FERRY_REGION_CONFIG) {
+        info->size = device->config.bytes;
         info->flags = FERRY_REGION_READ | FERRY_REGION_WRITE;
+    } else {
+        describe_bar(device, info);
     }
-    return FERRY_OK;
-}
-
-int device_info_irq(struct ferry_device *device, struct ferry_request *request)
-{
-    struct ferry_irq_info *info = &request->u.irq;
-
-    if (info->index >= IRQ_INDEXES) {
-        return ferry_error_set(request->reterr, FERRY_E_NOT_FOUND, "device", NULL, 0,
-                               "interrupt index %u: the device has %u", info->index,
-                               IRQ_INDEXES);
-    }
-    info->flags = 0;
-    info->count = 0;
-    if (info->index == IRQ_INDEX_MSIX && device->msix.count != 0) {
-        info->flags = FERRY_IRQ_EVENTFD | FERRY_IRQ_MASKABLE;
-        info->count = device->msix.count;
+    if (index >= FERRY_REGION_EXTRA) {
+        info->type = device->region_type[index - FERRY_REGION_EXTRA].type;
+        info->subtype = device->region_type[index - FERRY_REGION_EXTRA].subtype;
     }
     return FERRY_OK;
 }

@@ -11,6 +11,7 @@
 enum piece_kind {
     PIECE_TRAPPED, /* the author's */
     PIECE_MEMORY,
+    PIECE_ROM,   /* the image in the description */
     PIECE_TABLE, /* MSI-X */
     PIECE_PBA
 };
@@ -23,7 +24,7 @@ struct piece {
 
 int device_region_init(struct ferry_device *device)
 {
-    for (uint32_t i = 0; i < 7; i++) {
+    for (uint32_t i = 0; i < device->region_count; i++) {
         struct device_memory *memory = &device->memory[i];
         const struct ferry_device_region *region = &device->region[i];
         int status;
@@ -47,7 +48,7 @@ int device_region_init(struct ferry_device *device)
 
 void device_region_free(struct ferry_device *device)
 {
-    for (uint32_t i = 0; i < 7; i++) {
+    for (uint32_t i = 0; i < device->region_count; i++) {
         ferry_os_unmap(&device->memory[i].map);
         ferry_os_close(&device->memory[i].fd);
     }
@@ -56,7 +57,7 @@ void device_region_free(struct ferry_device *device)
 
 void device_region_renew(struct ferry_device *device)
 {
-    for (uint32_t i = 0; i < 7; i++) {
+    for (uint32_t i = 0; i < device->region_count; i++) {
         struct device_memory *memory = &device->memory[i];
 
         int fresh = -1;
@@ -98,6 +99,10 @@ static struct piece piece_at(const struct ferry_device *device, uint32_t region,
     const struct device_msix *msix = &device->msix;
     struct piece piece = { .kind = PIECE_TRAPPED, .len = count };
 
+    if (region == FERRY_REGION_ROM && device->rom != NULL) {
+        piece.kind = PIECE_ROM;
+        return piece;
+    }
     if ((desc->flags & FERRY_BAR_MEMORY) != 0 && desc->area_count == 0) {
         piece.kind = PIECE_MEMORY;
     }
@@ -116,21 +121,24 @@ static int is_msix(enum piece_kind kind)
     return kind == PIECE_TABLE || kind == PIECE_PBA;
 }
 
+uint64_t device_region_size(const struct ferry_device *device, uint32_t region)
+{
+    if (region == FERRY_REGION_CONFIG) {
+        return device->config.bytes;
+    }
+    return region < device->region_count ? device->region[region].size_bytes : 0;
+}
+
 /* Does the access lie inside the region? */
 static int check_bounds(const struct ferry_device *device,
                         const struct ferry_region_io *io, struct ferry_error *reterr)
 {
-    uint64_t size = 0;
+    const uint64_t size = device_region_size(device, io->index);
 
-    if (io->index >= FERRY_DEVICE_REGIONS) {
+    if (io->index >= device->region_count) {
         return ferry_error_set(reterr, FERRY_E_NOT_FOUND, "device", NULL, io->off,
                                "region %u: the device has %u", io->index,
-                               FERRY_DEVICE_REGIONS);
-    }
-    if (io->index < 7) {
-        size = device->region[io->index].size_bytes;
-    } else if (io->index == FERRY_REGION_CONFIG) {
-        size = DEVICE_CONFIG_SPACE_BYTES;
+                               device->region_count);
     }
     if (size == 0) {
         return ferry_error_set(reterr, FERRY_E_NOT_FOUND, "device", NULL, io->off,
@@ -173,12 +181,28 @@ static int access_pieces(const struct ferry_device *device,
     return strictest;
 }
 
+/* The image, and zeros up to the power of two that the BAR is long. */
+static void read_rom(const struct ferry_device *device, uint64_t off, uint8_t *to,
+                     size_t count)
+{
+    const uint64_t left = off < device->rom_bytes ? device->rom_bytes - off : 0;
+    const size_t have = count < left ? count : (size_t)left;
+
+    if (have != 0) {
+        memcpy(to, device->rom + off, have);
+    }
+    memset(to + have, 0, count - have);
+}
+
 static int read_piece(struct ferry_device *device, uint32_t region, uint64_t off,
                       const struct piece *piece, uint8_t *to)
 {
     switch (piece->kind) {
     case PIECE_MEMORY:
         memcpy(to, (const uint8_t *)device->memory[region].map.data + off, piece->len);
+        return FERRY_OK;
+    case PIECE_ROM:
+        read_rom(device, off, to, piece->len);
         return FERRY_OK;
     case PIECE_TABLE:
         device_msix_table_read(&device->msix, piece->inside, to, piece->len);
@@ -203,6 +227,7 @@ static int write_piece(struct ferry_device *device, uint32_t region, uint64_t of
         device_msix_table_write(device, piece->inside, from, piece->len);
         return FERRY_OK;
     case PIECE_PBA: /* read only */
+    case PIECE_ROM:
         return FERRY_OK;
     case PIECE_TRAPPED:
         break;
@@ -214,9 +239,15 @@ static int write_piece(struct ferry_device *device, uint32_t region, uint64_t of
 }
 
 /* A device in D3hot does not decode its BARs. */
-static int decodes(const struct ferry_device *device, uint32_t region)
+int device_region_decodes(const struct ferry_device *device, uint32_t region)
 {
-    return region == FERRY_REGION_CONFIG || !device_config_asleep(&device->config);
+    return region >= FERRY_REGION_CONFIG || !device_config_asleep(&device->config);
+}
+
+static int read_only(const struct ferry_device *device, uint32_t region)
+{
+    return region == FERRY_REGION_ROM ||
+           (device->region[region].flags & FERRY_EXTRA_READ_ONLY) != 0;
 }
 
 static int read_config(struct ferry_device *device, const struct ferry_region_io *io,
@@ -250,7 +281,7 @@ int device_region_read(struct ferry_device *device, struct ferry_request *reques
         memset(to, fill, io->count);
         return access == DEVICE_REFUSE ? FERRY_E_STATE : FERRY_OK;
     }
-    if (!decodes(device, io->index)) {
+    if (!device_region_decodes(device, io->index)) {
         memset(to, 0xff, io->count);
         return FERRY_OK;
     }
@@ -292,8 +323,8 @@ int device_region_write(struct ferry_device *device, struct ferry_request *reque
     if (access == DEVICE_REFUSE) {
         return FERRY_E_STATE;
     }
-    if (access == DEVICE_IGNORE || !decodes(device, io->index) ||
-        io->index == FERRY_REGION_ROM) {
+    if (access == DEVICE_IGNORE || !device_region_decodes(device, io->index) ||
+        read_only(device, io->index)) {
         return FERRY_OK;
     }
     while (done < io->count && status >= 0) {
@@ -314,8 +345,10 @@ int device_latch_push(struct ferry_device *device, uint32_t region, uint64_t off
     struct device_latch_entry *entry;
     struct piece piece;
 
-    if (region >= FERRY_REGION_ROM || count == 0 || count > DEVICE_LATCH_BYTES ||
-        !ferry_range_inside(off, count, device->region[region].size_bytes)) {
+    if (region == FERRY_REGION_ROM || region == FERRY_REGION_CONFIG || count == 0 ||
+        count > DEVICE_LATCH_BYTES ||
+        !ferry_range_inside(off, count, device_region_size(device, region)) ||
+        read_only(device, region)) {
         return FERRY_E_RANGE;
     }
     piece = piece_at(device, region, off, count);
@@ -340,6 +373,22 @@ int device_latch_push(struct ferry_device *device, uint32_t region, uint64_t off
     return FERRY_OK;
 }
 
+int device_latch_once(struct ferry_device *device, uint32_t region, uint64_t off,
+                      const void *data, size_t count)
+{
+    const struct device_latch *latch = &device->latch;
+
+    for (uint32_t i = 0; i < latch->count; i++) {
+        const struct device_latch_entry *entry = &latch->entry[i];
+
+        if (entry->region == region && entry->off == off && entry->count == count &&
+            memcmp(entry->data, data, count) == 0) {
+            return FERRY_OK;
+        }
+    }
+    return device_latch_push(device, region, off, data, count);
+}
+
 void device_latch_replay(struct ferry_device *device)
 {
     const uint32_t count = device->latch.count;
@@ -361,5 +410,5 @@ void device_latch_clear(struct ferry_device *device)
 
 void *ferry_device_region_memory(struct ferry_device *device, uint32_t region)
 {
-    return region < 7 ? device->memory[region].map.data : NULL;
+    return region < device->region_count ? device->memory[region].map.data : NULL;
 }

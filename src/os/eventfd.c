@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "os/errno.h"
@@ -84,6 +85,26 @@ int ferry_os_eventfd_drain(int fd, uint64_t *ret_count)
     }
     if (ret_count != NULL) {
         *ret_count = count;
+    }
+    return FERRY_OK;
+}
+
+int ferry_os_eventfd_drain_shared(int fd, uint64_t *ret_count)
+{
+    uint64_t count = 0;
+    struct iovec part = { .iov_base = &count, .iov_len = sizeof(count) };
+    ssize_t got;
+
+    do {
+        got = preadv2(fd, &part, 1, -1, RWF_NOWAIT);
+    } while (got < 0 && errno == EINTR);
+    if (got < 0 && errno != EAGAIN) {
+        return errno == EOPNOTSUPP || errno == ENOSYS
+                   ? ferry_os_eventfd_drain(fd, ret_count)
+                   : FERRY_E_IO;
+    }
+    if (ret_count != NULL) {
+        *ret_count = got == (ssize_t)sizeof(count) ? count : 0;
     }
     return FERRY_OK;
 }

@@ -34,4 +34,11 @@ int ferry_os_eventfd_signal(int fd);
  */
 int ferry_os_eventfd_drain(int fd, uint64_t *ret_count);
 
+/*
+ * The same for an eventfd that a peer holds as well: it never blocks, although the peer
+ * may have made the descriptor blocking again and taken the count away meanwhile (both
+ * share the open file). Needs Linux 5.8; before that as ferry_os_eventfd_drain().
+ */
+int ferry_os_eventfd_drain_shared(int fd, uint64_t *ret_count);
+
 #endif

@@ -3,6 +3,7 @@
 
 #include "base/range.h"
 #include "device/device_private.h"
+#include "os/clock.h"
 
 /* The maps of an unmap request: [first, end) in the table. */
 struct span {
@@ -195,7 +196,9 @@ int device_dma_unmap(struct ferry_device *device, struct ferry_request *request)
             tail = &(*tail)->next;
         }
         request->next = NULL;
+        request->tag = ferry_os_now_ns() + device->unmap_limit_ns; /* its deadline */
         *tail = request;
+        device_unmap_wait(device, request->tag);
     }
     return status;
 }
@@ -207,9 +210,13 @@ void device_dma_poll(struct ferry_device *device)
 
     while (*link != NULL) {
         struct ferry_request *request = *link;
-        const int status = try_unmap(device, request);
+        int status = try_unmap(device, request);
 
+        if (status == FERRY_PENDING && ferry_os_now_ns() >= request->tag) {
+            status = unmap_error(request, FERRY_E_TIMEOUT, "the device uses it too long");
+        }
         if (status == FERRY_PENDING) {
+            device_unmap_wait(device, request->tag);
             link = &request->next;
             continue;
         }

@@ -113,7 +113,7 @@ static int latch_done(struct ferry_device *device, struct ferry_error *reterr)
     const uint32_t count = ferry_load_le32(load->item);
     const uint32_t vectors = ferry_load_le32(load->item + 4);
 
-    if (count > DEVICE_LATCH_MAX || vectors > FERRY_DEVICE_MSIX_MAX ||
+    if (count > DEVICE_LATCH_MAX || vectors > DEVICE_PENDING_MAX ||
         count * DEVICE_STREAM_ENTRY_BYTES + vectors * DEVICE_STREAM_VECTOR_BYTES !=
             load->left) {
         return refuse(reterr, FERRY_E_PROTOCOL, load, "count of latched doorbells",
@@ -155,7 +155,7 @@ static int vector_done(struct ferry_device *device, struct ferry_error *reterr)
 {
     struct device_load *load = &device->load;
     const uint32_t vector = ferry_load_le32(load->item);
-    const int status = device_msix_set_pending(&device->msix, vector);
+    const int status = device_irqs_set_pending(device, vector);
 
     if (status != FERRY_OK) {
         return refuse(reterr, status, load, "a pending vector that is not there", vector);

@@ -60,6 +60,7 @@ static int end_arc(struct ferry_device *device, int status)
     if (status == FERRY_E_DEVICE_ERROR) {
         enter(device, FERRY_STATE_ERROR);
         device_save_end(device);
+        device_doorbells_gate(device);
         return status;
     }
     if (status < 0) {
@@ -67,10 +68,15 @@ static int end_arc(struct ferry_device *device, int status)
     }
     end_session(device, from, to);
     enter(device, to);
+    if (ferry_access_get(FERRY_OP_POWER, to)->verdict == FERRY_ALLOW) {
+        device_config_settle(
+            &device->config); /* rule MIG-PM-1: what was written waited */
+    }
     if (allows_dma(to)) {
         device_latch_replay(device);
-        device_msix_flush(device); /* what was pending where it ran before */
+        device_irqs_flush(device); /* what was pending where it ran before */
     }
+    device_doorbells_gate(device);
     return FERRY_OK;
 }
 
@@ -104,7 +110,8 @@ static int prepare_arc(struct ferry_device *device, uint32_t from, uint32_t to)
     if (to == FERRY_STATE_RESUMING) {
         /* Both belonged to the state that is about to be replaced. */
         device_latch_clear(device);
-        device_msix_clear_pending(&device->msix);
+        device_irqs_clear_pending(device);
+        device_doorbells_drain(device);
         device_load_begin(device);
         device->scheduled = 0;
         device->ops.reset(device->state, device, FERRY_RESET_RESUMING);
@@ -180,7 +187,9 @@ void device_mig_reset(struct ferry_device *device, int why)
     mig->phase = DEVICE_ARC_NONE;
     device_save_end(device);
     device_latch_clear(device);
+    device_doorbells_drain(device);
     enter(device, FERRY_STATE_RUNNING);
+    device_doorbells_gate(device);
 }
 
 static int supported(const struct ferry_device *device, struct ferry_request *request,
@@ -237,6 +246,8 @@ int device_mig_set(struct ferry_device *device, struct ferry_request *request)
     if (status != FERRY_OK) {
         return explain(device, request, status);
     }
+    /* A doorbell that was rung before the user asked is not to wait behind the change. */
+    device_doorbells_collect(device);
     mig->wanted = request->u.state;
     status = walk(device);
     if (status == FERRY_PENDING) {

@@ -10,7 +10,7 @@
 #define BUFFER_BYTES (DEVICE_STREAM_FRAME_BYTES + DEVICE_STREAM_DATA_MAX)
 
 _Static_assert(DEVICE_STREAM_LATCH_BYTES + DEVICE_LATCH_MAX * DEVICE_STREAM_ENTRY_BYTES +
-                       FERRY_DEVICE_MSIX_MAX * DEVICE_STREAM_VECTOR_BYTES <=
+                       DEVICE_PENDING_MAX * DEVICE_STREAM_VECTOR_BYTES <=
                    DEVICE_STREAM_DATA_MAX,
                "a full latch must fit into the frame buffer");
 
@@ -46,7 +46,7 @@ static size_t latch_bytes(const struct ferry_device *device)
 {
     return DEVICE_STREAM_LATCH_BYTES +
            (size_t)device->latch.count * DEVICE_STREAM_ENTRY_BYTES +
-           (size_t)device_msix_pending_count(&device->msix) * DEVICE_STREAM_VECTOR_BYTES;
+           (size_t)device_irqs_pending_count(device) * DEVICE_STREAM_VECTOR_BYTES;
 }
 
 uint64_t device_save_size(const struct ferry_device *device, uint64_t data)
@@ -76,12 +76,11 @@ static void write_header(struct ferry_device *device, struct ferry_writer *write
 static void write_latch(struct ferry_device *device, struct ferry_writer *writer)
 {
     const struct device_latch *latch = &device->latch;
-    const struct device_msix *msix = &device->msix;
-    uint32_t vector = device_msix_next_pending(msix, 0);
+    uint32_t number = device_irqs_next_pending(device, 0);
 
     put_frame(writer, DEVICE_FRAME_LATCH, latch_bytes(device));
     ferry_writer_u32(writer, latch->count);
-    ferry_writer_u32(writer, device_msix_pending_count(msix));
+    ferry_writer_u32(writer, device_irqs_pending_count(device));
     for (uint32_t i = 0; i < latch->count; i++) {
         const struct device_latch_entry *entry = &latch->entry[i];
 
@@ -91,8 +90,8 @@ static void write_latch(struct ferry_device *device, struct ferry_writer *writer
         ferry_writer_u8(writer, entry->count);
         ferry_writer_zero(writer, 6);
     }
-    for (; vector < msix->count; vector = device_msix_next_pending(msix, vector + 1)) {
-        ferry_writer_u32(writer, vector);
+    for (; number != UINT32_MAX; number = device_irqs_next_pending(device, number + 1)) {
+        ferry_writer_u32(writer, number);
     }
 }
 

@@ -20,7 +20,8 @@
  *
  * LATCH comes exactly once, in front of the first data of STOP_COPY: doorbells that came
  * while the device was quiet (P2P) and are performed when it runs at the target, and
- * MSI-X vectors that are pending, which a user can read but not write. END is last.
+ * interrupts that are pending, which a user can read but not write: MSI-X vector n as n,
+ * MSI vector n as 0x10000 + n, an asserted INTx line as 0x20000. END is last.
  * Config space and the MSI-X table are the user's to carry and not in here.
  *
  * How a reader cuts the stream does not change a byte of it. Thread: the device's.

@@ -1,18 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <string.h>
-
 #include "base/bitmap.h"
 #include "base/range.h"
 #include "device/device_private.h"
 
-/*
- * What an author may write into a description, and what a slot that was left out does.
- */
+/* What an author may write into a description. */
 
 #define BAR_BYTES_MIN 16u
 #define BAR_BYTES_MAX (1ull << 40)
 #define BAR_BYTES_MAX_32 (1ull << 31)
 #define ROM_BYTES_MIN 2048u
+#define EXT_CAP_BYTES_MIN 8u
+#define EXT_CAP_BYTES_MAX 4095u
 
 static int wrong(struct ferry_error *reterr, const char *member, uint64_t value,
                  const char *why)
@@ -94,8 +92,28 @@ static int check_bar(const struct ferry_device_desc *desc, uint32_t index,
     return check_areas(bar, index, reterr);
 }
 
-static int check_rom(const struct ferry_device_region *rom, struct ferry_error *reterr)
+void device_desc_complete(struct ferry_device_desc *desc)
 {
+    struct ferry_device_region *rom = &desc->region[FERRY_REGION_ROM];
+
+    if (desc->rom != NULL && rom->size_bytes == 0 &&
+        desc->rom_bytes <= BAR_BYTES_MAX_32) {
+        rom->size_bytes = ROM_BYTES_MIN;
+        while (rom->size_bytes < desc->rom_bytes) {
+            rom->size_bytes *= 2;
+        }
+    }
+}
+
+static int check_rom(const struct ferry_device_desc *desc, struct ferry_error *reterr)
+{
+    const struct ferry_device_region *rom = &desc->region[FERRY_REGION_ROM];
+
+    if ((desc->rom == NULL) != (desc->rom_bytes == 0) ||
+        desc->rom_bytes > rom->size_bytes || (desc->rom != NULL && rom->flags != 0)) {
+        return wrong(reterr, "rom, rom_bytes", desc->rom_bytes,
+                     "an image and its length, not longer than region[6], no BAR_MEMORY");
+    }
     if (rom->size_bytes == 0) {
         return FERRY_OK;
     }
@@ -152,6 +170,124 @@ static int check_msix(const struct ferry_device_desc *desc, struct ferry_error *
     return status;
 }
 
+static int check_irqs(const struct ferry_device_desc *desc, struct ferry_error *reterr)
+{
+    if (desc->intx_pin > 4) {
+        return wrong(reterr, "intx_pin", desc->intx_pin, "1 to 4, or 0 for none");
+    }
+    if (desc->msi_vectors > FERRY_DEVICE_MSI_MAX ||
+        (desc->msi_vectors != 0 && !ferry_is_power_of_2(desc->msi_vectors))) {
+        return wrong(reterr, "msi_vectors", desc->msi_vectors,
+                     "a power of two up to 32, or 0 for none");
+    }
+    return FERRY_OK;
+}
+
+/* Extended capabilities need the config space of PCI Express. */
+static int check_ext_caps(const struct ferry_device_desc *desc,
+                          struct ferry_error *reterr)
+{
+    if ((desc->flags & ~FERRY_DEVICE_CONVENTIONAL) != 0) {
+        return wrong(reterr, "flags", desc->flags, "unknown flag");
+    }
+    if (desc->ext_cap_count > FERRY_DEVICE_EXT_CAPS_MAX) {
+        return wrong(reterr, "ext_cap_count", desc->ext_cap_count, "more than 8");
+    }
+    if (desc->flags != 0 && (desc->ext_cap_count != 0 || desc->serial != 0)) {
+        return wrong(reterr, "flags", desc->flags,
+                     "conventional PCI has no extended capability");
+    }
+    for (uint32_t i = 0; i < desc->ext_cap_count; i++) {
+        const struct ferry_device_ext_cap *cap = &desc->ext_cap[i];
+
+        if (cap->length < EXT_CAP_BYTES_MIN || cap->length > EXT_CAP_BYTES_MAX ||
+            cap->revision > 15) {
+            return wrong(reterr, "ext_cap", i,
+                         "a length of 8 to 4095 with its header, a revision up to 15");
+        }
+    }
+    return FERRY_OK;
+}
+
+static int check_extra(const struct ferry_device_desc *desc, struct ferry_error *reterr)
+{
+    int status = FERRY_OK;
+
+    if (desc->extra_count > FERRY_DEVICE_EXTRA_MAX) {
+        return wrong(reterr, "extra_count", desc->extra_count, "more than 8");
+    }
+    for (uint32_t i = 0; i < desc->extra_count && status == FERRY_OK; i++) {
+        const struct ferry_device_region *region = &desc->extra[i].region;
+
+        if (region->size_bytes == 0 || region->size_bytes > BAR_BYTES_MAX ||
+            (region->flags & ~(FERRY_BAR_MEMORY | FERRY_EXTRA_READ_ONLY)) != 0 ||
+            region->flags == (FERRY_BAR_MEMORY | FERRY_EXTRA_READ_ONLY)) {
+            return wrong(reterr, "extra", i,
+                         "1 byte to 1 TiB; BAR_MEMORY or EXTRA_READ_ONLY at most");
+        }
+        status = check_areas(region, FERRY_REGION_EXTRA + i, reterr);
+    }
+    return status;
+}
+
+/* A doorbell stands for a write that region_write would be called for. */
+static int check_doorbell(const struct ferry_device_desc *desc, uint32_t index,
+                          struct ferry_error *reterr)
+{
+    const struct ferry_device_doorbell *bell = &desc->doorbell[index];
+    const struct ferry_device_region *region = NULL;
+
+    if (bell->region < FERRY_REGION_ROM) {
+        region = &desc->region[bell->region];
+    } else if (bell->region >= FERRY_REGION_EXTRA &&
+               bell->region - FERRY_REGION_EXTRA < desc->extra_count) {
+        region = &desc->extra[bell->region - FERRY_REGION_EXTRA].region;
+    }
+    if (region == NULL || !ferry_is_power_of_2(bell->size) || bell->size > 8 ||
+        !ferry_range_aligned(bell->off, bell->size) ||
+        !ferry_range_inside(bell->off, bell->size, region->size_bytes) ||
+        (region->flags & FERRY_EXTRA_READ_ONLY) != 0) {
+        return wrong(reterr, "doorbell", index,
+                     "1, 2, 4 or 8 aligned bytes of a region that can be written");
+    }
+    if (bell->size < 8 && bell->value >> (8 * bell->size) != 0) {
+        return wrong(reterr, "doorbell.value", bell->value, "longer than its size");
+    }
+    if ((region->flags & FERRY_BAR_MEMORY) != 0 && region->area_count == 0) {
+        return wrong(reterr, "doorbell", index, "in memory that is not trapped");
+    }
+    for (uint32_t i = 0; i < region->area_count; i++) {
+        if (ferry_range_overlaps(bell->off, bell->size, region->area[i].off,
+                                 region->area[i].size)) {
+            return wrong(reterr, "doorbell", index, "in memory that is not trapped");
+        }
+    }
+    if (desc->msix_vectors != 0 && bell->region == desc->msix_bar &&
+        (ferry_range_overlaps(bell->off, bell->size, desc->msix_table_off,
+                              (uint64_t)desc->msix_vectors * DEVICE_MSIX_ENTRY_BYTES) ||
+         ferry_range_overlaps(bell->off, bell->size, desc->msix_pba_off,
+                              ferry_bitmap_bytes(desc->msix_vectors)))) {
+        return wrong(reterr, "doorbell", index, "in the MSI-X table or PBA");
+    }
+    return FERRY_OK;
+}
+
+static int check_doorbells(const struct ferry_device_desc *desc,
+                           struct ferry_error *reterr)
+{
+    int status = FERRY_OK;
+
+    if (desc->doorbell_count > FERRY_DEVICE_DOORBELLS_MAX ||
+        (desc->doorbell_count != 0 && desc->doorbell == NULL)) {
+        return wrong(reterr, "doorbell_count", desc->doorbell_count,
+                     "more than 64, or without doorbells");
+    }
+    for (uint32_t i = 0; i < desc->doorbell_count && status == FERRY_OK; i++) {
+        status = check_doorbell(desc, i, reterr);
+    }
+    return status;
+}
+
 static int check_identity(const struct ferry_device_desc *desc,
                           struct ferry_error *reterr)
 {
@@ -174,10 +310,22 @@ int device_desc_check(const struct ferry_device_desc *desc,
         status = check_bar(desc, i, reterr);
     }
     if (status == FERRY_OK) {
-        status = check_rom(&desc->region[FERRY_REGION_ROM], reterr);
+        status = check_rom(desc, reterr);
     }
     if (status == FERRY_OK) {
         status = check_msix(desc, reterr);
+    }
+    if (status == FERRY_OK) {
+        status = check_irqs(desc, reterr);
+    }
+    if (status == FERRY_OK) {
+        status = check_ext_caps(desc, reterr);
+    }
+    if (status == FERRY_OK) {
+        status = check_extra(desc, reterr);
+    }
+    if (status == FERRY_OK) {
+        status = check_doorbells(desc, reterr);
     }
     if (status == FERRY_OK && desc->cap_count > FERRY_DEVICE_CAPS_MAX) {
         status = wrong(reterr, "cap_count", desc->cap_count, "more than 8");
@@ -188,96 +336,4 @@ int device_desc_check(const struct ferry_device_desc *desc,
         }
     }
     return status;
-}
-
-static int default_region_read(void *state, struct ferry_device *device, uint32_t region,
-                               uint64_t off, void *ret_data, size_t count)
-{
-    (void)state;
-    (void)device;
-    (void)region;
-    (void)off;
-    memset(ret_data, 0, count);
-    return FERRY_OK;
-}
-
-static int default_region_write(void *state, struct ferry_device *device, uint32_t region,
-                                uint64_t off, const void *data, size_t count)
-{
-    (void)state;
-    (void)device;
-    (void)region;
-    (void)off;
-    (void)data;
-    (void)count;
-    return FERRY_OK;
-}
-
-static int default_cap_read(void *state, struct ferry_device *device, uint32_t cap,
-                            uint32_t off, void *ret_data, size_t count)
-{
-    const struct device_config *config = &device->config;
-
-    (void)state;
-    memcpy(ret_data, config->byte + config->cap_off[cap] + off, count);
-    return FERRY_OK;
-}
-
-static int default_cap_write(void *state, struct ferry_device *device, uint32_t cap,
-                             uint32_t off, const void *data, size_t count)
-{
-    struct device_config *config = &device->config;
-
-    (void)state;
-    memcpy(config->byte + config->cap_off[cap] + off, data, count);
-    return FERRY_OK;
-}
-
-static void default_reset(void *state, struct ferry_device *device,
-                          enum ferry_reset_reason reason)
-{
-    (void)state;
-    (void)device;
-    (void)reason;
-}
-
-static int default_work(void *state, struct ferry_device *device)
-{
-    (void)state;
-    (void)device;
-    return 0;
-}
-
-static int default_arc(void *state, struct ferry_device *device, uint32_t from,
-                       uint32_t to)
-{
-    (void)state;
-    (void)device;
-    (void)from;
-    (void)to;
-    return FERRY_OK;
-}
-
-/* Whether segments are out is looked at by the SDK, whatever the author answers. */
-static int default_dma_unmap(void *state, struct ferry_device *device, uint64_t iova,
-                             uint64_t size)
-{
-    (void)state;
-    (void)device;
-    (void)iova;
-    (void)size;
-    return FERRY_OK;
-}
-
-void device_ops_fill(struct ferry_device_ops *ops)
-{
-    ops->region_read = ops->region_read != NULL ? ops->region_read : default_region_read;
-    ops->region_write =
-        ops->region_write != NULL ? ops->region_write : default_region_write;
-    ops->cap_read = ops->cap_read != NULL ? ops->cap_read : default_cap_read;
-    ops->cap_write = ops->cap_write != NULL ? ops->cap_write : default_cap_write;
-    ops->reset = ops->reset != NULL ? ops->reset : default_reset;
-    ops->work = ops->work != NULL ? ops->work : default_work;
-    ops->arc = ops->arc != NULL ? ops->arc : default_arc;
-    ops->dma_unmap = ops->dma_unmap != NULL ? ops->dma_unmap : default_dma_unmap;
 }

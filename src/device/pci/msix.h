@@ -54,7 +54,9 @@ void device_msix_pba_read(const struct device_msix *msix, uint64_t off, void *re
 /* Fires what is pending and no longer held back. */
 void device_msix_flush(struct ferry_device *device);
 
-/* FERRY_RQ_SET_IRQS. */
-int device_msix_set(struct ferry_device *device, struct ferry_request *request);
+/* Signals a vector, or notes it as pending. */
+void device_msix_raise(struct ferry_device *device, uint32_t vector);
+/* FERRY_IRQ_SET_MASK, _UNMASK or _TRIGGER of one vector; flush follows. */
+void device_msix_act(struct ferry_device *device, uint32_t vector, uint32_t action);
 
 #endif
