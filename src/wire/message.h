@@ -154,6 +154,7 @@ struct ferry_wire_dma_io {
 #define FERRY_WIRE_FEATURE_LOG_REPORT 8u
 #define FERRY_WIRE_FEATURE_DATA_SIZE 9u
 #define FERRY_WIRE_FEATURE_PRECOPY_INFO 0xfe01u /* Ferry's extension */
+#define FERRY_WIRE_FEATURE_LOG_RUNS 0xfe02u     /* Ferry's extension */
 
 #define FERRY_WIRE_GET 1u
 #define FERRY_WIRE_SET 2u
@@ -175,6 +176,12 @@ struct ferry_wire_feature {
         struct {
             uint64_t iova, length, page_size; /* data of the reply: the bitmap */
         } log_report;
+        struct {
+            uint64_t iova, length, page_size; /* as log_report */
+            uint64_t next_iova;               /* reply */
+            uint32_t count; /* reply. Data: the runs, as LOG_START's ranges */
+            uint32_t cap;   /* request: runs that may be told; on the wire by argsz */
+        } log_runs;
         uint64_t data_size;
         struct {
             uint64_t initial_bytes, dirty_bytes;

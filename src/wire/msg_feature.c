@@ -17,6 +17,8 @@
 #define RANGE_BYTES 16u
 #define START_BYTES 16u
 #define REPORT_BYTES 24u
+#define RUNS_BYTES 24u
+#define RUN_BYTES 16u
 
 static const struct row {
     uint32_t index;
@@ -31,6 +33,7 @@ static const struct row {
     { FERRY_WIRE_FEATURE_LOG_REPORT, FERRY_WIRE_GET, REPORT_BYTES, REPORT_BYTES },
     { FERRY_WIRE_FEATURE_DATA_SIZE, FERRY_WIRE_GET, 8, 0 },
     { FERRY_WIRE_FEATURE_PRECOPY_INFO, FERRY_WIRE_GET, 16, 0 },
+    { FERRY_WIRE_FEATURE_LOG_RUNS, FERRY_WIRE_GET, RUNS_BYTES, RUNS_BYTES },
 };
 
 static const struct row *find_row(uint32_t index)
@@ -92,6 +95,14 @@ static void read_data(struct ferry_wire_in *in, struct ferry_wire_feature *featu
         feature->u.precopy.initial_bytes = ferry_reader_u64(&in->reader);
         feature->u.precopy.dirty_bytes = ferry_reader_u64(&in->reader);
         break;
+    case FERRY_WIRE_FEATURE_LOG_RUNS:
+        /* The request's; read_runs() has the reply's. */
+        feature->u.log_runs.iova = ferry_reader_u64(&in->reader);
+        feature->u.log_runs.length = ferry_reader_u64(&in->reader);
+        feature->u.log_runs.page_size = ferry_reader_u64(&in->reader);
+        feature->u.log_runs.next_iova = 0;
+        feature->u.log_runs.count = 0;
+        break;
     default:
         break;
     }
@@ -123,6 +134,11 @@ static void write_data(struct ferry_writer *out, const struct ferry_wire_feature
     case FERRY_WIRE_FEATURE_PRECOPY_INFO:
         ferry_writer_u64(out, feature->u.precopy.initial_bytes);
         ferry_writer_u64(out, feature->u.precopy.dirty_bytes);
+        break;
+    case FERRY_WIRE_FEATURE_LOG_RUNS:
+        ferry_writer_u64(out, feature->u.log_runs.iova);
+        ferry_writer_u64(out, feature->u.log_runs.length);
+        ferry_writer_u64(out, feature->u.log_runs.page_size);
         break;
     default:
         break;
@@ -165,6 +181,16 @@ static uint32_t ranges_bytes(const struct ferry_wire_feature *feature)
                : 0;
 }
 
+/* The runs that a reply may have: what the sender has room for, and this side sends. */
+static uint32_t runs_cap(const struct ferry_wire_in *in, uint32_t argsz)
+{
+    const uint32_t fixed = HEAD_BYTES + RUNS_BYTES;
+    const uint32_t room = argsz > fixed ? (argsz - fixed) / RUN_BYTES : 0;
+    const uint32_t most = in->limits->max_data_bytes / RUN_BYTES;
+
+    return room < most ? room : most;
+}
+
 static int feature_parse_request(struct ferry_wire_in *in,
                                  struct ferry_wire_message *message)
 {
@@ -191,6 +217,9 @@ static int feature_parse_request(struct ferry_wire_in *in,
         }
         if (row->ask_bytes > 0) {
             read_data(in, feature);
+        }
+        if (feature->index == FERRY_WIRE_FEATURE_LOG_RUNS) {
+            feature->u.log_runs.cap = runs_cap(in, feature->argsz);
         }
         return FERRY_OK;
     }
@@ -267,6 +296,29 @@ static int check_report(const struct ferry_wire_in *in,
     return FERRY_OK;
 }
 
+static int check_runs(const struct ferry_wire_in *in,
+                      const struct ferry_wire_feature *feature)
+{
+    uint64_t length = feature->u.log_runs.length;
+    uint64_t page_size = feature->u.log_runs.page_size;
+    uint64_t end;
+
+    if (ferry_wire_bitmap_need(1, page_size, UINT64_MAX, &end) != FERRY_OK) {
+        return ferry_wire_fail(in, FERRY_E_PROTOCOL, FERRY_WIRE_RULE_LOG_PAGE,
+                               AT_DATA + 16, "the page size", page_size);
+    }
+    if (length == 0 || !ferry_range_add(feature->u.log_runs.iova, length, &end)) {
+        return ferry_wire_fail(in, length == 0 ? FERRY_E_PROTOCOL : FERRY_E_RANGE,
+                               FERRY_WIRE_RULE_LOG_REPORT, AT_DATA + 8, "the length",
+                               length);
+    }
+    if (feature->u.log_runs.cap == 0) {
+        return ferry_wire_fail(in, FERRY_E_PROTOCOL, FERRY_WIRE_RULE_FEAT_ARGSZ, AT_ARGSZ,
+                               "argsz", feature->argsz);
+    }
+    return FERRY_OK;
+}
+
 static int feature_check(const struct ferry_wire_in *in,
                          const struct ferry_wire_message *message)
 {
@@ -283,6 +335,8 @@ static int feature_check(const struct ferry_wire_in *in,
         tail = ranges_bytes(feature);
     } else if (row != NULL && feature->index == FERRY_WIRE_FEATURE_LOG_REPORT) {
         status = check_report(in, feature, &tail);
+    } else if (row != NULL && feature->index == FERRY_WIRE_FEATURE_LOG_RUNS) {
+        status = check_runs(in, feature);
     }
     if (status != FERRY_OK || (in->header == NULL && feature->argsz == 0)) {
         return status;
@@ -306,6 +360,9 @@ static uint64_t reply_bytes(const struct ferry_wire_feature *feature,
                                &bitmap) != FERRY_OK) {
         return 0;
     }
+    if (feature->index == FERRY_WIRE_FEATURE_LOG_RUNS) {
+        bitmap = (uint64_t)feature->u.log_runs.cap * RUN_BYTES;
+    }
     return HEAD_BYTES + row->bytes + (uint64_t)ranges_bytes(feature) + bitmap;
 }
 
@@ -326,6 +383,24 @@ static int feature_put_request(struct ferry_writer *out,
     return FERRY_OK;
 }
 
+static int put_runs(struct ferry_writer *out, const struct ferry_wire_feature *feature,
+                    uint64_t *ret_data)
+{
+    const uint32_t count = feature->u.log_runs.count;
+
+    if (count > feature->u.log_runs.cap) {
+        return FERRY_E_ARGUMENT;
+    }
+    ferry_writer_u32(out, HEAD_BYTES + RUNS_BYTES + count * RUN_BYTES);
+    ferry_writer_u32(out, to_flags(feature));
+    ferry_writer_u64(out, feature->u.log_runs.next_iova);
+    ferry_writer_u32(out, count);
+    ferry_writer_u32(out, 0);
+    ferry_writer_u64(out, feature->u.log_runs.page_size);
+    *ret_data = (uint64_t)count * RUN_BYTES;
+    return FERRY_OK;
+}
+
 static int feature_put_reply(struct ferry_writer *out,
                              const struct ferry_wire_message *message, uint64_t *ret_data)
 {
@@ -333,6 +408,9 @@ static int feature_put_reply(struct ferry_writer *out,
     const struct row *row = feature->probe != 0 ? NULL : find_row(feature->index);
     uint64_t whole = HEAD_BYTES;
 
+    if (row != NULL && feature->index == FERRY_WIRE_FEATURE_LOG_RUNS) {
+        return put_runs(out, feature, ret_data);
+    }
     if (feature->probe == 0) {
         whole = row != NULL ? reply_bytes(feature, row) : 0;
     }
@@ -367,6 +445,37 @@ static int check_echo(const struct ferry_wire_in *in, uint32_t flags,
     return FERRY_OK;
 }
 
+static int read_runs(struct ferry_wire_in *in, struct ferry_wire_message *message)
+{
+    const struct ferry_wire_feature *asked = &in->asked->u.feature;
+    struct ferry_wire_feature *feature = &message->u.feature;
+    uint64_t next = ferry_reader_u64(&in->reader);
+    uint32_t count = ferry_reader_u32(&in->reader);
+    uint64_t page_size;
+
+    (void)ferry_reader_u32(&in->reader);
+    page_size = ferry_reader_u64(&in->reader);
+    feature->u.log_runs = asked->u.log_runs;
+    feature->u.log_runs.next_iova = next;
+    feature->u.log_runs.count = count;
+    if (page_size != asked->u.log_runs.page_size) {
+        return ferry_wire_fail(in, FERRY_E_PROTOCOL, FERRY_WIRE_RULE_RPL_ECHO,
+                               AT_DATA + 16, "the page size", page_size);
+    }
+    /* It gets on, or the asking would never end. */
+    if (next <= asked->u.log_runs.iova ||
+        next - asked->u.log_runs.iova > asked->u.log_runs.length) {
+        return ferry_wire_fail(in, FERRY_E_PROTOCOL, FERRY_WIRE_RULE_RPL_ECHO, AT_DATA,
+                               "the next address", next);
+    }
+    if (count > asked->u.log_runs.cap) {
+        return ferry_wire_fail(in, FERRY_E_PROTOCOL, FERRY_WIRE_RULE_RPL_ARGSZ,
+                               AT_DATA + 8, "the number of runs", count);
+    }
+    return ferry_wire_take_data(in, HEAD_BYTES + RUNS_BYTES, (uint64_t)count * RUN_BYTES,
+                                message);
+}
+
 static int feature_parse_reply(struct ferry_wire_in *in,
                                struct ferry_wire_message *message)
 {
@@ -387,6 +496,9 @@ static int feature_parse_reply(struct ferry_wire_in *in,
     if (in->payload < HEAD_BYTES + row->bytes) {
         return ferry_wire_fail(in, FERRY_E_PROTOCOL, FERRY_WIRE_RULE_FEAT_SIZE, AT_DATA,
                                "the data's size", in->payload - HEAD_BYTES);
+    }
+    if (feature->index == FERRY_WIRE_FEATURE_LOG_RUNS) {
+        return read_runs(in, message);
     }
     read_data(in, feature);
     status = check_echo(in, flags, feature);

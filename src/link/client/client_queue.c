@@ -267,6 +267,9 @@ static int answer_here(struct ferry_client *client, struct ferry_request *reques
     if (request->kind == FERRY_RQ_PRECOPY_INFO && !client->agreed.precopy_info) {
         return FERRY_E_UNSUPPORTED;
     }
+    if (request->kind == FERRY_RQ_LOG_RUNS && !client->agreed.dirty_runs) {
+        return FERRY_E_UNSUPPORTED;
+    }
     if (request->kind == FERRY_RQ_DATA_READ && client->stream_over) {
         request->u.data.got = 0;
         return FERRY_OK;

@@ -14,6 +14,7 @@ static void offer(const struct ferry_connection *connection,
     ret_mine->extension = FERRY_LINK_EXTENSION_VERSION;
     ret_mine->notices = 1;
     ret_mine->precopy_info = 1;
+    ret_mine->dirty_runs = 1;
 }
 
 /*
@@ -27,7 +28,7 @@ static int agree(struct ferry_connection *connection,
     struct ferry_link_version mine;
     int rc;
 
-    asked.notices = asked.precopy_info = asked.extension != 0;
+    asked.notices = asked.precopy_info = asked.dirty_runs = asked.extension != 0;
     if (!(theirs->keys & FERRY_LINK_KEY_PGSIZES)) {
         asked.pgsizes = UINT64_MAX << 12;
     }

@@ -139,6 +139,9 @@ static int read_extension(struct json_object *caps, struct ferry_link_version *v
     if (rc == FERRY_OK || rc == FERRY_E_NOT_FOUND) {
         rc = ferry_json_flag(ferry, "precopy_info", &version->precopy_info, reterr);
     }
+    if (rc == FERRY_OK || rc == FERRY_E_NOT_FOUND) {
+        rc = ferry_json_flag(ferry, "dirty_runs", &version->dirty_runs, reterr);
+    }
     if (rc != FERRY_OK && rc != FERRY_E_NOT_FOUND) {
         return rc;
     }
@@ -276,6 +279,9 @@ static int add_extension(struct json_object *caps,
     if (rc == FERRY_OK && version->precopy_info) {
         rc = add(ferry, "precopy_info", json_object_new_boolean(1));
     }
+    if (rc == FERRY_OK && version->dirty_runs) {
+        rc = add(ferry, "dirty_runs", json_object_new_boolean(1));
+    }
     if (rc == FERRY_OK && identity) {
         rc = add(ferry, "device", ferry_identity_to_json(identity));
     }
@@ -389,6 +395,7 @@ int ferry_link_version_agree(const struct ferry_link_version *mine,
     agreed.extension = least(mine->extension, theirs->extension);
     agreed.notices = agreed.extension && mine->notices && theirs->notices;
     agreed.precopy_info = agreed.extension && mine->precopy_info && theirs->precopy_info;
+    agreed.dirty_runs = agreed.extension && mine->dirty_runs && theirs->dirty_runs;
     agreed.twin_socket = 0;
     agreed.write_multiple = 0;
     agreed.has_identity = theirs->has_identity;

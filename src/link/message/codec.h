@@ -8,7 +8,7 @@
 
 /*
  * The one place that maps struct ferry_request to wire messages and back, for both
- * roles. Pure; every call may come from any thread.
+ * roles. Every call may come from any thread.
  */
 
 /* Client: what becomes of a reply's data behind the fixed part. */
@@ -47,6 +47,33 @@ const int *ferry_codec_fds(const struct ferry_request *request, uint32_t *ret_co
 int ferry_codec_take(struct ferry_request *request,
                      const struct ferry_wire_message *reply, struct ferry_os_fds *fds,
                      struct ferry_codec_sink *sink);
+
+/*
+ * Client: the runs of a LOG_RUNS reply, once all of them are there. Return: FERRY_OK;
+ * FERRY_E_PROTOCOL (not ascending, off the grid of pages, or out of the range told).
+ */
+int ferry_codec_check_runs(const struct ferry_log_runs *runs);
+
+/*
+ * Client: the entries of a reply to GET_REGION_IO_FDS. Each gets a descriptor of its
+ *   own.
+ * Return: FERRY_OK; FERRY_E_CAPACITY (more than out->cap), FERRY_E_LIMIT; then there
+ *   are none.
+ */
+int ferry_codec_take_io_fds(struct ferry_region_io_fds *out,
+                            const struct ferry_wire_message *reply,
+                            const struct ferry_os_fds *fds);
+
+/*
+ * Server: the reply to GET_REGION_IO_FDS, in place of ferry_codec_reply().
+ * layout: FERRY_WIRE_IO_FD_*. max_fds: descriptors that the client takes at once;
+ *   entries beyond these are left out. ret_data: FERRY_CODEC_IO_FDS_BYTES; ret_fds:
+ *   max_fds places, filled with the request's descriptors.
+ */
+#define FERRY_CODEC_IO_FDS_BYTES (FERRY_WIRE_IO_FDS_MAX * 48u)
+void ferry_codec_reply_io_fds(const struct ferry_region_io_fds *in, uint32_t layout,
+                              uint32_t max_fds, uint8_t *ret_data, int *ret_fds,
+                              struct ferry_wire_message *reply);
 
 /* Server: bytes of data that the reply to this request may have. */
 size_t ferry_codec_reply_data(const struct ferry_wire_message *asked);

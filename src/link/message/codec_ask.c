@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "base/range.h"
 #include "link/message/codec.h"
 
 /* LOG_START's ranges go out of the request's memory as they lie there. */
@@ -29,6 +30,7 @@ static const struct {
     [FERRY_RQ_LOG_REPORT] = { FERRY_WIRE_FEATURE_LOG_REPORT, FERRY_WIRE_GET },
     [FERRY_RQ_DATA_SIZE] = { FERRY_WIRE_FEATURE_DATA_SIZE, FERRY_WIRE_GET },
     [FERRY_RQ_PRECOPY_INFO] = { FERRY_WIRE_FEATURE_PRECOPY_INFO, FERRY_WIRE_GET },
+    [FERRY_RQ_LOG_RUNS] = { FERRY_WIRE_FEATURE_LOG_RUNS, FERRY_WIRE_GET },
 };
 
 static int ask_feature(const struct ferry_request *request,
@@ -64,6 +66,25 @@ static int ask_feature(const struct ferry_request *request,
         feature->u.log_report.page_size = report->page_size;
     }
     return FERRY_OK;
+}
+
+static int ask_runs(const struct ferry_request *request,
+                    const struct ferry_wire_limits *limits,
+                    struct ferry_wire_message *message)
+{
+    const struct ferry_log_runs *runs = &request->u.log_runs;
+    const uint32_t most = limits->max_data_bytes / (uint32_t)sizeof(struct ferry_range);
+    int rc;
+
+    if (runs->run == NULL || runs->cap == 0 || most == 0) {
+        return FERRY_E_CAPACITY;
+    }
+    rc = ask_feature(request, message);
+    message->u.feature.u.log_runs.iova = runs->iova;
+    message->u.feature.u.log_runs.length = runs->length;
+    message->u.feature.u.log_runs.page_size = runs->page_size;
+    message->u.feature.u.log_runs.cap = runs->cap < most ? runs->cap : most;
+    return rc;
 }
 
 /* Does the caller's bitmap have exactly the size that the range needs? */
@@ -174,6 +195,7 @@ static const uint16_t command_of[FERRY_RQ_COUNT] = {
     [FERRY_RQ_RESET] = FERRY_WIRE_RESET,
     [FERRY_RQ_DATA_READ] = FERRY_WIRE_DATA_READ,
     [FERRY_RQ_DATA_WRITE] = FERRY_WIRE_DATA_WRITE,
+    [FERRY_RQ_REGION_IO_FDS] = FERRY_WIRE_GET_REGION_IO_FDS,
 };
 
 int ferry_codec_ask(const struct ferry_request *request,
@@ -233,9 +255,13 @@ int ferry_codec_ask(const struct ferry_request *request,
     case FERRY_RQ_DATA_READ:
     case FERRY_RQ_DATA_WRITE:
         return ask_data_io(request, limits, message);
-    case FERRY_RQ_IDENTITY:
-    case FERRY_RQ_REGION_IO_FDS:
     case FERRY_RQ_LOG_RUNS:
+        return ask_runs(request, limits, message);
+    case FERRY_RQ_REGION_IO_FDS:
+        memset(&message->u.io_fds, 0, sizeof(message->u.io_fds));
+        message->u.io_fds.index = request->u.io_fds.index;
+        return FERRY_OK;
+    case FERRY_RQ_IDENTITY:
     case FERRY_RQ_DATA_FD:
     case FERRY_RQ_LEAVE_STATE:
     case FERRY_RQ_COUNT:
@@ -270,6 +296,8 @@ static int take_region(struct ferry_request *request,
     out->flags = in->flags;
     out->size = in->size;
     out->offset = in->offset;
+    out->type = in->type;
+    out->subtype = in->subtype;
     out->area_count = in->area_count;
     for (i = 0; i < in->area_count; i++) {
         out->area[i].off = in->area[i].off;
@@ -301,6 +329,24 @@ static void take_feature(struct ferry_request *request,
     }
 }
 
+int ferry_codec_check_runs(const struct ferry_log_runs *runs)
+{
+    uint64_t end = runs->iova;
+    uint32_t i;
+
+    for (i = 0; i < runs->count; i++) {
+        const struct ferry_range *run = &runs->run[i];
+
+        if (run->off < end || run->size == 0 || run->off >= runs->next_iova ||
+            run->size > runs->next_iova - run->off ||
+            !ferry_range_aligned((run->off - runs->iova) | run->size, runs->page_size)) {
+            return FERRY_E_PROTOCOL;
+        }
+        end = run->off + run->size;
+    }
+    return FERRY_OK;
+}
+
 int ferry_codec_take(struct ferry_request *request,
                      const struct ferry_wire_message *reply, struct ferry_os_fds *fds,
                      struct ferry_codec_sink *sink)
@@ -324,6 +370,8 @@ int ferry_codec_take(struct ferry_request *request,
         return FERRY_OK;
     case FERRY_RQ_GET_REGION_INFO:
         return take_region(request, &reply->u.region, fds);
+    case FERRY_RQ_REGION_IO_FDS:
+        return ferry_codec_take_io_fds(&request->u.io_fds, reply, fds);
     case FERRY_RQ_GET_IRQ_INFO:
         request->u.irq.flags = reply->u.irq.flags;
         request->u.irq.count = reply->u.irq.count;
@@ -337,6 +385,12 @@ int ferry_codec_take(struct ferry_request *request,
     case FERRY_RQ_LOG_REPORT:
         sink->dst = request->u.log_report.bitmap;
         sink->mode = FERRY_CODEC_OR;
+        return FERRY_OK;
+    case FERRY_RQ_LOG_RUNS:
+        request->u.log_runs.next_iova = reply->u.feature.u.log_runs.next_iova;
+        request->u.log_runs.count = reply->u.feature.u.log_runs.count;
+        sink->dst = (uint8_t *)request->u.log_runs.run;
+        sink->mode = FERRY_CODEC_COPY;
         return FERRY_OK;
     case FERRY_RQ_MIG_FLAGS:
     case FERRY_RQ_GET_STATE:
@@ -354,8 +408,6 @@ int ferry_codec_take(struct ferry_request *request,
     case FERRY_RQ_LOG_STOP:
     case FERRY_RQ_DATA_WRITE:
     case FERRY_RQ_IDENTITY:
-    case FERRY_RQ_REGION_IO_FDS:
-    case FERRY_RQ_LOG_RUNS:
     case FERRY_RQ_DATA_FD:
     case FERRY_RQ_LEAVE_STATE:
     case FERRY_RQ_COUNT:

@@ -19,8 +19,17 @@ static int is_report(const struct ferry_wire_message *asked)
            asked->u.feature.index == FERRY_WIRE_FEATURE_LOG_REPORT;
 }
 
+static int is_runs(const struct ferry_wire_message *asked)
+{
+    return asked->command == FERRY_WIRE_FEATURE && !asked->u.feature.probe &&
+           asked->u.feature.index == FERRY_WIRE_FEATURE_LOG_RUNS;
+}
+
 size_t ferry_codec_reply_data(const struct ferry_wire_message *asked)
 {
+    if (is_runs(asked)) {
+        return (size_t)asked->u.feature.u.log_runs.cap * sizeof(struct ferry_range);
+    }
     if (asked->command == FERRY_WIRE_REGION_READ) {
         return asked->u.io.count;
     }
@@ -30,6 +39,10 @@ size_t ferry_codec_reply_data(const struct ferry_wire_message *asked)
     if (asked->command == FERRY_WIRE_DMA_UNMAP &&
         asked->u.unmap.flags & FERRY_WIRE_UNMAP_BITMAP) {
         return asked->u.unmap.bitmap_bytes;
+    }
+    if (asked->command == FERRY_WIRE_GET_REGION_IO_FDS) {
+        /* The endpoint's entries, and behind them the encoded ones. */
+        return FERRY_IO_FDS_MAX * sizeof(struct ferry_io_fd) + FERRY_CODEC_IO_FDS_BYTES;
     }
     return is_report(asked) ? report_bytes(&asked->u.feature) : 0;
 }
@@ -75,6 +88,9 @@ static int feature_kind(const struct ferry_wire_feature *feature, uint32_t *ret_
     case FERRY_WIRE_FEATURE_PRECOPY_INFO:
         *ret_kind = FERRY_RQ_PRECOPY_INFO;
         return FERRY_OK;
+    case FERRY_WIRE_FEATURE_LOG_RUNS:
+        *ret_kind = FERRY_RQ_LOG_RUNS;
+        return FERRY_OK;
     default:
         return FERRY_E_UNSUPPORTED;
     }
@@ -119,6 +135,13 @@ static int request_feature(const struct ferry_wire_message *asked, void *data,
         request->u.log_report.page_size = feature->u.log_report.page_size;
         request->u.log_report.bitmap = data;
         request->u.log_report.bitmap_bytes = report_bytes(feature);
+    } else if (request->kind == FERRY_RQ_LOG_RUNS) {
+        request->u.log_runs.iova = feature->u.log_runs.iova;
+        request->u.log_runs.length = feature->u.log_runs.length;
+        request->u.log_runs.page_size = feature->u.log_runs.page_size;
+        request->u.log_runs.run = data;
+        request->u.log_runs.cap = feature->u.log_runs.cap;
+        request->u.log_runs.count = 0;
     }
     return FERRY_OK;
 }
@@ -194,6 +217,13 @@ int ferry_codec_request(const struct ferry_wire_message *asked, void *data,
         request->u.region.index = asked->u.region.index;
         request->u.region.fd = FERRY_NO_REGION_FD;
         return FERRY_OK;
+    case FERRY_WIRE_GET_REGION_IO_FDS:
+        request->kind = FERRY_RQ_REGION_IO_FDS;
+        memset(&request->u.io_fds, 0, sizeof(request->u.io_fds));
+        request->u.io_fds.index = asked->u.io_fds.index;
+        request->u.io_fds.cap = FERRY_IO_FDS_MAX;
+        request->u.io_fds.entry = data;
+        return FERRY_OK;
     case FERRY_WIRE_GET_IRQ_INFO:
         request->kind = FERRY_RQ_GET_IRQ_INFO;
         memset(&request->u.irq, 0, sizeof(request->u.irq));
@@ -238,6 +268,8 @@ static void reply_region(const struct ferry_region_info *in,
     out->flags = in->flags & FERRY_WIRE_REGION_FLAGS;
     out->size = in->size;
     out->offset = in->offset;
+    out->type = in->type;
+    out->subtype = in->subtype;
     out->area_count =
         in->area_count < FERRY_WIRE_AREAS_MAX ? in->area_count : FERRY_WIRE_AREAS_MAX;
     for (i = 0; i < out->area_count; i++) {
@@ -265,6 +297,13 @@ static void reply_feature(const struct ferry_request *request, const void *data,
     } else if (request->kind == FERRY_RQ_LOG_REPORT) {
         reply->data = data;
         reply->data_bytes = (uint32_t)request->u.log_report.bitmap_bytes;
+    } else if (request->kind == FERRY_RQ_LOG_RUNS) {
+        /* The ranges are on the wire as they lie in memory: see codec_ask.c. */
+        feature->u.log_runs.next_iova = request->u.log_runs.next_iova;
+        feature->u.log_runs.count = request->u.log_runs.count;
+        reply->data = data;
+        reply->data_bytes =
+            request->u.log_runs.count * (uint32_t)sizeof(struct ferry_range);
     }
 }
 

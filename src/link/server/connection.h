@@ -14,6 +14,7 @@
  *   connection.c  bytes to messages, time limits
  *   handshake.c   VERSION
  *   job.c         one request in the endpoint's hands and its reply
+ *   multi.c       several writes in one message
  *   port.c        DMA messages to the client
  * Thread: the loop's thread only.
  */
@@ -65,9 +66,15 @@ struct ferry_job {
     size_t data_cap;
     uint8_t *held; /* memory that the pending request points into */
     size_t filled; /* DATA_READ for a client that takes short for the end */
-    int own_fd;    /* duplicate of a region's descriptor in a queued reply */
+    /* Of a reply: the endpoint's descriptors; while it is queued, duplicates of them. */
+    int reply_fd[FERRY_OS_FDS_MAX];
+    uint32_t own_fds; /* the first of reply_fd are this job's */
     int pending;
-    uint8_t small[FERRY_JOB_SMALL_BYTES];
+    /* REGION_WRITE_MULTI: its writes are jobs, which know it. */
+    struct ferry_job *parent;
+    uint32_t parts_left, parts_done;
+    int parts_status;
+    _Alignas(8) uint8_t small[FERRY_JOB_SMALL_BYTES];
 };
 
 /* A DMA message that waits for its reply. */
@@ -181,6 +188,20 @@ uint8_t *ferry_job_data(struct ferry_job *job, size_t bytes);
 /* Answers with an errno, unless no reply is wanted. */
 void ferry_job_refuse(struct ferry_connection *connection,
                       const struct ferry_wire_header *asked, int status);
+
+/*
+ * Hands a job whose message is decoded to the endpoint. Return: FERRY_PENDING, or it is
+ * over and answered.
+ */
+int ferry_job_run(struct ferry_job *job);
+/* Answers a job and releases it. */
+void ferry_job_finish(struct ferry_job *job, int status);
+
+/* multi.c */
+/* Hands the writes of a REGION_WRITE_MULTI to the endpoint, each as a job of its own. */
+void ferry_multi_start(struct ferry_job *job);
+/* One of them is over. */
+void ferry_multi_part_done(struct ferry_job *part, int status);
 
 /* port.c */
 void ferry_port_init(struct ferry_connection *connection);

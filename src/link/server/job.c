@@ -17,7 +17,6 @@ struct ferry_job *ferry_job_get(struct ferry_connection *connection)
     job = calloc(1, sizeof(*job));
     if (job) {
         job->connection = connection;
-        job->own_fd = -1;
     }
     return job;
 }
@@ -27,8 +26,8 @@ void ferry_job_release(struct ferry_job *job)
     struct ferry_connection *connection = job->connection;
 
     ferry_os_fds_close(&job->fds);
-    if (job->own_fd >= 0) {
-        ferry_os_close(&job->own_fd);
+    while (job->own_fds > 0) {
+        ferry_os_close(&job->reply_fd[--job->own_fds]);
     }
     free(job->held);
     job->held = NULL;
@@ -118,6 +117,19 @@ static int told_status(const struct ferry_job *job, int status)
     return status;
 }
 
+static void reply_io_fds(struct ferry_job *job)
+{
+    const struct ferry_connection *connection = job->connection;
+    uint8_t *encoded =
+        (uint8_t *)job->request.u.io_fds.entry + FERRY_IO_FDS_MAX * sizeof(struct ferry_io_fd);
+    uint32_t most = connection->agreed.max_msg_fds;
+
+    ferry_codec_reply_io_fds(&job->request.u.io_fds,
+                             connection->server->options.io_fd_layout,
+                             most < FERRY_OS_FDS_MAX ? most : FERRY_OS_FDS_MAX, encoded,
+                             job->reply_fd, &job->asked);
+}
+
 static void encode_reply(struct ferry_job *job)
 {
     struct ferry_wire_message *reply = &job->asked;
@@ -125,7 +137,12 @@ static void encode_reply(struct ferry_job *job)
     uint8_t *copy;
     int rc;
 
-    ferry_codec_reply(&job->request, job->node.data, reply);
+    if (reply->command == FERRY_WIRE_GET_REGION_IO_FDS) {
+        reply_io_fds(job);
+    } else {
+        ferry_codec_reply(&job->request, job->node.data, reply);
+        job->reply_fd[0] = job->request.u.region.fd;
+    }
     rc = ferry_wire_encode(reply, job->node.head, sizeof(job->node.head));
     if (rc < 0) {
         /* The device answered something that no reply can say. */
@@ -145,24 +162,25 @@ static void encode_reply(struct ferry_job *job)
     job->node.head_bytes = (uint32_t)rc;
     job->node.data = reply->data;
     job->node.data_bytes = reply->data_bytes;
-    job->node.fds = &job->request.u.region.fd;
+    job->node.fds = job->reply_fd;
     job->node.fd_count = reply->fd_count;
 }
 
-/* A reply that stays queued keeps the region's descriptor by a duplicate. */
-static void keep_fd(struct ferry_job *job)
+/* A reply that stays queued keeps the endpoint's descriptors by duplicates. */
+static void keep_fds(struct ferry_job *job)
 {
-    if (job->node.fd_count == 0) {
-        return;
+    while (job->own_fds < job->node.fd_count) {
+        int *fd = &job->reply_fd[job->own_fds];
+
+        if (ferry_os_dup(*fd, fd) != FERRY_OK) {
+            refuse_job(job, FERRY_E_LIMIT);
+            return;
+        }
+        job->own_fds++;
     }
-    if (ferry_os_dup(job->request.u.region.fd, &job->own_fd) != FERRY_OK) {
-        refuse_job(job, FERRY_E_LIMIT);
-        return;
-    }
-    job->node.fds = &job->own_fd;
 }
 
-static void finish(struct ferry_job *job, int status)
+void ferry_job_finish(struct ferry_job *job, int status)
 {
     struct ferry_connection *connection = job->connection;
 
@@ -172,6 +190,10 @@ static void finish(struct ferry_job *job, int status)
     }
     if (job->fds.count > 0) {
         ferry_os_fds_close(&job->fds);
+    }
+    if (job->parent) {
+        ferry_multi_part_done(job, status);
+        return;
     }
     if (connection->phase == FERRY_CONNECTION_DEAD || job->asked.posted) {
         ferry_job_release(job);
@@ -184,7 +206,7 @@ static void finish(struct ferry_job *job, int status)
         refuse_job(job, status);
     }
     if (connection->tx.first) {
-        keep_fd(job);
+        keep_fds(job);
     }
     ferry_connection_send(connection, &job->node);
 }
@@ -243,7 +265,7 @@ static void job_done(struct ferry_request *request)
             return;
         }
     }
-    finish(job, status);
+    ferry_job_finish(job, status);
 }
 
 /* The request as the endpoint wants it. */
@@ -262,7 +284,8 @@ static int prepare(struct ferry_job *job)
             return FERRY_E_MEMORY;
         }
     }
-    if (job->asked.command == FERRY_WIRE_FEATURE ||
+    if ((job->asked.command == FERRY_WIRE_FEATURE &&
+         job->asked.u.feature.index != FERRY_WIRE_FEATURE_LOG_RUNS) ||
         job->asked.command == FERRY_WIRE_DMA_UNMAP) {
         memset(data, 0, bytes); /* bitmaps: the endpoint only sets bits */
     }
@@ -288,7 +311,7 @@ static int hold(struct ferry_job *job, struct ferry_incoming *incoming)
     return FERRY_OK;
 }
 
-static void start(struct ferry_job *job, struct ferry_incoming *incoming)
+int ferry_job_run(struct ferry_job *job)
 {
     struct ferry_connection *connection = job->connection;
     int rc = prepare(job);
@@ -300,8 +323,20 @@ static void start(struct ferry_job *job, struct ferry_incoming *incoming)
         rc = run(job);
     }
     if (rc != FERRY_PENDING) {
-        finish(job, rc);
-    } else if (hold(job, incoming) != FERRY_OK) {
+        ferry_job_finish(job, rc);
+    }
+    return rc;
+}
+
+static void start(struct ferry_job *job, struct ferry_incoming *incoming)
+{
+    struct ferry_connection *connection = job->connection;
+
+    if (job->asked.command == FERRY_WIRE_REGION_WRITE_MULTI) {
+        ferry_multi_start(job);
+        return;
+    }
+    if (ferry_job_run(job) == FERRY_PENDING && hold(job, incoming) != FERRY_OK) {
         /* The buffer stays as it is until the endpoint has let go of the request. */
         incoming->in_rx = 0;
         ferry_connection_kill(connection, FERRY_E_MEMORY, "out of memory for a request");
@@ -332,6 +367,10 @@ void ferry_job_handle(struct ferry_connection *connection,
                                    &job->asked, NULL);
     if (rc == FERRY_OK && job->asked.command == FERRY_WIRE_VERSION) {
         rc = FERRY_E_PROTOCOL; /* the version is agreed once */
+    }
+    if (rc == FERRY_OK && job->asked.command == FERRY_WIRE_REGION_WRITE_MULTI &&
+        !connection->agreed.write_multiple) {
+        rc = FERRY_E_UNSUPPORTED;
     }
     if (rc != FERRY_OK) {
         ferry_job_release(job);
