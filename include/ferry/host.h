@@ -309,6 +309,57 @@ FERRY_PUBLIC int ferry_context_send_fd(struct ferry_context *context, int fd,
                                        const struct ferry_migrate_options *options,
                                        struct ferry_error *reterr);
 
+/* What the devices do when a file holds their state. */
+enum ferry_save_then {
+    FERRY_SAVE_RUN = 0, /* they run on here; the file is a copy */
+    FERRY_SAVE_STOP = 1 /* the file owns them: they are released, as after a migration */
+};
+
+/* Choices of one save; 0 or NULL takes the default. */
+struct ferry_save_options {
+    size_t struct_size;
+    uint32_t then;     /* enum ferry_save_then */
+    uint32_t compress; /* level of zstd, 1 to 19 and above; 0: not compressed */
+    const struct ferry_migrate_options *limits; /* borrowed for the call; max_downtime_ms:
+                                                   2000. arbiter: none */
+};
+
+/*
+ * Starts to save the state of the context in a file (docs/stream.md, section 4): mode
+ * 0600, under its name only when it is whole and on disk; what had the name before stays
+ * until then. On any failure the devices run on here and no file is left. Writing blocks
+ * the dispatching thread while the disk does. Ends with a FERRY_HOST_FINISHED event:
+ * FERRY_OUTCOME_SAVED (FERRY_SAVE_RUN), FERRY_OUTCOME_MOVED (FERRY_SAVE_STOP), else the
+ * report's error. Return: as ferry_context_send(); FERRY_E_ARGUMENT (no such level),
+ * FERRY_E_NOT_FOUND, FERRY_E_PERMISSION, FERRY_E_IO (the file).
+ */
+FERRY_PUBLIC int ferry_context_save(struct ferry_context *context, const char *path,
+                                    const struct ferry_save_options *options,
+                                    struct ferry_error *reterr);
+/* The same into a descriptor, owned from then on, also on failure; a failed save leaves
+ * an incomplete file, which every reader refuses. */
+FERRY_PUBLIC int ferry_context_save_fd(struct ferry_context *context, int fd,
+                                       const struct ferry_save_options *options,
+                                       struct ferry_error *reterr);
+
+/*
+ * Checks the whole file first, against every rule of the stream and against the devices
+ * here; then starts to restore it, as a target that receives. Ends with a
+ * FERRY_HOST_FINISHED event. Return: FERRY_OK (it goes on by itself); as
+ * ferry_context_listen(); FERRY_E_NOT_FOUND, FERRY_E_PERMISSION, FERRY_E_IO;
+ * FERRY_E_SHORT, FERRY_E_LONG, FERRY_E_CORRUPT, FERRY_E_PROTOCOL and the other codes of
+ * bad streams, with record, offset and rule: no device was touched. The file must not
+ * change meanwhile; if it does, the devices are reset.
+ */
+FERRY_PUBLIC int ferry_context_restore(struct ferry_context *context, const char *path,
+                                       const struct ferry_migrate_options *limits,
+                                       struct ferry_error *reterr);
+/* The same from a descriptor that can be read twice, owned from then on, also on failure.
+ * FERRY_E_UNSUPPORTED for a pipe. */
+FERRY_PUBLIC int ferry_context_restore_fd(struct ferry_context *context, int fd,
+                                          const struct ferry_migrate_options *limits,
+                                          struct ferry_error *reterr);
+
 /*
  * Waits for a source at "tcp:127.0.0.1:PORT" (0: any; see ferry_context_address) or
  * "unix:PATH"; one at a time; goes on listening after a refused or failed migration until

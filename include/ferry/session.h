@@ -68,7 +68,9 @@ enum ferry_outcome {
     FERRY_OUTCOME_REFUSED,     /* refused before the source was touched */
     FERRY_OUTCOME_ROLLED_BACK, /* the source runs again (at a target: it discarded) */
     FERRY_OUTCOME_RESOLVED,    /* ended by the operator's word */
-    FERRY_OUTCOME_LOST         /* a device could not be brought back; see the report */
+    FERRY_OUTCOME_LOST,        /* a device could not be brought back; see the report */
+    FERRY_OUTCOME_SAVED /* the state is in a file, the devices run on here (no session's
+                           own: a context's) */
 };
 
 enum ferry_event_kind {

@@ -74,6 +74,7 @@ static const char *const outcomes[] = {
     [FERRY_OUTCOME_BUSY] = "BUSY",         [FERRY_OUTCOME_MOVED] = "MOVED",
     [FERRY_OUTCOME_REFUSED] = "REFUSED",   [FERRY_OUTCOME_ROLLED_BACK] = "ROLLED_BACK",
     [FERRY_OUTCOME_RESOLVED] = "RESOLVED", [FERRY_OUTCOME_LOST] = "LOST",
+    [FERRY_OUTCOME_SAVED] = "SAVED",
 };
 
 static const char *const decisions[] = {

@@ -250,7 +250,11 @@ static void reap(struct ferry_migration *migration)
 
     if (!quiet) {
         ferry_run_report(run, &migration->report);
-        ferry_run_learn(run);
+        if (run->file) {
+            ferry_file_peer_end(run->file, &migration->report);
+        } else {
+            ferry_run_learn(run);
+        }
         migration->finished++;
     }
     ferry_run_free(run);

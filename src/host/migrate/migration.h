@@ -10,6 +10,7 @@
 #include "host/migrate/arbiter.h"
 #include "host/channel/channel.h"
 #include "host/context/context.h"
+#include "host/file/peer.h"
 #include "host/ram/ram.h"
 #include "os/file.h"
 
@@ -142,6 +143,7 @@ struct ferry_run {
     void *session; /* struct ferry_source or ferry_target */
     struct ferry_session_config config;
     struct ferry_channel *channel;
+    struct ferry_file_peer *file; /* the other end, when it is a file; NULL: none */
     struct ferry_stream_order order;
     struct ferry_loop_idle producer;
     uint8_t session_id[FERRY_STREAM_ID_BYTES];

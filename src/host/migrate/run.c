@@ -277,6 +277,7 @@ void ferry_run_free(struct ferry_run *run)
     if (run->channel) {
         ferry_channel_linger(run->channel, &migration->lingering);
     }
+    ferry_file_peer_destroy(run->file);
     ferry_loop_idle_remove(context->loop, &run->producer);
     ferry_run_readers_free(run);
     ferry_run_writers_free(run);
