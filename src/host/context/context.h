@@ -78,6 +78,7 @@ struct ferry_host_device {
     uint32_t migration_flags; /* FERRY_MIG_*; 0: cannot migrate */
     uint32_t state;           /* as last known: whoever gets or sets it notes it */
     uint32_t can_log, has_precopy_info, has_data_size;
+    uint32_t no_log_runs; /* 1: refused LOG_RUNS once */
     uint32_t max_data; /* largest data of one request */
     struct ferry_region_info region[FERRY_HOST_REGIONS_MAX]; /* fd: own, -1: none */
     struct ferry_irq_info irq[FERRY_HOST_IRQ_INDEXES];
@@ -194,7 +195,9 @@ void ferry_host_log_merge(struct ferry_context *context, uint64_t iova, uint64_t
 
 /*
  * Asks a device's log for what it wrote in all memory since the last time and merges it
- * into the dirty maps: as many LOG_REPORT requests in turn as its messages need.
+ * into the dirty maps: as many requests in turn as its messages need. They are LOG_RUNS,
+ * which cost what is dirty; LOG_REPORT where the device knows no runs, or so much is
+ * dirty that a bitmap is shorter.
  */
 struct ferry_host_harvest {
     void (*done)(
@@ -207,6 +210,8 @@ struct ferry_host_harvest {
     uint64_t off, length;
     uint64_t *bitmap;
     uint32_t bitmap_bytes;
+    uint32_t flat;  /* 1: the device knows no runs */
+    uint32_t dense; /* 1: the next request is for a bitmap */
     struct ferry_request request;
 };
 /*
