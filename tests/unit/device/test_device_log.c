@@ -62,6 +62,22 @@ static int report(struct toy *toy, uint64_t iova, uint64_t length, uint64_t page
     return toy_ask(toy, &request);
 }
 
+/* Return: the status; *ret_runs: what the request has become. */
+static int ask_runs(struct toy *toy, uint64_t iova, uint64_t length, uint64_t page_size,
+                    struct ferry_range *run, uint32_t cap,
+                    struct ferry_log_runs *ret_runs)
+{
+    struct ferry_request request = { .kind = FERRY_RQ_LOG_RUNS };
+    int status;
+
+    request.u.log_runs = (struct ferry_log_runs){
+        .iova = iova, .length = length, .page_size = page_size, .run = run, .cap = cap
+    };
+    status = toy_ask(toy, &request);
+    *ret_runs = request.u.log_runs;
+    return status;
+}
+
 /* Number of pages of 4096 bytes that a report of the whole space names. */
 static uint64_t dirty_now(struct toy *toy)
 {
@@ -115,6 +131,36 @@ static void report_refuses_what_is_malformed(void **state)
     assert_int_equal(report(toy, 0, 65 * PAGE, PAGE, bitmap, 8), FERRY_E_CAPACITY);
     assert_int_equal(report(toy, 0, 65 * PAGE, PAGE, NULL, 16), FERRY_E_CAPACITY);
     assert_int_equal(report(toy, 0, 65 * PAGE, PAGE, bitmap, 16), FERRY_OK);
+}
+
+static void runs_refuse_what_is_malformed(void **state)
+{
+    struct toy *toy = *state;
+    struct ferry_log_runs runs;
+    struct ferry_range run[1];
+
+    assert_int_equal(ask_runs(toy, 0, PAGE, PAGE, run, 1, &runs), FERRY_E_NOT_FOUND);
+    assert_int_equal(start(toy, PAGE, NULL, 0), FERRY_OK);
+    assert_int_equal(ask_runs(toy, 0, PAGE, 0, run, 1, &runs), FERRY_E_ARGUMENT);
+    assert_int_equal(ask_runs(toy, 0, PAGE, 3, run, 1, &runs), FERRY_E_ARGUMENT);
+    assert_int_equal(ask_runs(toy, 0, PAGE, 2048, run, 1, &runs), FERRY_E_ARGUMENT);
+    assert_int_equal(ask_runs(toy, 0, 3 * PAGE, 3 * PAGE, run, 1, &runs),
+                     FERRY_E_ARGUMENT);
+    assert_int_equal(ask_runs(toy, 0, 0, PAGE, run, 1, &runs), FERRY_E_ARGUMENT);
+    assert_int_equal(ask_runs(toy, 0, 3 * PAGE, 2 * PAGE, run, 1, &runs), FERRY_E_ALIGN);
+    assert_int_equal(ask_runs(toy, 100, PAGE, PAGE, run, 1, &runs), FERRY_E_ALIGN);
+    assert_int_equal(ask_runs(toy, 0ull - PAGE, 2 * PAGE, PAGE, run, 1, &runs),
+                     FERRY_E_RANGE);
+    assert_int_equal(ask_runs(toy, PAGE, 1ull << 63, 1ull << 63, run, 1, &runs),
+                     FERRY_OK);
+    assert_int_equal(ask_runs(toy, 1ull << 63, 1ull << 63, 1ull << 63, run, 1, &runs),
+                     FERRY_E_RANGE);
+    assert_int_equal(ask_runs(toy, 0, PAGE, PAGE, run, 0, &runs), FERRY_E_CAPACITY);
+    assert_int_equal(ask_runs(toy, 0, PAGE, PAGE, NULL, 1, &runs), FERRY_E_CAPACITY);
+    /* Nothing is mapped: nothing is dirty, and that is all. */
+    assert_int_equal(ask_runs(toy, 0, 0ull - PAGE, PAGE, run, 1, &runs), FERRY_OK);
+    assert_int_equal(runs.count, 0);
+    assert_int_equal(runs.next_iova, 0ull - PAGE);
 }
 
 /* Is the page mapped / logged in the model? */
@@ -197,6 +243,48 @@ static void compare_report(struct toy *toy, struct model *model, uint32_t *seed)
     assert_memory_equal(got, want, sizeof(got));
 }
 
+/* What a request for runs must say: asks on until it is through. */
+static void compare_runs(struct toy *toy, struct model *model, uint32_t *seed)
+{
+    const uint64_t per_bit = 1ull << (next_random(seed) % 7);
+    const uint64_t first = next_random(seed) % SPACE_PAGES;
+    const uint64_t bits = (SPACE_PAGES - first) / per_bit;
+    const uint32_t cap = 1 + next_random(seed) % 40;
+    const uint64_t page_size = per_bit * PAGE;
+    uint8_t got[SPACE_PAGES / 8 + 16] = { 0 }, want[SPACE_PAGES / 8 + 16] = { 0 };
+    uint64_t iova = first * PAGE, end, pages, told = 0;
+    struct ferry_log_runs runs;
+    struct ferry_range run[41];
+
+    if (bits == 0) {
+        return;
+    }
+    pages = (1 + next_random(seed) % bits) * per_bit;
+    end = iova + pages * PAGE;
+    model_report(model, first, pages, per_bit, want);
+    while (iova < end) {
+        memset(run, 0x5a, sizeof(run));
+        assert_int_equal(ask_runs(toy, iova, end - iova, page_size, run, cap, &runs),
+                         FERRY_OK);
+        assert_true(runs.next_iova > iova && runs.next_iova <= end);
+        assert_true(runs.count == cap || runs.next_iova == end);
+        assert_int_equal(run[cap].off, 0x5a5a5a5a5a5a5a5a);
+        for (uint32_t i = 0; i < runs.count; i++) {
+            assert_true(run[i].size > 0 && run[i].off >= iova);
+            /* Ascending, and apart: a run goes as far as it can. */
+            assert_true(i == 0 || run[i].off > told);
+            told = run[i].off + run[i].size;
+            assert_true(told <= runs.next_iova);
+            assert_int_equal((run[i].off - first * PAGE) % page_size, 0);
+            assert_int_equal(run[i].size % page_size, 0);
+            ferry_bitmap_set_range(got, (run[i].off - first * PAGE) / page_size,
+                                   run[i].size / page_size);
+        }
+        iova = runs.next_iova;
+    }
+    assert_memory_equal(got, want, sizeof(got));
+}
+
 static void reports_agree_with_a_naive_model(void **state)
 {
     static const struct ferry_range ranges[3] = { { 300 * PAGE, 150 * PAGE },
@@ -219,13 +307,42 @@ static void reports_agree_with_a_naive_model(void **state)
         assert_int_equal(start(toy, PAGE, ranges, count), FERRY_OK);
         for (uint32_t round = 0; round < 3000; round++) {
             write_somewhere(toy, model, &seed);
-            if (round % 5 == 0) {
+            /* Many pages dirty, or few. */
+            if (round % (round < 1500 ? 5 : 40) == 0) {
                 compare_report(toy, model, &seed);
+            } else if (round % (round < 1500 ? 7 : 30) == 0) {
+                compare_runs(toy, model, &seed);
             }
         }
         assert_int_equal(stop(toy), FERRY_OK);
     }
     free(model);
+    close(fd);
+}
+
+/* A run crosses maps; what did not fit stays marked. */
+static void runs_that_do_not_fit_are_told_later(void **state)
+{
+    struct toy *toy = *state;
+    const int fd = toy_memfd(16 * PAGE);
+    static const uint8_t data[2 * 4096] = { 1 };
+    struct ferry_range run[2];
+    struct ferry_log_runs runs;
+
+    assert_int_equal(toy_map(toy, 0, 4 * PAGE, 0, fd, RW), FERRY_OK);
+    assert_int_equal(toy_map(toy, 4 * PAGE, 12 * PAGE, 4 * PAGE, fd, RW), FERRY_OK);
+    assert_int_equal(start(toy, PAGE, NULL, 0), FERRY_OK);
+    assert_int_equal(ferry_dma_write(toy->device, 3 * PAGE, data, 2 * PAGE), FERRY_OK);
+    assert_int_equal(ferry_dma_write(toy->device, 7 * PAGE, data, PAGE), FERRY_OK);
+    assert_int_equal(ferry_dma_write(toy->device, 12 * PAGE, data, 2 * PAGE), FERRY_OK);
+    assert_int_equal(ask_runs(toy, 0, 16 * PAGE, PAGE, run, 1, &runs), FERRY_OK);
+    assert_true(runs.count == 1 && run[0].off == 3 * PAGE && run[0].size == 2 * PAGE);
+    assert_int_equal(runs.next_iova, 7 * PAGE);
+    assert_int_equal(ask_runs(toy, 0, 16 * PAGE, 8 * PAGE, run, 2, &runs), FERRY_OK);
+    /* Two pages of 8 that touch are one run. */
+    assert_true(runs.count == 1 && run[0].off == 0 && run[0].size == 16 * PAGE);
+    assert_int_equal(runs.next_iova, 16 * PAGE);
+    assert_int_equal(dirty_now(toy), 0);
     close(fd);
 }
 
@@ -353,6 +470,8 @@ int main(void)
         TEST(start_refuses_what_is_malformed),
         TEST(report_refuses_what_is_malformed),
         TEST(reports_agree_with_a_naive_model),
+        TEST(runs_refuse_what_is_malformed),
+        TEST(runs_that_do_not_fit_are_told_later),
         TEST(bits_are_only_set),
         TEST(a_map_made_later_is_logged),
         TEST(only_what_was_written_of_a_segment_is_dirty),
