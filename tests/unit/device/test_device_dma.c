@@ -292,7 +292,7 @@ static void a_file_in_65536_pieces_is_one_mapping(void **state)
     assert_int_equal(ferry_os_memfd_create("pieces", count * PAGE, &fd), FERRY_OK);
     /* Neighbours in the file are apart in the address space, and in no order. */
     for (uint64_t i = 0; i < count; i++) {
-        const uint64_t at = i * 40503 % count;
+        const uint64_t at = (i * 40503 + 9999) % count;
 
         assert_int_equal(toy_map(toy, 2 * at * PAGE, PAGE, at * PAGE, fd, RW), FERRY_OK);
     }
@@ -336,6 +336,35 @@ static void files_and_kinds_of_access_are_not_mixed_up(void **state)
     close(weak);
     close(one);
     close(two);
+}
+
+/* More files than the table of windows has places. */
+static void many_files_are_told_apart(void **state)
+{
+    enum { FILES = 600 };
+    struct toy *toy = *state;
+    static int fd[FILES];
+    uint32_t value;
+
+    for (uint32_t i = 0; i < FILES; i++) {
+        fd[i] = toy_memfd(PAGE);
+        assert_int_equal(toy_map(toy, i * PAGE, PAGE, 0, fd[i], RW), FERRY_OK);
+    }
+    for (uint32_t i = 0; i < FILES; i++) {
+        assert_int_equal(ferry_dma_write(toy->device, i * PAGE, &i, 4), FERRY_OK);
+    }
+    for (uint32_t i = 0; i < FILES; i++) {
+        assert_int_equal(pread(fd[i], &value, 4, 0), 4);
+        assert_int_equal(value, i);
+        close(fd[i]);
+    }
+    for (uint32_t i = 0; i < FILES; i += 2) {
+        assert_int_equal(toy_unmap(toy, i * PAGE, PAGE), FERRY_OK);
+    }
+    for (uint32_t i = 1; i < FILES; i += 2) {
+        assert_int_equal(ferry_dma_read(toy->device, i * PAGE, &value, 4), FERRY_OK);
+        assert_int_equal(value, i);
+    }
 }
 
 /* One window, and the file below it changes its length from map to map. */
@@ -407,6 +436,7 @@ int main(void)
         TEST(a_put_of_another_thread_wakes_the_loop),
         TEST(a_file_in_65536_pieces_is_one_mapping),
         TEST(files_and_kinds_of_access_are_not_mixed_up),
+        TEST(many_files_are_told_apart),
         TEST(each_map_looks_at_the_files_length_anew),
         TEST(the_table_has_a_named_end),
     };
