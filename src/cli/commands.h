@@ -30,6 +30,8 @@ int command_info(int argc, char **argv);
 int command_host(int argc, char **argv);
 int command_migrate(int argc, char **argv);
 int command_resolve(int argc, char **argv);
+int command_save(int argc, char **argv);
+int command_restore(int argc, char **argv);
 int command_demo(int argc, char **argv);
 
 /*

@@ -14,6 +14,9 @@ static const struct command commands[] = {
       command_migrate },
     { "resolve", "ferry resolve", "say which side goes on after an undecided migration",
       command_resolve },
+    { "save", "ferry save", "save a host's context, or devices, in a file",
+      command_save },
+    { "restore", "ferry restore", "restore what was saved in a file", command_restore },
     { "demo", "ferry demo", "move working devices to and fro and check the work",
       command_demo },
 };

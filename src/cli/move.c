@@ -14,6 +14,7 @@ static const struct {
     { "ROLLED_BACK", EXIT_ROLLED_BACK },
     { "RESOLVED", EXIT_OK },
     { "LOST", EXIT_LOST },
+    { "SAVED", EXIT_OK },
 };
 
 static void add_number(struct json_object *object, const char *name, uint64_t value)
@@ -42,7 +43,7 @@ static struct json_object *make_request(const struct move_options *options)
     return request;
 }
 
-static void take_report(struct json_object *event, struct move_result *result)
+void move_take_report(struct json_object *event, struct move_result *result)
 {
     struct json_object *report = NULL, *error = NULL;
     const char *outcome;
@@ -77,11 +78,11 @@ static int take_event(struct json_object *event, struct progress_line *progress,
         return 0;
     }
     if (strcmp(kind, "finished") == 0) {
-        take_report(event, result);
+        move_take_report(event, result);
         return 1;
     }
     if (strcmp(kind, "undecided") == 0) {
-        take_report(event, result);
+        move_take_report(event, result);
         result->code = EXIT_UNDECIDED;
         return 1;
     }
@@ -99,13 +100,20 @@ static void cancel(struct control_lines *lines)
 void move(struct control_lines *lines, const struct move_options *options,
           struct progress_line *progress, struct move_result *ret_result)
 {
+    move_ask(lines, make_request(options), options->stop_fd, options->reply_timeout_ms,
+             progress, ret_result);
+}
+
+void move_ask(struct control_lines *lines, struct json_object *request, int stop_fd,
+              int reply_timeout_ms, struct progress_line *progress,
+              struct move_result *ret_result)
+{
     struct json_object *reply = NULL;
-    int stop_fd = options->stop_fd, ended = 0, status;
+    int ended = 0, status;
 
     memset(ret_result, 0, sizeof(*ret_result));
     ret_result->code = EXIT_FAILED;
-    status = control_call(lines, make_request(options), options->reply_timeout_ms, &reply,
-                          &ret_result->error);
+    status = control_call(lines, request, reply_timeout_ms, &reply, &ret_result->error);
     if (status < 0) {
         /* Nothing has begun; only a host that did not answer may have begun all the same.
          */

@@ -28,6 +28,13 @@ struct move_result {
 
 void move(struct control_lines *lines, const struct move_options *options,
           struct progress_line *progress, struct move_result *ret_result);
+/* The same with any request that is answered and then followed by the events of a
+ * migration; request: given away. */
+void move_ask(struct control_lines *lines, struct json_object *request, int stop_fd,
+              int reply_timeout_ms, struct progress_line *progress,
+              struct move_result *ret_result);
+/* Fills the result from the event that ends a migration. */
+void move_take_report(struct json_object *event, struct move_result *result);
 void move_result_free(struct move_result *result);
 
 #endif

@@ -355,6 +355,7 @@ static void after_dispatch(struct host *host)
 {
     struct ferry_error error = { .code = FERRY_OK };
 
+    host_file_over(host);
     if (!host->moved_away) {
         return;
     }

@@ -57,6 +57,7 @@ struct host {
     int quit;
     int listening;  /* 1: the context is empty and waits for another */
     int moved_away; /* 1: released; reopen it and listen again */
+    int listen_after; /* 1: it listened before a save or restore: again then */
     int discards;   /* 1: the operator's last word was "not here" */
     int waits;      /* 1: that has failed, and is tried again and again */
 };
@@ -74,6 +75,11 @@ int host_reopen(struct host *host, struct ferry_error *reterr);
 /* One command line of a client. Return: FERRY_OK; FERRY_E_CLOSED (drop the client). */
 int host_command(struct host *host, struct host_client *client,
                  struct json_object *request);
+/* host_file.c: the commands save and restore, and what is due when one has ended. */
+int host_save(struct host *host, struct host_client *client, struct json_object *request);
+int host_restore(struct host *host, struct host_client *client,
+                 struct json_object *request);
+void host_file_over(struct host *host);
 /* Tells every client that wants events; last: the migration has ended. Given away. */
 void host_tell(struct host *host, struct json_object *event, int last);
 /* Answers work-start when the guest has booted or failed. */

@@ -301,6 +301,8 @@ static const struct {
 } host_commands[] = {
     { "status", do_status },
     { "migrate", do_migrate },
+    { "save", host_save },
+    { "restore", host_restore },
     { "watch", do_watch },
     { "cancel", do_cancel },
     { "resolve", do_resolve },
@@ -321,8 +323,8 @@ int host_command(struct host *host, struct host_client *client,
     }
     return fail_text(
         client, FERRY_E_MESSAGE,
-        "unknown command; there are status, migrate, watch, cancel, resolve, "
-        "work-start, work-finish, quit");
+        "unknown command; there are status, migrate, save, restore, watch, cancel, "
+        "resolve, work-start, work-finish, quit");
 }
 
 void host_tell(struct host *host, struct json_object *event, int last)
