@@ -14,6 +14,7 @@
 /*
  * The inside of the client role, shared by its files:
  *   client.c        options, handshake, close, the user's calls
+ *   client_multi.c  several small writes in one message
  *   client_queue.c  requests under way: slots, sending, ends, time limits
  *   client_read.c   bytes to replies; the device's DMA messages
  *   client_wait.c   who reads: one thread at a time
@@ -126,6 +127,12 @@ void ferry_client_end(struct ferry_client *client, struct ferry_slot *slot, int 
 void ferry_client_give_up(struct ferry_client *client, struct ferry_slot *slot);
 /* Ends dispatch's overdue requests. */
 void ferry_client_expire(struct ferry_client *client);
+/* Hands a slot's request to whoever waits for it; the slot forgets it. */
+void ferry_client_deliver(struct ferry_client *client, struct ferry_slot *slot,
+                          int status);
+/* 1 when the node is one of the slots', 0 for a reply to a DMA message. */
+int ferry_client_owns(const struct ferry_client *client,
+                      const struct ferry_tx_node *node);
 /* The slot that a reply belongs to, or NULL. */
 struct ferry_slot *ferry_client_find(struct ferry_client *client,
                                      const struct ferry_wire_header *header);
@@ -138,6 +145,14 @@ void ferry_client_wake(struct ferry_client *client);
 void ferry_client_leave(struct ferry_client *client, struct ferry_slot *slot);
 /* Lets the descriptor tell what is awaited now. */
 void ferry_client_watch(struct ferry_client *client);
+
+/* client_multi.c */
+
+/*
+ * Puts a small posted write into the newest message, when that waits and is like it.
+ * Return: 1 when its data is in there and the request is over; 0 when it has to be sent.
+ */
+int ferry_client_join(struct ferry_client *client, const struct ferry_request *request);
 
 /* client_read.c; the caller is the reader and holds the lock */
 

@@ -78,8 +78,8 @@ void ferry_client_wake(struct ferry_client *client)
     (void)ferry_os_eventfd_signal(client->wake_watch.fd);
 }
 
-/* Hands a request that has ended to whoever waits for it. The slot forgets it. */
-static void deliver(struct ferry_client *client, struct ferry_slot *slot, int status)
+void ferry_client_deliver(struct ferry_client *client, struct ferry_slot *slot,
+                          int status)
 {
     struct ferry_request *request = slot->request;
     struct ferry_waiter *waiter = slot->waiter;
@@ -109,8 +109,14 @@ static void deliver(struct ferry_client *client, struct ferry_slot *slot, int st
 
 void ferry_client_end(struct ferry_client *client, struct ferry_slot *slot, int status)
 {
-    deliver(client, slot, status);
+    ferry_client_deliver(client, slot, status);
     free_slot(client, slot);
+}
+
+int ferry_client_owns(const struct ferry_client *client, const struct ferry_tx_node *node)
+{
+    return (uintptr_t)node >= (uintptr_t)client->slot &&
+           (uintptr_t)node < (uintptr_t)(client->slot + FERRY_CLIENT_REQUESTS_MAX);
 }
 
 /* A message has left wholly. */
@@ -118,8 +124,7 @@ static void left(struct ferry_client *client, struct ferry_tx_node *node)
 {
     struct ferry_slot *slot = (struct ferry_slot *)node;
 
-    if ((uintptr_t)node < (uintptr_t)client->slot ||
-        (uintptr_t)node >= (uintptr_t)(client->slot + FERRY_CLIENT_REQUESTS_MAX)) {
+    if (!ferry_client_owns(client, node)) {
         free(node); /* a reply to a DMA message */
         client->return_count--;
         return;
@@ -182,8 +187,7 @@ void ferry_client_kill(struct ferry_client *client, const struct ferry_error *er
                        : FERRY_E_PROTOCOL;
     for (node = ferry_tx_clear(&client->tx); node; node = next) {
         next = node->next;
-        if ((uintptr_t)node < (uintptr_t)client->slot ||
-            (uintptr_t)node >= (uintptr_t)(client->slot + FERRY_CLIENT_REQUESTS_MAX)) {
+        if (!ferry_client_owns(client, node)) {
             free(node);
         }
     }
@@ -217,7 +221,7 @@ void ferry_client_give_up(struct ferry_client *client, struct ferry_slot *slot)
     if (slot->state == FERRY_SLOT_QUEUED) {
         rc = ferry_tx_remove(&client->tx, &slot->node);
     }
-    deliver(client, slot, FERRY_E_TIMEOUT);
+    ferry_client_deliver(client, slot, FERRY_E_TIMEOUT);
     if (rc == FERRY_OK) {
         free_slot(client, slot);
         return;
@@ -313,6 +317,9 @@ int ferry_client_start(struct ferry_client *client, struct ferry_request *reques
     rc = answer_here(client, request);
     if (rc != FERRY_PENDING) {
         return rc;
+    }
+    if (client->tx.first && ferry_client_join(client, request)) {
+        return FERRY_OK;
     }
     slot = take_slot(client);
     if (!slot) {

@@ -308,7 +308,8 @@ static int add_caps(struct json_object *caps, const struct ferry_link_version *v
         rc = add(caps, "pgsizes", json_object_new_uint64(version->pgsizes));
     }
     if (rc == FERRY_OK && version->keys & FERRY_LINK_KEY_WRITE_MULTIPLE) {
-        rc = add(caps, "write_multiple", json_object_new_boolean(0));
+        rc =
+            add(caps, "write_multiple", json_object_new_boolean(version->write_multiple));
     }
     if (rc == FERRY_OK && version->keys & FERRY_LINK_KEY_TWIN) {
         twin = json_object_new_object();
@@ -397,7 +398,7 @@ int ferry_link_version_agree(const struct ferry_link_version *mine,
     agreed.precopy_info = agreed.extension && mine->precopy_info && theirs->precopy_info;
     agreed.dirty_runs = agreed.extension && mine->dirty_runs && theirs->dirty_runs;
     agreed.twin_socket = 0;
-    agreed.write_multiple = 0;
+    agreed.write_multiple = mine->write_multiple && theirs->write_multiple;
     agreed.has_identity = theirs->has_identity;
     *ret_agreed = agreed;
     return FERRY_OK;

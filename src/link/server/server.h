@@ -13,6 +13,11 @@
  */
 struct ferry_link_server;
 
+/* Which layout of DMA messages the client speaks: find out, or as said. */
+#define FERRY_LINK_DMA_AUTO 0u
+#define FERRY_LINK_DMA_SPEC 1u
+#define FERRY_LINK_DMA_QEMU 2u
+
 struct ferry_link_server_options {
     size_t struct_size;
     uint32_t handshake_timeout_ms; /* VERSION must come within; 0: 5000 */
@@ -25,6 +30,11 @@ struct ferry_link_server_options {
      */
     void (*closed)(void *user, const struct ferry_error *error);
     void *user;
+    uint32_t io_fd_layout; /* FERRY_WIRE_IO_FD_*: of GET_REGION_IO_FDS's entries */
+    uint32_t dma_layout;   /* FERRY_LINK_DMA_*: of DMA messages */
+    uint32_t spin_us;      /* while there is a client: look for messages that long
+                              before waiting for them */
+    uint32_t pad;
 };
 
 /*

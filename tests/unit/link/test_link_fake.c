@@ -99,13 +99,23 @@ static int region_io(struct fake *fake, struct ferry_request *request)
         memcpy(io->data, fake->bar + io->off, io->count);
     } else {
         memcpy(fake->bar + io->off, io->data, io->count);
-        atomic_fetch_add(&fake->posted, io->posted ? 1 : 0);
+        if (io->posted) {
+            fake->written[atomic_load(&fake->posted) % 64] = (uint32_t)io->off;
+            atomic_fetch_add(&fake->posted, 1);
+        }
     }
     return FERRY_OK;
 }
 
 static int region_info(struct fake *fake, struct ferry_region_info *region)
 {
+    if (region->index == FAKE_REGION_TYPED) {
+        region->flags = FERRY_REGION_READ;
+        region->size = 4096;
+        region->type = FAKE_TYPE;
+        region->subtype = FAKE_SUBTYPE;
+        return FERRY_OK;
+    }
     if (region->index > 8) {
         return FERRY_E_NOT_FOUND;
     }
@@ -119,6 +129,24 @@ static int region_info(struct fake *fake, struct ferry_region_info *region)
         region->area[0].size = 4096;
         region->area[1].off = 65536;
         region->area[1].size = 8192;
+    }
+    return FERRY_OK;
+}
+
+static int io_fds(const struct fake *fake, struct ferry_region_io_fds *fds)
+{
+    if (fds->index != FAKE_REGION_MEMORY) {
+        return fds->index > 8 ? FERRY_E_NOT_FOUND : FERRY_OK; /* none */
+    }
+    for (uint32_t i = 0; i < 4; i++) {
+        struct ferry_io_fd *entry = &fds->entry[fds->count++];
+
+        memset(entry, 0, sizeof(*entry));
+        entry->off = 0x100 * (uint64_t)i;
+        entry->size = 4;
+        entry->flags = i == 1 ? FERRY_IO_FD_DATAMATCH : 0;
+        entry->datamatch = i == 1 ? 77 : 0;
+        entry->fd = fake->io_fd[i < 2 ? i : 2];
     }
     return FERRY_OK;
 }
@@ -239,6 +267,8 @@ static int perform(struct fake *fake, struct ferry_request *request)
         request->u.info.region_count = 9;
         request->u.info.irq_count = 5;
         return FERRY_OK;
+    case FERRY_RQ_REGION_IO_FDS:
+        return io_fds(fake, &request->u.io_fds);
     case FERRY_RQ_GET_REGION_INFO:
         return region_info(fake, &request->u.region);
     case FERRY_RQ_GET_IRQ_INFO:
@@ -323,6 +353,9 @@ void fake_init(struct fake *fake)
     assert_non_null(fake->bar);
     assert_int_equal(ferry_os_memfd_create("fake", 1 << 20, &fake->region_fd), FERRY_OK);
     assert_int_equal(ferry_os_eventfd_create(&fake->wake_fd), FERRY_OK);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(ferry_os_eventfd_create(&fake->io_fd[i]), FERRY_OK);
+    }
 }
 
 void fake_free(struct fake *fake)
@@ -330,6 +363,9 @@ void fake_free(struct fake *fake)
     free(fake->bar);
     ferry_os_close(&fake->region_fd);
     ferry_os_close(&fake->wake_fd);
+    for (size_t i = 0; i < 3; i++) {
+        ferry_os_close(&fake->io_fd[i]);
+    }
 }
 
 static void on_closed(void *user, const struct ferry_error *error)

@@ -18,6 +18,9 @@
 #define FAKE_REGION_DMA 1u    /* a read fetches user memory at off, a write stores it */
 #define FAKE_REGION_SLOW 2u   /* both end after fake->release; a write like MEMORY's */
 #define FAKE_REGION_REFUSE 3u /* FERRY_E_STATE */
+#define FAKE_REGION_TYPED 12u /* the device's own: type and subtype below */
+#define FAKE_TYPE 0x80001af4u
+#define FAKE_SUBTYPE 2u
 #define FAKE_HELD_MAX 128u
 
 struct fake {
@@ -32,6 +35,8 @@ struct fake {
     atomic_int closed_count;
     int region_fd;
     int wake_fd;
+    int io_fd[3];         /* of FAKE_REGION_MEMORY: 4 entries, the last two share one */
+    uint32_t written[64]; /* offsets of posted writes to FAKE_REGION_MEMORY, in order */
     struct ferry_request *held[FAKE_HELD_MAX];
     uint32_t held_count;
     uint32_t state;
