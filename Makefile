@@ -9,6 +9,7 @@
 PREFIX ?= /usr/local
 BUILD ?= build
 FILE ?=
+BENCH_ARGS ?=
 DEMO_ARGS ?=
 FUZZ_SECONDS ?= 30
 
@@ -31,7 +32,7 @@ fuzz:
 	@scripts/fuzz $(FUZZ_SECONDS)
 
 bench: all
-	@scripts/bench $(BUILD)
+	@scripts/bench $(BUILD) $(BENCH_ARGS)
 
 # The build folder may have been set up with another PREFIX.
 install: all

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "bench/common.h"
+#include "bench/output.h"
 #include "bench/state_device.h"
 #include "ferry/host.h"
 
@@ -188,14 +189,14 @@ static void start_devices(void)
 }
 
 /* The other host: takes part in every move from its own process. */
-static void other_host(int control)
+static void other_host(int control, int moves)
 {
     struct ferry_context *context = open_context(1);
     struct ferry_report report;
     char byte = 0;
 
     bench_write(control, &byte, 1);
-    for (int i = 0; i < MOVES; i++) {
+    for (int i = 0; i < moves; i++) {
         int fd = bench_receive_fd(control);
 
         move(context, fd, i % 2, &report);
@@ -205,58 +206,57 @@ static void other_host(int control)
     _exit(0);
 }
 
-static double part(const struct ferry_report *reports, size_t offset)
+static double part(const struct ferry_report *reports, size_t count, size_t offset)
 {
     double values[MEASURED];
 
-    for (size_t i = 0; i < MEASURED; i++) {
+    for (size_t i = 0; i < count; i++) {
         uint64_t ns;
 
         memcpy(&ns, (const char *)&reports[i] + offset, sizeof(ns));
         values[i] = (double)ns / 1e3;
     }
-    return bench_median(values, MEASURED);
+    return bench_median(values, count);
 }
 
-#define PART(name) part(reports, offsetof(struct ferry_report, name))
+#define PART(name) part(reports, count, offsetof(struct ferry_report, name))
 
-static void print(const struct ferry_report *reports, double *floors, double *ratios,
-                  int json)
+static void tell(struct bench_output *out, const struct ferry_report *reports,
+                 double *floors, double *ratios, size_t count)
 {
-    double floor_us = bench_median(floors, MEASURED) / 1e3;
-    double ratio = bench_median(ratios, MEASURED);
-
-    if (json) {
-        printf("{\"bench\":\"downtime\",\"downtime_us\":%.0f,\"floor_us\":%.0f,\"ratio\":"
-               "%.2f,"
-               "\"best_ratio\":%.2f,\"parts_us\":{\"pause\":%.0f,\"quiet\":%.0f,\"stop\":"
-               "%.0f,"
-               "\"transfer\":%.0f,\"prepare\":%.0f,\"commit\":%.0f}}\n",
-               PART(downtime_ns), floor_us, ratio, bench_least(ratios, MEASURED),
-               PART(pause_ns), PART(quiet_ns), PART(stop_ns), PART(transfer_ns),
-               PART(prepare_ns), PART(commit_ns));
-        return;
-    }
-    printf("three devices of 1 MiB: downtime %.0f us, floor %.0f us (medians of %d)\n",
-           PART(downtime_ns), floor_us, MEASURED);
-    printf("  pause %.0f, quiet %.0f, stop %.0f, transfer %.0f, prepare %.0f, commit "
-           "%.0f us; "
-           "predicted %.0f us\n",
-           PART(pause_ns), PART(quiet_ns), PART(stop_ns), PART(transfer_ns),
-           PART(prepare_ns), PART(commit_ns), PART(predicted_downtime_ns));
-    printf("downtime to floor: median %.2f, best %.2f  (aim: below 3)\n", ratio,
-           bench_least(ratios, MEASURED));
+    bench_row(out, &(struct bench_row){
+                       .subject = "downtime of three devices of 1 MiB",
+                       .unit = "us",
+                       .figure = PART(downtime_ns),
+                       .floor_is = "bare sockets",
+                       .floor = bench_median(floors, count) / 1e3,
+                       .ratio = bench_median(ratios, count),
+                       .best = bench_least(ratios, count),
+                       .aim = 3,
+                       .aim_is_most = 1,
+                       .more = { { "pause_us", PART(pause_ns) },
+                                 { "quiet_us", PART(quiet_ns) },
+                                 { "stop_us", PART(stop_ns) },
+                                 { "transfer_us", PART(transfer_ns) },
+                                 { "prepare_us", PART(prepare_ns) },
+                                 { "commit_us", PART(commit_ns) },
+                                 { "predicted_us", PART(predicted_downtime_ns) } } });
 }
 
 int main(int argc, char **argv)
 {
     static struct ferry_report reports[MEASURED];
     double floors[MEASURED], ratios[MEASURED];
-    char *bytes = bench_memory(ALL_BYTES), byte;
+    char *bytes, byte;
     struct ferry_context *context;
-    int control[2], local[2], tcp[2];
+    int control[2], local[2], tcp[2], moves;
+    struct bench_output out;
     size_t measured = 0;
 
+    bench_open(&out, "downtime", "downtime of a context of three devices over TCP", argc,
+               argv);
+    moves = out.quick ? 5 : MOVES;
+    bytes = bench_memory(ALL_BYTES);
     signal(SIGPIPE, SIG_IGN);
     if (!mkdtemp(folder) || socketpair(AF_UNIX, SOCK_STREAM, 0, control) < 0 ||
         socketpair(AF_UNIX, SOCK_STREAM, 0, local) < 0) {
@@ -265,7 +265,7 @@ int main(int argc, char **argv)
     bench_tcp_pair(tcp);
     start_devices();
     if (start_child() == 0) {
-        other_host(control[1]);
+        other_host(control[1], moves);
     }
     if (start_child() == 0) {
         close(local[0]);
@@ -279,7 +279,7 @@ int main(int argc, char **argv)
     context = open_context(0);
     bench_read(control[0], &byte, 1);
     floor_ns(local[0], tcp[0], bytes);
-    for (int i = 0; i < MOVES; i++) {
+    for (int i = 0; i < moves; i++) {
         struct ferry_report report;
         int pair[2];
 
@@ -296,7 +296,7 @@ int main(int argc, char **argv)
             measured++;
         }
     }
-    print(reports, floors, ratios, bench_json(argc, argv));
+    tell(&out, reports, floors, ratios, measured);
     ferry_context_destroy(context);
-    return 0;
+    return bench_close(&out);
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "bench/common.h"
+#include "bench/output.h"
 
 /*
  * Private memory of an idle device server, from smaps_rollup: alone on the machine (then
@@ -87,42 +88,52 @@ static long measure(const char *program, const char *model, long *ret_beside)
     return kib;
 }
 
+/* The command, when nobody says which: that of the build folder of this program. */
+static const char *find_ferry(char *ret_path, size_t size)
+{
+    const char *told = getenv("FERRY");
+    ssize_t n;
+
+    if (told) {
+        return told;
+    }
+    n = readlink("/proc/self/exe", ret_path, size - 64);
+    if (n < 0) {
+        bench_die("no /proc");
+    }
+    ret_path[n] = 0;
+    strcpy(strrchr(ret_path, '/'), "/../src/cli/ferry");
+    return ret_path;
+}
+
 int main(int argc, char **argv)
 {
     static const char *const models[] = { "acc", "copy" };
-    const char *program = getenv("FERRY");
-    char beside[4096];
-    long idle, beside_kib;
+    static const char *const subjects[] = { "idle server of acc, beside another",
+                                            "idle server of copy, beside another" };
+    struct bench_output out;
+    const char *program;
+    char path[4096];
+    long idle, beside;
 
-    if (!program) {
-        ssize_t n = readlink("/proc/self/exe", beside, sizeof(beside) - 64);
-        char *slash;
-
-        if (n < 0) {
-            bench_die("no /proc");
-        }
-        beside[n] = 0;
-        slash = strrchr(beside, '/');
-        strcpy(slash, "/../src/cli/ferry");
-        program = beside;
-    }
-    idle = measure(program, NULL, &beside_kib);
+    bench_open(&out, "memory", "private memory of an idle device server", argc, argv);
+    program = find_ferry(path, sizeof(path));
+    idle = measure(program, NULL, &beside);
     for (size_t i = 0; i < sizeof(models) / sizeof(models[0]); i++) {
-        long kib = measure(program, models[i], &beside_kib);
+        long alone = measure(program, models[i], &beside);
 
-        if (kib <= 0) {
+        if (alone <= 0) {
             bench_die("the server did not start");
         }
-        if (bench_json(argc, argv)) {
-            printf("{\"bench\":\"memory\",\"model\":\"%s\",\"private_kib\":%ld,"
-                   "\"alone_kib\":%ld,\"idle_process_kib\":%ld}\n",
-                   models[i], beside_kib, kib, idle);
-        } else {
-            printf("idle server of %-5s %5ld KiB private, %ld KiB when it is the only "
-                   "one (a "
-                   "process that only waits: %ld KiB; aim: below 4096)\n",
-                   models[i], beside_kib, kib, idle);
-        }
+        bench_row(&out,
+                  &(struct bench_row){ .subject = subjects[i],
+                                       .unit = "KiB",
+                                       .figure = (double)beside,
+                                       .floor_is = "a process that only waits",
+                                       .floor = (double)idle,
+                                       .aim = 4096,
+                                       .aim_is_most = 1,
+                                       .more = { { "alone_kib", (double)alone } } });
     }
-    return 0;
+    return bench_close(&out);
 }

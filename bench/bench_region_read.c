@@ -9,9 +9,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <json-c/json.h>
-
 #include "bench/common.h"
+#include "bench/output.h"
 #include "link/client/client.h"
 #include "link/server/server.h"
 
@@ -200,7 +199,7 @@ struct result {
     double median, best; /* ratios: of pairs of bursts, of the best bursts */
 };
 
-static void measure(int client_cpu, int server_cpu, struct result *ret_result)
+static void measure(int client_cpu, int server_cpu, int bursts, struct result *ret_result)
 {
     struct subject floor;
     struct subject ferry;
@@ -214,7 +213,7 @@ static void measure(int client_cpu, int server_cpu, struct result *ret_result)
     start(&ferry, 1, server_cpu);
     burst(&floor, BURST_NS * 2);
     burst(&ferry, BURST_NS * 2);
-    for (i = 0; i < BURSTS; i++) {
+    for (i = 0; i < bursts; i++) {
         rate[0][i] = burst(&floor, BURST_NS);
         rate[1][i] = burst(&ferry, BURST_NS);
         ratio[i] = rate[1][i] / rate[0][i];
@@ -223,55 +222,38 @@ static void measure(int client_cpu, int server_cpu, struct result *ret_result)
     }
     stop(&floor);
     stop(&ferry);
-    ret_result->floor = bench_median(rate[0], BURSTS);
-    ret_result->ferry = bench_median(rate[1], BURSTS);
-    ret_result->median = bench_median(ratio, BURSTS);
+    ret_result->floor = bench_median(rate[0], (size_t)bursts);
+    ret_result->ferry = bench_median(rate[1], (size_t)bursts);
+    ret_result->median = bench_median(ratio, (size_t)bursts);
     ret_result->best = best[1] / best[0];
 }
 
-static struct json_object *to_json(const struct result *result)
+static void tell(struct bench_output *out, const char *subject, double aim,
+                 const struct result *result)
 {
-    struct json_object *object = json_object_new_object();
-
-    json_object_object_add(object, "floor_per_s", json_object_new_double(result->floor));
-    json_object_object_add(object, "ferry_per_s", json_object_new_double(result->ferry));
-    json_object_object_add(object, "ratio_median",
-                           json_object_new_double(result->median));
-    json_object_object_add(object, "ratio_best", json_object_new_double(result->best));
-    return object;
-}
-
-static void print(const char *placement, double aim, const struct result *result)
-{
-    printf("4-byte region read, %s: %.0f/s, bare socket %.0f/s, "
-           "ratio %.3f median, %.3f best (aim %.2f)\n",
-           placement, result->ferry, result->floor, result->median, result->best, aim);
+    bench_row(out, &(struct bench_row){ .subject = subject,
+                                        .unit = "1/s",
+                                        .figure = result->ferry,
+                                        .floor_is = "bare socket",
+                                        .floor = result->floor,
+                                        .ratio = result->median,
+                                        .best = result->best,
+                                        .aim = aim });
 }
 
 int main(int argc, char **argv)
 {
-    struct result one;
-    struct result two;
-    struct json_object *root;
-    int two_cores = sysconf(_SC_NPROCESSORS_ONLN) > 1;
+    struct bench_output out;
+    struct result result;
+    int bursts;
 
-    measure(0, 0, &one);
-    if (two_cores) {
-        measure(0, 1, &two);
+    bench_open(&out, "region_read", "round trips of a 4-byte region read", argc, argv);
+    bursts = out.quick ? 5 : BURSTS;
+    measure(0, 0, bursts, &result);
+    tell(&out, "4-byte region read, one core", 0.8, &result);
+    if (sysconf(_SC_NPROCESSORS_ONLN) > 1) {
+        measure(0, 1, bursts, &result);
+        tell(&out, "4-byte region read, two cores", 0.95, &result);
     }
-    if (!bench_json(argc, argv)) {
-        print("one core", 0.8, &one);
-        if (two_cores) {
-            print("two cores", 0.95, &two);
-        }
-        return 0;
-    }
-    root = json_object_new_object();
-    json_object_object_add(root, "one_core", to_json(&one));
-    if (two_cores) {
-        json_object_object_add(root, "two_cores", to_json(&two));
-    }
-    printf("%s\n", json_object_to_json_string_ext(root, JSON_C_TO_STRING_PRETTY));
-    json_object_put(root);
-    return 0;
+    return bench_close(&out);
 }

@@ -127,13 +127,3 @@ void bench_tcp_pair(int ret_fd[2])
         setsockopt(ret_fd[i], IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
     }
 }
-
-int bench_json(int argc, char **argv)
-{
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--json") == 0) {
-            return 1;
-        }
-    }
-    return 0;
-}

@@ -37,7 +37,4 @@ void *bench_memory(size_t size);
 /* A connected TCP pair over loopback, with TCP_NODELAY. */
 void bench_tcp_pair(int ret_fd[2]);
 
-/* 1 when --json is among the arguments. */
-int bench_json(int argc, char **argv);
-
 #endif

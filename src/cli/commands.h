@@ -33,6 +33,7 @@ int command_resolve(int argc, char **argv);
 int command_save(int argc, char **argv);
 int command_restore(int argc, char **argv);
 int command_demo(int argc, char **argv);
+int command_bench(int argc, char **argv);
 
 /*
  * Option values. On a wrong value they end the process by argp_error() with EXIT_USAGE

@@ -5,11 +5,14 @@
 #include "cli/commands.h"
 #include "ferry/version.h"
 
+/* A row without a name is a heading of --help. */
 static const struct command commands[] = {
+    { NULL, NULL, "Devices and hosts:", NULL },
     { "serve", "ferry serve", "serve a device model over vfio-user", command_serve },
     { "info", "ferry info", "show a device and what would keep it from migrating",
       command_info },
     { "host", "ferry host", "hold devices and memory that move together", command_host },
+    { NULL, NULL, "Migration:", NULL },
     { "migrate", "ferry migrate", "move a host's context to another host",
       command_migrate },
     { "resolve", "ferry resolve", "say which side goes on after an undecided migration",
@@ -17,21 +20,27 @@ static const struct command commands[] = {
     { "save", "ferry save", "save a host's context, or devices, in a file",
       command_save },
     { "restore", "ferry restore", "restore what was saved in a file", command_restore },
+    { NULL, NULL, "This machine:", NULL },
     { "demo", "ferry demo", "move working devices to and fro and check the work",
       command_demo },
+    { "bench", "ferry bench", "measure Ferry on this machine", command_bench },
 };
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
 
 static void print_help(FILE *to)
 {
     fputs("Usage: ferry COMMAND [OPTION...]\n"
-          "Live migration of devices.\n\n",
+          "Live migration of devices.\n",
           to);
     for (size_t i = 0; i < COMMAND_COUNT; i++) {
-        fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].summary);
+        if (commands[i].name == NULL) {
+            fprintf(to, "\n%s\n", commands[i].summary);
+        } else {
+            fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].summary);
+        }
     }
     fputs(
-        "\n  --help     this text; also after a command\n"
+        "\nOptions:\n  --help     this text; also after a command\n"
         "  --version  the version\n\n"
         "Exit status: 0 done, 1 failed, 2 usage, 3 refused, 4 rolled back, 5 undecided,\n"
         "6 cancelled, 7 a device was lost. See ferry(1).\n",
@@ -53,7 +62,7 @@ int main(int argc, char **argv)
         return EXIT_OK;
     }
     for (size_t i = 0; i < COMMAND_COUNT; i++) {
-        if (strcmp(name, commands[i].name) == 0) {
+        if (commands[i].name != NULL && strcmp(name, commands[i].name) == 0) {
             char full_name[32];
 
             /* argp takes the name in its texts from argv[0]. */

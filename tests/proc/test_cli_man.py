@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 
-COMMANDS = ["serve", "info", "host", "migrate", "resolve", "demo"]
+COMMANDS = ["serve", "info", "host", "migrate", "resolve", "demo", "bench"]
 SKIP = 77
 
 
