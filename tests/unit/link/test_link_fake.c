@@ -201,6 +201,20 @@ static int data_write(struct fake *fake, const struct ferry_data_io *io)
     return FERRY_OK;
 }
 
+/* Every other page, three of them. */
+static int log_runs(struct fake *fake, struct ferry_log_runs *runs)
+{
+    fake->log_runs = *runs;
+    runs->count = runs->cap < 3 ? runs->cap : 3;
+    for (uint32_t i = 0; i < runs->count; i++) {
+        runs->run[i].off = runs->iova + 2 * i * runs->page_size;
+        runs->run[i].size = runs->page_size;
+    }
+    runs->next_iova =
+        runs->iova + (runs->count < 3 ? 2 * runs->count * runs->page_size : runs->length);
+    return FERRY_OK;
+}
+
 static int features(struct fake *fake, struct ferry_request *request)
 {
     switch (request->kind) {
@@ -229,6 +243,8 @@ static int features(struct fake *fake, struct ferry_request *request)
         fake->log_report = request->u.log_report;
         *(uint8_t *)request->u.log_report.bitmap |= 0x81;
         return FERRY_OK;
+    case FERRY_RQ_LOG_RUNS:
+        return log_runs(fake, &request->u.log_runs);
     case FERRY_RQ_DATA_SIZE:
         request->u.data_size = 123456789012u;
         return FERRY_OK;

@@ -50,9 +50,10 @@ struct fake {
     struct ferry_log_start log_start;
     struct ferry_range range[FERRY_LOG_RANGES_MAX];
     struct ferry_log_report log_report;
-    atomic_int posted;   /* posted writes that came */
-    uint64_t data_left;  /* bytes that DATA_READ still has; then end, or dry */
-    uint32_t data_piece; /* most bytes of one DATA_READ; 0: no limit */
+    struct ferry_log_runs log_runs; /* it tells at most 3 runs of one page */
+    atomic_int posted;              /* posted writes that came */
+    uint64_t data_left;             /* bytes that DATA_READ still has; then end, or dry */
+    uint32_t data_piece;            /* most bytes of one DATA_READ; 0: no limit */
     atomic_uint_least64_t data_taken; /* bytes of DATA_WRITE */
     atomic_uint_least64_t data_sum;
     uint8_t *bar;
