@@ -209,6 +209,8 @@ static void endpoint_detach(struct ferry_endpoint *endpoint)
     device_region_renew(device);
     deliver(device);
     device->attached = 0;
+    device->submitted = 0;
+    wake_seen(device);
     device->depth--;
 }
 
@@ -278,6 +280,10 @@ static int endpoint_work(struct ferry_endpoint *endpoint)
         (void)ferry_loop_dispatch(device->loop, 0);
     }
     device->submitted = 0;
+    if (!device->attached) {
+        device->depth--;
+        return 0; /* woken between two users: that is all there is to do */
+    }
     poll_pending(device);
     if (may_work(device)) {
         device->scheduled = 0;

@@ -45,7 +45,7 @@ struct ferry_endpoint_ops {
      * A slice of the device's own work, bounded (some 100 us); runs completions of
      * requests that are over. Called after attach and after every submit, then again
      * (other requests may come in between) until it returns 0, and whenever wake_fd is
-     * readable.
+     * readable; that also while nobody is attached, where it only clears wake_fd.
      * Return: 1 when more is ready now, 0 when it waits for something to happen.
      */
     int (*work)(struct ferry_endpoint *endpoint);

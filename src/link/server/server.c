@@ -50,8 +50,18 @@ void ferry_server_work(struct ferry_link_server *server)
 
 static void on_wake(struct ferry_watch *watch, uint32_t events)
 {
+    struct ferry_link_server *server = watch->user;
+
     (void)events;
-    ferry_server_work(watch->user);
+    if (!server->client || server->client->phase != FERRY_CONNECTION_READY) {
+        /* A thread of the device's woke it after its user had gone: unless somebody
+         * clears that, the loop never sleeps again. */
+        if (server->endpoint->ops->work) {
+            (void)server->endpoint->ops->work(server->endpoint);
+        }
+        return;
+    }
+    ferry_server_work(server);
 }
 
 int ferry_server_attach(struct ferry_connection *connection)

@@ -6,6 +6,7 @@
 
 #include "base/reader.h"
 #include "base/writer.h"
+#include "os/eventfd.h"
 #include "os/memory.h"
 
 static int region_read(void *state, struct ferry_device *device, uint32_t region,
@@ -244,6 +245,12 @@ static int port_write(void *user, uint64_t iova, const void *data, size_t size)
 
 struct toy *toy_new(uint32_t flags, uint32_t latch)
 {
+    return toy_new_with(flags, latch, NULL);
+}
+
+struct toy *toy_new_with(uint32_t flags, uint32_t latch,
+                         void (*change)(struct ferry_device_desc *desc))
+{
     struct toy *toy = calloc(1, sizeof(*toy));
     struct ferry_device_desc desc;
     struct ferry_error error = { 0 };
@@ -257,6 +264,9 @@ struct toy *toy_new(uint32_t flags, uint32_t latch)
                                             .dma_write = port_write,
                                             .user = toy };
     toy_describe(&desc, toy, flags, latch);
+    if (change != NULL) {
+        change(&desc);
+    }
     assert_int_equal(ferry_device_create(&desc, &toy->device, &error), FERRY_OK);
     toy->endpoint = ferry_device_endpoint(toy->device);
     assert_int_equal(toy->endpoint->ops->attach(toy->endpoint, &toy->port), FERRY_OK);
@@ -476,5 +486,35 @@ int toy_memfd(uint64_t size)
     int fd = -1;
 
     assert_int_equal(ferry_os_memfd_create("toy", size, &fd), FERRY_OK);
+    return fd;
+}
+
+int toy_set_irqs(struct toy *toy, uint32_t index, uint32_t flags, uint32_t start,
+                 uint32_t count, const int *fds, uint32_t fd_count)
+{
+    struct ferry_request request = { .kind = FERRY_RQ_SET_IRQS };
+
+    request.u.irq_set = (struct ferry_irq_set){ .flags = flags,
+                                                .index = index,
+                                                .start = start,
+                                                .count = count,
+                                                .fds = fds,
+                                                .fd_count = fd_count };
+    return toy_ask(toy, &request);
+}
+
+uint64_t toy_count(int fd)
+{
+    uint64_t count = 0;
+
+    assert_int_equal(ferry_os_eventfd_drain(fd, &count), FERRY_OK);
+    return count;
+}
+
+int toy_eventfd(void)
+{
+    int fd = -1;
+
+    assert_int_equal(ferry_os_eventfd_create(&fd), FERRY_OK);
     return fd;
 }

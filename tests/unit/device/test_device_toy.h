@@ -57,6 +57,9 @@ struct toy {
 
 /* A toy with these migration flags, attached. */
 struct toy *toy_new(uint32_t flags, uint32_t latch);
+/* The same with a description that `change` has changed. */
+struct toy *toy_new_with(uint32_t flags, uint32_t latch,
+                         void (*change)(struct ferry_device_desc *desc));
 void toy_free(struct toy *toy);
 
 /* The description that toy_new() uses, for tests that change it. */
@@ -95,6 +98,12 @@ int toy_unmap(struct toy *toy, uint64_t iova, uint64_t size);
 uint64_t toy_save(struct toy *toy, uint8_t *data, uint64_t cap, uint64_t piece);
 /* Writes in pieces. Return: the first failure or FERRY_OK. */
 int toy_load(struct toy *toy, const uint8_t *data, uint64_t size, uint64_t piece);
+
+int toy_set_irqs(struct toy *toy, uint32_t index, uint32_t flags, uint32_t start,
+                 uint32_t count, const int *fds, uint32_t fd_count);
+/* An eventfd, and how often it was signalled since the last time. */
+int toy_eventfd(void);
+uint64_t toy_count(int fd);
 
 /* A file of anonymous memory. */
 int toy_memfd(uint64_t size);
