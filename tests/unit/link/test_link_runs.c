@@ -190,8 +190,9 @@ static int answer_runs(struct script *s, const uint8_t *asked, size_t size)
 static int told_to(uint64_t next, uint32_t count, uint64_t page_size, uint64_t off0,
                    uint64_t size0, uint64_t off1, uint64_t size1, size_t bytes)
 {
-    struct ferry_range run[2];
+    struct ferry_range run[3] = { [2] = { .off = 1, .size = 2 } };
     struct ferry_log_runs runs;
+    int rc;
 
     told.next = next;
     told.count = count;
@@ -201,7 +202,9 @@ static int told_to(uint64_t next, uint32_t count, uint64_t page_size, uint64_t o
     told.run[2] = off1;
     told.run[3] = size1;
     told.bytes = bytes;
-    return ask(run, 2, &runs);
+    rc = ask(run, 2, &runs);
+    assert_true(run[2].off == 1 && run[2].size == 2);
+    return rc;
 }
 
 static void test_replies_that_cannot_be_are_errors(void **state)
