@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # make demo     installs what is missing, builds, moves three working devices back and forth
 # make check    the same with all tests; ends with "N passed, N failed"
+# make check-qemu  the devices in QEMU 11.1 and a guest (unpacks them into a cache once)
 # make fuzz     runs each fuzz target for FUZZ_SECONDS (30)
 # make bench    prints every benchmark
 # make install  installs what is built (DESTDIR, PREFIX)
@@ -13,7 +14,7 @@ BENCH_ARGS ?=
 DEMO_ARGS ?=
 FUZZ_SECONDS ?= 30
 
-.PHONY: all demo check fuzz bench install clean
+.PHONY: all demo check check-qemu fuzz bench install clean
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD)
@@ -27,6 +28,9 @@ demo: all
 
 check:
 	@scripts/check
+
+check-qemu:
+	@scripts/check-qemu
 
 fuzz:
 	@scripts/fuzz $(FUZZ_SECONDS)
