@@ -58,9 +58,15 @@ static void or_le64(uint8_t *byte, uint64_t bits)
 {
     uint64_t value = ferry_load_le64(byte) | bits;
 
-    for (int i = 0; i < 8; i++) {
-        byte[i] = (uint8_t)(value >> (8 * i));
-    }
+    /* Not as a loop: compilers make one store of these. */
+    byte[0] = (uint8_t)value;
+    byte[1] = (uint8_t)(value >> 8);
+    byte[2] = (uint8_t)(value >> 16);
+    byte[3] = (uint8_t)(value >> 24);
+    byte[4] = (uint8_t)(value >> 32);
+    byte[5] = (uint8_t)(value >> 40);
+    byte[6] = (uint8_t)(value >> 48);
+    byte[7] = (uint8_t)(value >> 56);
 }
 
 void ferry_bitmap_or64(void *bitmap, uint64_t first, uint64_t bits)

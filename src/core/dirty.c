@@ -27,6 +27,10 @@
  */
 #define ORDER __ATOMIC_SEQ_CST
 
+#define FETCH_WORDS 8   /* words of one summary that are fetched ahead */
+#define FETCH_GROUPS 16 /* summaries of one top that are followed at once */
+#define REPORT_BATCH 64u
+
 /* Words for `bits` bits. */
 static uint64_t words_of(uint64_t bits)
 {
@@ -206,8 +210,44 @@ static uint64_t take(uint64_t *at, uint64_t mask, int *ret_rest)
     return old & mask;
 }
 
+/*
+ * What is dirty lies far apart, and a locked operation waits for all memory before it:
+ * without these the walk is one cache miss after another.
+ */
+static void fetch_words(const struct ferry_dirty *dirty, uint64_t s)
+{
+    uint64_t groups = __atomic_load_n(&dirty->summary[s], __ATOMIC_RELAXED);
+
+    for (int i = 0; i < FETCH_WORDS && groups; i++, groups &= groups - 1) {
+        __builtin_prefetch(&dirty->word[s * 64 + (uint64_t)__builtin_ctzll(groups)], 1);
+    }
+}
+
+/* After top[next_top - 1] was taken: the words below it, and the summaries after it. */
+static void fetch_ahead(const struct ferry_dirty_walk *walk)
+{
+    const struct ferry_dirty *dirty = walk->dirty;
+    uint64_t tops = walk->tops;
+
+    if (__builtin_popcountll(tops) <= FETCH_GROUPS) {
+        for (; tops; tops &= tops - 1) {
+            fetch_words(dirty,
+                        (walk->next_top - 1) * 64 + (uint64_t)__builtin_ctzll(tops));
+        }
+    }
+    if (walk->next_top > walk->last >> 18) {
+        return;
+    }
+    tops = __atomic_load_n(&dirty->top[walk->next_top], __ATOMIC_RELAXED);
+    for (uint64_t i = 0; i < 64; i += 8) {
+        if (tops >> i & 0xff) {
+            __builtin_prefetch(&dirty->summary[walk->next_top * 64 + i], 1);
+        }
+    }
+}
+
 /* Goes to the next word that has dirty pages and takes them. Return: 0 at the end. */
-static int next_word(struct ferry_dirty_walk *walk)
+static inline int next_word(struct ferry_dirty_walk *walk)
 {
     struct ferry_dirty *dirty = walk->dirty;
     int rest;
@@ -229,6 +269,10 @@ static int next_word(struct ferry_dirty_walk *walk)
         if (walk->tops) {
             walk->s = (walk->next_top - 1) * 64 + (uint64_t)__builtin_ctzll(walk->tops);
             walk->tops &= walk->tops - 1;
+            if (walk->tops) {
+                fetch_words(dirty, (walk->next_top - 1) * 64 +
+                                       (uint64_t)__builtin_ctzll(walk->tops));
+            }
             walk->groups =
                 take(&dirty->summary[walk->s],
                      mask_inside(walk->s, walk->from / 64, walk->last / 64), &rest);
@@ -244,6 +288,9 @@ static int next_word(struct ferry_dirty_walk *walk)
             take(&dirty->top[walk->next_top],
                  mask_inside(walk->next_top, walk->from >> 12, walk->last >> 12), &rest);
         walk->next_top++;
+        if (walk->tops) {
+            fetch_ahead(walk);
+        }
     }
 }
 
@@ -320,19 +367,29 @@ int ferry_dirty_take_run(struct ferry_dirty *dirty, uint64_t *cursor, uint64_t m
     return found;
 }
 
-/* Pages of the map are bits of the bitmap: whole words move. */
+/*
+ * Pages of the map are bits of the bitmap: whole words move. Many are taken before they
+ * are written: a write that misses the cache would hold up the next locked operation.
+ */
 static void report_words(struct ferry_dirty_walk *walk, uint64_t first_page,
                          uint64_t lead_pages, void *ret_bitmap)
 {
-    while (next_word(walk)) {
-        uint64_t page = walk->w * 64, bits = walk->bits;
+    uint64_t at[REPORT_BATCH], bits[REPORT_BATCH];
+    size_t count, i;
 
-        if (page < first_page) {
-            bits >>= first_page - page;
-            page = first_page;
+    do {
+        for (count = 0; count < REPORT_BATCH && next_word(walk); count++) {
+            uint64_t page = walk->w * 64;
+            uint64_t skip = page < first_page ? first_page - page : 0;
+
+            at[count] = lead_pages + (page + skip - first_page);
+            bits[count] = walk->bits >> skip;
+            __builtin_prefetch((const uint8_t *)ret_bitmap + at[count] / 8, 1);
         }
-        ferry_bitmap_or64(ret_bitmap, lead_pages + (page - first_page), bits);
-    }
+        for (i = 0; i < count; i++) {
+            ferry_bitmap_or64(ret_bitmap, at[i], bits[i]);
+        }
+    } while (count == REPORT_BATCH);
 }
 
 void ferry_dirty_report(struct ferry_dirty *dirty, uint64_t first_page,
