@@ -268,6 +268,50 @@ FERRY_PUBLIC int ferry_context_set_irqs(struct ferry_context *context, uint32_t 
                                         const int *fds, uint32_t count,
                                         struct ferry_error *reterr);
 
+/* The interrupts of a device: indexes of the uAPI. */
+enum ferry_irq_index {
+    FERRY_IRQ_INTX = 0,
+    FERRY_IRQ_MSI = 1,
+    FERRY_IRQ_MSIX = 2,
+    FERRY_IRQ_ERR = 3, /* the device met an error it cannot correct */
+    FERRY_IRQ_REQ = 4  /* the device is wanted back */
+};
+
+/*
+ * The same for any kind of interrupt; ferry_context_set_irqs() is FERRY_IRQ_MSIX. One of
+ * INTx, MSI and MSI-X is in use: setting one takes the others' eventfds away, count 0
+ * takes its own away. What is pending of it is carried, and set-up and eventfds are
+ * given to a device that is opened again. ERR and REQ are set beside it and not carried.
+ * Return: FERRY_OK; FERRY_E_NOT_FOUND (no such device or index), FERRY_E_RANGE (more than
+ *   the device has), FERRY_E_ARGUMENT (a descriptor is no eventfd), FERRY_E_CLOSED; what
+ *   the device returned.
+ */
+FERRY_PUBLIC int ferry_context_set_irq_index(struct ferry_context *context,
+                                             uint32_t device, uint32_t index,
+                                             const int *fds, uint32_t count,
+                                             struct ferry_error *reterr);
+
+/*
+ * Masks (mask 1) or unmasks (0) vectors [start, start + count) of an index at once. INTx
+ * masks itself when it fires: whoever has served it unmasks it, and gets another signal
+ * while it is still asserted.
+ * Return: FERRY_OK; FERRY_E_UNSUPPORTED (the device does not mask them); as above.
+ */
+FERRY_PUBLIC int ferry_context_mask_irqs(struct ferry_context *context, uint32_t device,
+                                         uint32_t index, uint32_t start, uint32_t count,
+                                         uint32_t mask, struct ferry_error *reterr);
+
+/*
+ * An eventfd whose signal unmasks a vector of the index in use (KVM's resample eventfd
+ * for INTx); the VMM's, borrowed as above; -1 takes it away. It goes when the index is
+ * set again.
+ * Return: FERRY_OK; FERRY_E_STATE (index is not in use), FERRY_E_UNSUPPORTED (the device
+ *   takes none: unmask with ferry_context_mask_irqs()); as above.
+ */
+FERRY_PUBLIC int ferry_context_set_unmask(struct ferry_context *context, uint32_t device,
+                                          uint32_t index, uint32_t vector, int fd,
+                                          struct ferry_error *reterr);
+
 /*
  * Peer to peer: maps [off, off + size) of a region of `target` at iova in the DMA map of
  * `initiator` alone.

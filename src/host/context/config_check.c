@@ -47,6 +47,16 @@ static int compare_caps(const struct ferry_host_device *device,
                            reterr);
         }
     }
+    if (theirs->ext_count != ours->ext_count) {
+        return differs(device, "number of extended capabilities", theirs->ext_count,
+                       ours->ext_count, reterr);
+    }
+    for (uint32_t i = 0; i < ours->ext_count; i++) {
+        if (memcmp(&theirs->ext[i], &ours->ext[i], sizeof(ours->ext[i])) != 0) {
+            return differs(device, "kind or place of an extended capability",
+                           theirs->ext[i].id, ours->ext[i].id, reterr);
+        }
+    }
     if (theirs->msix_off != 0 && (theirs->msix_vectors != ours->msix_vectors ||
                                   theirs->msix_bar != ours->msix_bar ||
                                   theirs->msix_table_off != ours->msix_table_off)) {

@@ -142,6 +142,22 @@ static int put_vendor(struct restore *restore, const struct ferry_host_pci_cap *
     return rc == FERRY_OK ? put_range(restore, window + 4u, end - window - 4u) : rc;
 }
 
+/* What a user can write of the extended space: the bodies of vendor capabilities. */
+static int put_ext_caps(struct restore *restore)
+{
+    int rc = FERRY_OK;
+
+    for (uint32_t i = 0; i < restore->now.pci.ext_count && rc == FERRY_OK; i++) {
+        const struct ferry_host_pci_ext *ext = &restore->now.pci.ext[i];
+
+        if (ext->id == FERRY_PCI_EXT_VENDOR) {
+            rc = put_range(restore, ext->off + FERRY_PCI_EXT_VENDOR_HEADER,
+                           ext->bytes - FERRY_PCI_EXT_VENDOR_HEADER);
+        }
+    }
+    return rc;
+}
+
 static int put_caps(struct restore *restore)
 {
     int rc = FERRY_OK;
@@ -199,6 +215,24 @@ static int put_table(struct restore *restore)
     return FERRY_OK;
 }
 
+/* MSI's control word once more: taking eventfds for it has enabled it. */
+static int put_msi_control(struct restore *restore)
+{
+    int rc = FERRY_OK;
+
+    if (restore->device->irq_index != FERRY_IRQ_MSI || restore->device->irq_count == 0) {
+        return FERRY_OK;
+    }
+    for (uint32_t i = 0; i < restore->now.pci.cap_count && rc == FERRY_OK; i++) {
+        const uint32_t off = (uint32_t)restore->now.pci.cap[i].off + MSI_CONTROL;
+
+        if (restore->now.pci.cap[i].id == FERRY_PCI_CAP_MSI) {
+            rc = write_config(restore, off, restore->blob.config + off, 2);
+        }
+    }
+    return rc;
+}
+
 static int put_msix(struct restore *restore)
 {
     struct ferry_host_device *device = restore->device;
@@ -207,7 +241,8 @@ static int put_msix(struct restore *restore)
     int rc;
 
     if (device->msix_cap_off == 0) {
-        return ferry_host_irqs_send(device, restore->reterr);
+        rc = ferry_host_irqs_send(device, restore->reterr);
+        return rc == FERRY_OK ? put_msi_control(restore) : rc;
     }
     ferry_store_le16(masked, (uint16_t)(ferry_load_le16(restore->blob.config + off) |
                                         FERRY_PCI_MSIX_FUNCTION_MASK));
@@ -217,6 +252,9 @@ static int put_msix(struct restore *restore)
     }
     if (rc == FERRY_OK) {
         rc = put_table(restore);
+    }
+    if (rc == FERRY_OK) {
+        rc = put_msi_control(restore);
     }
     return rc == FERRY_OK ? put_word(restore, off, 0) : rc;
 }
@@ -255,10 +293,7 @@ int ferry_host_config_restore(struct ferry_context *context, uint32_t device,
                               const void *blob, size_t bytes, struct ferry_error *reterr)
 {
     static int (*const step_table[])(struct restore *) = {
-        put_header,
-        put_caps,
-        put_msix,
-        put_power,
+        put_header, put_caps, put_ext_caps, put_msix, put_power,
     };
     struct ferry_host_device *of = ferry_host_device(context, device);
     struct restore *restore;

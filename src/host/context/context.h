@@ -27,10 +27,10 @@
 
 #define FERRY_HOST_LAYER "host"
 #define FERRY_HOST_DEVICES_MAX FERRY_SESSION_DEVICES_MAX
-#define FERRY_HOST_REGIONS_MAX 9u
+#define FERRY_HOST_REGIONS_MAX 17u /* eight of them device-specific */
 #define FERRY_HOST_IRQ_INDEXES 5u
 #define FERRY_HOST_URI_BYTES 256u
-#define FERRY_HOST_MSIX_INDEX 2u
+#define FERRY_HOST_UNMASK_MAX 32u /* vectors of MSI at most */
 #define FERRY_HOST_MSIX_MAX 2048u
 #define FERRY_HOST_CONFIG_REGION 7u
 #define FERRY_HOST_CONFIG_BYTES 4096u
@@ -79,7 +79,7 @@ struct ferry_host_device {
     uint32_t state;           /* as last known: whoever gets or sets it notes it */
     uint32_t can_log, has_precopy_info, has_data_size;
     uint32_t no_log_runs; /* 1: refused LOG_RUNS once */
-    uint32_t max_data; /* largest data of one request */
+    uint32_t max_data;    /* largest data of one request */
     struct ferry_region_info region[FERRY_HOST_REGIONS_MAX]; /* fd: own, -1: none */
     struct ferry_irq_info irq[FERRY_HOST_IRQ_INDEXES];
     uint32_t msix_cap_off; /* in config space; 0: has no MSI-X */
@@ -93,6 +93,10 @@ struct ferry_host_device {
 
     int *irq_fd; /* irq_count eventfds, the VMM's; NULL: none */
     uint32_t irq_count;
+    uint32_t irq_index; /* of these: INTx, MSI or MSI-X; what it is while there are none
+                           does not matter */
+    int unmask_fd[FERRY_HOST_UNMASK_MAX]; /* of vectors of irq_index, the VMM's; -1 */
+    int event_fd[2];                      /* of ERR and REQ, the VMM's; -1 */
     struct ferry_host_mapping *mappings;
 };
 
@@ -291,7 +295,8 @@ int ferry_host_region_mappable(const struct ferry_host_device *device, uint32_t 
 void ferry_host_peer_leave(struct ferry_host_device *device);
 int ferry_host_peer_join(struct ferry_host_device *device, struct ferry_error *reterr);
 
-/* context_irq.c: sends the device's eventfds to it. */
+/* context_irq.c: none at all (a new device); sends the device's eventfds to it. */
+void ferry_host_irqs_init(struct ferry_host_device *device);
 int ferry_host_irqs_send(struct ferry_host_device *device, struct ferry_error *reterr);
 
 #endif

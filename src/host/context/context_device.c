@@ -7,6 +7,7 @@
 #include "os/clock.h"
 #include "os/memory.h"
 
+#define VIEW_REGIONS 9u /* of a view: those of every PCI device */
 #define NAME_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-"
 
 /* A server that has not noticed yet that its last client is gone refuses the next one. */
@@ -86,6 +87,7 @@ static int add(struct ferry_context *context, const char *name, const char *uri,
         return ferry_error_set(reterr, FERRY_E_MEMORY, FERRY_HOST_LAYER, NULL, 0,
                                "device '%s': out of memory", name);
     }
+    ferry_host_irqs_init(device);
     memcpy(device->name, name, strlen(name) + 1);
     memcpy(device->uri, uri, strlen(uri) + 1);
     device->context = context;
@@ -292,7 +294,7 @@ int ferry_context_call(struct ferry_context *context, uint32_t device,
 static void fill_regions(const struct ferry_host_device *device,
                          struct ferry_device_view *view)
 {
-    for (uint32_t i = 0; i < FERRY_HOST_REGIONS_MAX; i++) {
+    for (uint32_t i = 0; i < VIEW_REGIONS; i++) {
         const struct ferry_region_info *region = &device->region[i];
 
         view->region[i].size = region->size;

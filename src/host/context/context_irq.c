@@ -3,22 +3,24 @@
 #include <string.h>
 
 #include "base/bitmap.h"
+#include "base/range.h"
 #include "host/context/context.h"
 #include "os/eventfd.h"
 
-static int set(struct ferry_host_device *device, uint32_t start, const int *fds,
-               uint32_t count, struct ferry_error *detail)
+static int set(struct ferry_host_device *device, uint32_t index, uint32_t action,
+               uint32_t start, const int *fds, uint32_t count, struct ferry_error *detail)
 {
     struct ferry_request request = { .kind = FERRY_RQ_SET_IRQS, .reterr = detail };
 
     request.u.irq_set = (struct ferry_irq_set){
-        .flags = FERRY_IRQ_SET_TRIGGER |
-                 (count != 0 ? FERRY_IRQ_SET_DATA_EVENTFD : FERRY_IRQ_SET_DATA_NONE),
-        .index = FERRY_HOST_MSIX_INDEX,
+        .flags =
+            action | (fds != NULL ? FERRY_IRQ_SET_DATA_EVENTFD : FERRY_IRQ_SET_DATA_NONE),
+        .index = index,
         .start = start,
         .count = count,
         .fds = fds,
-        .fd_count = count,
+        /* -1 does not cross a socket: an eventfd is taken away by sending none. */
+        .fd_count = fds != NULL && (count > 1 || fds[0] >= 0) ? count : 0,
     };
     return device->backend->ops->call(device->backend, &request);
 }
@@ -34,7 +36,8 @@ static int send_run(struct ferry_host_device *device, uint32_t first, uint32_t c
 {
     while (count > 0) {
         const uint32_t now = count < *batch ? count : *batch;
-        const int rc = set(device, first, device->irq_fd + first, now, detail);
+        const int rc = set(device, device->irq_index, FERRY_IRQ_SET_TRIGGER, first,
+                           device->irq_fd + first, now, detail);
 
         if ((rc == FERRY_E_FDS || rc == FERRY_E_LIMIT) && now > 1) {
             *batch = now / 2;
@@ -47,6 +50,37 @@ static int send_run(struct ferry_host_device *device, uint32_t first, uint32_t c
         count -= now;
     }
     return FERRY_OK;
+}
+
+/* The eventfds that unmask, and those of ERR and REQ. */
+static int send_others(struct ferry_host_device *device, struct ferry_error *detail)
+{
+    int rc = FERRY_OK;
+
+    for (uint32_t i = 0;
+         i < FERRY_HOST_UNMASK_MAX && i < device->irq_count && rc == FERRY_OK; i++) {
+        if (device->unmask_fd[i] >= 0) {
+            rc = set(device, device->irq_index, FERRY_IRQ_SET_UNMASK, i,
+                     &device->unmask_fd[i], 1, detail);
+        }
+    }
+    for (uint32_t i = 0; i < 2 && rc == FERRY_OK; i++) {
+        if (device->event_fd[i] >= 0) {
+            rc = set(device, FERRY_IRQ_ERR + i, FERRY_IRQ_SET_TRIGGER, 0,
+                     &device->event_fd[i], 1, detail);
+        }
+    }
+    return rc;
+}
+
+void ferry_host_irqs_init(struct ferry_host_device *device)
+{
+    device->irq_index = FERRY_IRQ_MSIX;
+    for (uint32_t i = 0; i < FERRY_HOST_UNMASK_MAX; i++) {
+        device->unmask_fd[i] = -1;
+    }
+    device->event_fd[0] = -1;
+    device->event_fd[1] = -1;
 }
 
 int ferry_host_irqs_send(struct ferry_host_device *device, struct ferry_error *reterr)
@@ -65,6 +99,9 @@ int ferry_host_irqs_send(struct ferry_host_device *device, struct ferry_error *r
         }
         rc = send_run(device, first, end - first, &batch, &detail);
         first = end + 1;
+    }
+    if (rc == FERRY_OK) {
+        rc = send_others(device, &detail);
     }
     if (rc == FERRY_OK) {
         return FERRY_OK;
@@ -86,25 +123,45 @@ static int clear(struct ferry_host_device *device, struct ferry_error *reterr)
     free(device->irq_fd);
     device->irq_fd = NULL;
     device->irq_count = 0;
-    rc = set(device, 0, NULL, 0, reterr);
+    for (uint32_t i = 0; i < FERRY_HOST_UNMASK_MAX; i++) {
+        device->unmask_fd[i] = -1;
+    }
+    rc = set(device, device->irq_index, FERRY_IRQ_SET_TRIGGER, 0, NULL, 0, reterr);
     return rc == FERRY_E_CLOSED ? FERRY_OK : rc;
 }
 
-static int check(const struct ferry_host_device *device, const int *fds, uint32_t count,
-                 struct ferry_error *reterr)
+/* The device when it is open and has such interrupts. */
+static int find(struct ferry_context *context, uint32_t device, uint32_t index,
+                uint32_t first, uint32_t count, struct ferry_host_device **ret_device,
+                struct ferry_error *reterr)
 {
-    const uint32_t vectors = device->irq[FERRY_HOST_MSIX_INDEX].count;
+    static const char *const name[FERRY_HOST_IRQ_INDEXES] = { "INTx", "MSI", "MSI-X",
+                                                              "ERR", "REQ" };
+    struct ferry_host_device *of = ferry_host_device(context, device);
 
-    if (!ferry_host_device_is_open(device)) {
+    if (of == NULL || index >= FERRY_HOST_IRQ_INDEXES) {
+        return ferry_error_set(reterr, FERRY_E_NOT_FOUND, FERRY_HOST_LAYER, NULL, 0,
+                               of == NULL ? "no device %u"
+                                          : "device %u: no such "
+                                            "interrupt index",
+                               device);
+    }
+    if (!ferry_host_device_is_open(of)) {
         return ferry_error_set(reterr, FERRY_E_CLOSED, FERRY_HOST_LAYER, NULL, 0,
-                               "device '%s' is gone: %s", device->name,
-                               device->lost_error.text);
+                               "device '%s' is gone: %s", of->name, of->lost_error.text);
     }
-    if (count > vectors) {
+    if (!ferry_range_inside(first, count, of->irq[index].count)) {
         return ferry_error_set(reterr, FERRY_E_RANGE, FERRY_HOST_LAYER, NULL, 0,
-                               "device '%s' has %u MSI-X vectors, not %u", device->name,
-                               vectors, count);
+                               "device '%s' has %u %s vectors, not %u", of->name,
+                               of->irq[index].count, name[index], first + count);
     }
+    *ret_device = of;
+    return FERRY_OK;
+}
+
+static int check_fds(const struct ferry_host_device *device, const int *fds,
+                     uint32_t count, struct ferry_error *reterr)
+{
     for (uint32_t i = 0; i < count; i++) {
         /* A full eventfd must never stop whoever signals it. */
         if (fds[i] >= 0 && ferry_os_eventfd_adopt(fds[i]) != FERRY_OK) {
@@ -119,17 +176,46 @@ static int check(const struct ferry_host_device *device, const int *fds, uint32_
 int ferry_context_set_irqs(struct ferry_context *context, uint32_t device, const int *fds,
                            uint32_t count, struct ferry_error *reterr)
 {
-    struct ferry_host_device *of = ferry_host_device(context, device);
-    int *own = NULL;
+    return ferry_context_set_irq_index(context, device, FERRY_IRQ_MSIX, fds, count,
+                                       reterr);
+}
+
+/* ERR and REQ: beside whatever else is in use. */
+static int set_event(struct ferry_host_device *of, uint32_t index, const int *fds,
+                     uint32_t count, struct ferry_error *reterr)
+{
+    int *slot = &of->event_fd[index - FERRY_IRQ_ERR];
     int rc;
 
-    if (of == NULL) {
-        return ferry_error_set(reterr, FERRY_E_NOT_FOUND, FERRY_HOST_LAYER, NULL, 0,
-                               "no device %u", device);
+    if (count != 0 && fds[0] < 0) {
+        count = 0;
     }
-    rc = check(of, fds, count, reterr);
-    if (rc != FERRY_OK) {
-        return rc;
+    if (count == 0 && *slot < 0) {
+        return FERRY_OK;
+    }
+    rc = set(of, index, FERRY_IRQ_SET_TRIGGER, 0, count != 0 ? fds : NULL, count, reterr);
+    if (rc == FERRY_OK || count == 0) {
+        *slot = count != 0 ? fds[0] : -1;
+    }
+    return rc;
+}
+
+int ferry_context_set_irq_index(struct ferry_context *context, uint32_t device,
+                                uint32_t index, const int *fds, uint32_t count,
+                                struct ferry_error *reterr)
+{
+    struct ferry_host_device *of = NULL;
+    int *own = NULL;
+    int rc = find(context, device, index, 0, count, &of, reterr);
+
+    if (rc == FERRY_OK) {
+        rc = check_fds(of, fds, count, reterr);
+    }
+    if (rc == FERRY_OK && index >= FERRY_IRQ_ERR) {
+        return set_event(of, index, fds, count, reterr);
+    }
+    if (rc != FERRY_OK || (count == 0 && index != of->irq_index)) {
+        return rc; /* nothing is set of that index */
     }
     if (count != 0) {
         own = malloc(count * sizeof(*own));
@@ -147,9 +233,54 @@ int ferry_context_set_irqs(struct ferry_context *context, uint32_t device, const
     }
     of->irq_fd = own;
     of->irq_count = count;
+    of->irq_index = index;
     rc = ferry_host_irqs_send(of, reterr);
     if (rc != FERRY_OK) {
         (void)clear(of, NULL);
+    }
+    return rc;
+}
+
+int ferry_context_mask_irqs(struct ferry_context *context, uint32_t device,
+                            uint32_t index, uint32_t start, uint32_t count, uint32_t mask,
+                            struct ferry_error *reterr)
+{
+    struct ferry_host_device *of = NULL;
+    int rc = find(context, device, index, start, count, &of, reterr);
+
+    if (rc != FERRY_OK || count == 0) {
+        return rc;
+    }
+    atomic_fetch_add(&of->config_writes, 1);
+    return set(of, index, mask != 0 ? FERRY_IRQ_SET_MASK : FERRY_IRQ_SET_UNMASK, start,
+               NULL, count, reterr);
+}
+
+int ferry_context_set_unmask(struct ferry_context *context, uint32_t device,
+                             uint32_t index, uint32_t vector, int fd,
+                             struct ferry_error *reterr)
+{
+    struct ferry_host_device *of = NULL;
+    int rc = find(context, device, index, vector, 1, &of, reterr);
+
+    if (rc == FERRY_OK) {
+        rc = check_fds(of, &fd, 1, reterr);
+    }
+    if (rc != FERRY_OK) {
+        return rc;
+    }
+    if (index != of->irq_index || vector >= of->irq_count) {
+        return ferry_error_set(reterr, FERRY_E_STATE, FERRY_HOST_LAYER, NULL, 0,
+                               "device '%s': vector %u is not in use", of->name, vector);
+    }
+    if (vector >= FERRY_HOST_UNMASK_MAX) {
+        return ferry_error_set(reterr, FERRY_E_UNSUPPORTED, FERRY_HOST_LAYER, NULL, 0,
+                               "device '%s': an eventfd unmasks INTx and MSI only",
+                               of->name);
+    }
+    rc = set(of, index, FERRY_IRQ_SET_UNMASK, vector, &fd, 1, reterr);
+    if (rc == FERRY_OK) {
+        of->unmask_fd[vector] = fd;
     }
     return rc;
 }

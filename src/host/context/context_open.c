@@ -233,7 +233,7 @@ static int get_irqs(const struct opening *opening)
 
     for (uint32_t i = 0; i < device->info.irq_count; i++) {
         const uint32_t most =
-            i == FERRY_HOST_MSIX_INDEX ? FERRY_HOST_MSIX_MAX : MSI_VECTORS_MAX;
+            i == FERRY_IRQ_MSIX ? FERRY_HOST_MSIX_MAX : MSI_VECTORS_MAX;
         struct ferry_request request = { .kind = FERRY_RQ_GET_IRQ_INFO };
         int there;
         int rc;

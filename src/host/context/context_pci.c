@@ -121,6 +121,50 @@ static int walk(const struct ferry_host_pci_reader *reader, struct ferry_host_pc
     return FERRY_OK;
 }
 
+/* The list in the extended space, which a device without one answers with 0 or ones. */
+static int walk_ext(const struct ferry_host_pci_reader *reader,
+                    struct ferry_host_pci *pci)
+{
+    uint32_t off = CAPS_END;
+
+    while (off != 0) {
+        struct ferry_host_pci_ext *ext = &pci->ext[pci->ext_count];
+        uint8_t bytes[8];
+        uint32_t head;
+        int rc;
+
+        if (off + sizeof(bytes) > reader->config_bytes) {
+            return off == CAPS_END ? FERRY_OK
+                                   : malformed(pci, "an extended capability reaches past "
+                                                    "the end");
+        }
+        rc = reader->read(reader->user, off, bytes, sizeof(bytes));
+        head = ferry_load_le32(bytes);
+        if (rc != FERRY_OK || (off == CAPS_END && (head == 0 || head == UINT32_MAX))) {
+            return rc;
+        }
+        if (pci->ext_count == FERRY_HOST_PCI_EXT_MAX) {
+            return malformed(pci, "the list of extended capabilities does not end");
+        }
+        *ext = (struct ferry_host_pci_ext){ .off = (uint16_t)off,
+                                            .id = (uint16_t)(head & 0xffffu),
+                                            .bytes = 4 };
+        if (ext->id == FERRY_PCI_EXT_VENDOR) {
+            ext->bytes = (uint16_t)(ferry_load_le32(bytes + 4) >> 20);
+            if (ext->bytes < FERRY_PCI_EXT_VENDOR_HEADER ||
+                off + ext->bytes > reader->config_bytes) {
+                return malformed(pci, "an extended vendor capability's length is wrong");
+            }
+        }
+        pci->ext_count++;
+        off = head >> 20 & 0xffcu;
+        if (off != 0 && off < CAPS_END) {
+            return malformed(pci, "an extended capability lies in the first 256 bytes");
+        }
+    }
+    return FERRY_OK;
+}
+
 int ferry_host_pci_scan(const struct ferry_host_pci_reader *reader,
                         struct ferry_host_pci *ret_pci)
 {
@@ -144,5 +188,6 @@ int ferry_host_pci_scan(const struct ferry_host_pci_reader *reader,
     if ((ferry_load_le16(header + STATUS_OFF) & STATUS_CAPS) == 0) {
         return FERRY_OK;
     }
-    return walk(reader, ret_pci, header[CAP_POINTER_OFF]);
+    rc = walk(reader, ret_pci, header[CAP_POINTER_OFF]);
+    return rc == FERRY_OK ? walk_ext(reader, ret_pci) : rc;
 }

@@ -22,11 +22,24 @@ struct ferry_host_pci_cap {
                        to them is an access to a BAR; 0: none */
 };
 
+/* Extended capabilities that are looked at; a longer list is refused. */
+#define FERRY_HOST_PCI_EXT_MAX 64u
+#define FERRY_PCI_EXT_VENDOR 0x000bu
+#define FERRY_PCI_EXT_VENDOR_HEADER 8u
+
+struct ferry_host_pci_ext {
+    uint16_t off, id;
+    uint16_t bytes; /* vendor: what it says; else 4 */
+    uint16_t pad;
+};
+
 struct ferry_host_pci {
     uint16_t vendor, device, subvendor, subdevice;
     uint32_t class_revision; /* class << 8 | revision */
     uint32_t cap_count;
     struct ferry_host_pci_cap cap[FERRY_HOST_PCI_CAPS_MAX];
+    uint32_t ext_count;
+    struct ferry_host_pci_ext ext[FERRY_HOST_PCI_EXT_MAX];
     uint32_t msix_off; /* 0: none */
     uint32_t msix_vectors;
     uint32_t msix_bar;
