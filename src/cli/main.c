@@ -20,6 +20,8 @@ static const struct command commands[] = {
     { "save", "ferry save", "save a host's context, or devices, in a file",
       command_save },
     { "restore", "ferry restore", "restore what was saved in a file", command_restore },
+    { "show", "ferry show", "explain a saved file or a stream, record by record",
+      command_show },
     { NULL, NULL, "This machine:", NULL },
     { "demo", "ferry demo", "move working devices to and fro and check the work",
       command_demo },
