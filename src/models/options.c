@@ -51,6 +51,17 @@ static const struct option_number *find_number(const char *option, size_t name_l
     return NULL;
 }
 
+/* Return: FERRY_OK; FERRY_E_ARGUMENT. */
+static int parse_value(const char *text, const struct option_number *number,
+                       uint64_t *ret_value)
+{
+    if (number->on_off == 0) {
+        return parse_number(text, number->suffixes, ret_value);
+    }
+    *ret_value = strcmp(text, "on") == 0;
+    return *ret_value == 1 || strcmp(text, "off") == 0 ? FERRY_OK : FERRY_E_ARGUMENT;
+}
+
 static int parse_one(const char *option, const struct option_number *number, size_t count,
                      uint64_t *seen, struct ferry_error *reterr)
 {
@@ -68,10 +79,13 @@ static int parse_one(const char *option, const struct option_number *number, siz
     }
     *seen |= 1ull << (found - number);
     if (option[name_length] != '=' ||
-        parse_number(option + name_length + 1, found->suffixes, &value) != FERRY_OK) {
+        parse_value(option + name_length + 1, found, &value) != FERRY_OK) {
         return ferry_error_set(reterr, FERRY_E_ARGUMENT, LAYER, NULL, 0,
-                               "option \"%s\" is not of the form %s=NUMBER%s", option,
-                               found->name, found->suffixes != 0 ? "[K|M|G]" : "");
+                               "option \"%s\" is not of the form %s=%s", option,
+                               found->name,
+                               found->on_off != 0     ? "on|off"
+                               : found->suffixes != 0 ? "NUMBER[K|M|G]"
+                                                      : "NUMBER");
     }
     if (value < found->min || value > found->max) {
         return ferry_error_set(reterr, FERRY_E_ARGUMENT, LAYER, NULL, 0,

@@ -10,7 +10,9 @@ struct option_number {
     uint64_t min, max;
     uint32_t suffixes;     /* 1: takes K, M and G (powers of 1024) */
     uint32_t power_of_two; /* 1: only a power of two */
-    uint64_t *ret_value;   /* holds the default before the call */
+    uint32_t on_off;       /* 1: takes "on" (1) and "off" (0) instead of a number */
+    uint32_t pad;
+    uint64_t *ret_value; /* holds the default before the call */
 };
 
 /*

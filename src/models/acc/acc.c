@@ -7,6 +7,7 @@
 #include "models/acc/acc_driver.h"
 #include "models/acc/acc_hw.h"
 #include "models/acc/acc_regs.h"
+#include "models/identity.h"
 #include "models/options.h"
 
 /* Times that the arcs take here with room to spare: one slice of work, then registers. */
@@ -141,16 +142,6 @@ static const struct ferry_device_ops acc_ops = {
     .data_size = acc_data_size,
 };
 
-static void add_key(struct ferry_identity *identity, const char *name, uint32_t relation,
-                    uint64_t value)
-{
-    struct ferry_compat_key *key = &identity->key[identity->key_count++];
-
-    strncpy(key->name, name, sizeof(key->name) - 1);
-    key->relation = relation;
-    key->value = value;
-}
-
 static void describe(struct acc *acc, struct ferry_device_desc *ret_desc)
 {
     struct virtio_pci *virtio = acc_hw_virtio(acc->hw);
@@ -171,12 +162,12 @@ static void describe(struct acc *acc, struct ferry_device_desc *ret_desc)
     identity->stop_ns = STOP_NS;
     identity->load_ns = LOAD_NS;
     identity->run_ns = RUN_NS;
-    add_key(identity, "queues", FERRY_KEY_EQUAL, virtio->queue_count - 1);
-    add_key(identity, "sessions", FERRY_KEY_AT_LEAST,
-            acc_hw_read(acc->hw, ACC_W_SESSIONS));
-    add_key(identity, "algorithms", FERRY_KEY_SUPERSET,
-            acc_hw_read(acc->hw, ACC_W_ALGORITHMS));
-    add_key(identity, "features", FERRY_KEY_SUPERSET, virtio->features);
+    identity_add_key(identity, "queues", FERRY_KEY_EQUAL, virtio->queue_count - 1);
+    identity_add_key(identity, "sessions", FERRY_KEY_AT_LEAST,
+                     acc_hw_read(acc->hw, ACC_W_SESSIONS));
+    identity_add_key(identity, "algorithms", FERRY_KEY_SUPERSET,
+                     acc_hw_read(acc->hw, ACC_W_ALGORITHMS));
+    identity_add_key(identity, "features", FERRY_KEY_SUPERSET, virtio->features);
     ret_desc->region[ACC_BAR_MSIX].size_bytes = ACC_BAR_MSIX_BYTES;
     ret_desc->region[ACC_BAR_HW].size_bytes = ACC_BAR_HW_BYTES;
     ret_desc->region[ACC_BAR_HW].flags = FERRY_BAR_64BIT;
@@ -205,9 +196,11 @@ static int acc_create(const struct ferry_model_options *options,
 {
     uint64_t sessions = ACC_SESSIONS_DEFAULT;
     uint64_t queues = 1;
+    uint64_t packed = 0;
     const struct option_number numbers[] = {
         { .name = "sessions", .min = 1, .max = ACC_SESSIONS_MAX, .ret_value = &sessions },
         { .name = "queues", .min = 1, .max = ACC_DATA_QUEUES_MAX, .ret_value = &queues },
+        { .name = "packed", .max = 1, .on_off = 1, .ret_value = &packed },
     };
     struct ferry_device_desc desc = { 0 };
     struct acc *acc = NULL;
@@ -230,6 +223,9 @@ static int acc_create(const struct ferry_model_options *options,
         free(acc);
         return status;
     }
+    if (packed != 0) {
+        acc_hw_offer_packed(acc->hw);
+    }
     acc_driver_init(&acc->driver, acc->hw);
     describe(acc, &desc);
     status = ferry_device_create(&desc, ret_device, reterr);
@@ -246,6 +242,7 @@ static int acc_create(const struct ferry_model_options *options,
 static const struct ferry_model_option acc_options[] = {
     { "sessions", "N", "64", "cipher sessions (keys) that it holds at most, 1 to 4096" },
     { "queues", "N", "1", "data queues, 1 to 16" },
+    { "packed", "on|off", "off", "offer packed virtqueues" },
 };
 
 const struct ferry_model acc_model = {

@@ -62,6 +62,11 @@ static void prepare_transport(struct acc_hw *hw, uint32_t data_queues)
     virtio_pci_init(virtio);
 }
 
+void acc_hw_offer_packed(struct acc_hw *hw)
+{
+    hw->virtio.features |= 1ull << VIRTIO_F_RING_PACKED;
+}
+
 int acc_hw_create(uint32_t data_queues, uint32_t sessions, struct acc_hw **ret_hw)
 {
     static const char *const names[] = { "AES-128-CBC", "AES-192-CBC", "AES-256-CBC" };

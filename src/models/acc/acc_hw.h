@@ -77,6 +77,8 @@ struct acc_hw;
  * Return: FERRY_OK, FERRY_E_MEMORY, FERRY_E_UNSUPPORTED (OpenSSL lacks AES-CBC).
  */
 int acc_hw_create(uint32_t data_queues, uint32_t sessions, struct acc_hw **ret_hw);
+/* Offers packed virtqueues; before anybody uses it. */
+void acc_hw_offer_packed(struct acc_hw *hw);
 void acc_hw_destroy(struct acc_hw *hw);
 
 /* The hardware's virtio transport, for the device's description. */

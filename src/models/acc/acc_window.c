@@ -243,19 +243,9 @@ static int enable_queue(const struct virtio_pci *virtio, struct virtqueue *queue
         return FERRY_E_ARGUMENT;
     }
     if (value == 1) {
-        /* Requests are completed in order, each before the next is taken. */
-        if (!virtqueue_valid(queue) || queue->avail_taken != queue->used_published) {
-            return FERRY_E_ARGUMENT;
-        }
-        queue->indirect =
-            (virtio->driver_features & (1ull << VIRTIO_RING_F_INDIRECT_DESC)) != 0;
-        queue->avail_seen = queue->avail_taken;
-        queue->head_count = 0;
-        /* The source may have asked the driver not to notify: the flag in guest memory
-         * is not carried, so it is cleared when the ring was found empty. */
-        queue->quiet = 1;
+        return virtqueue_import(queue, virtio->driver_features);
     }
-    queue->enabled = (uint16_t)value;
+    queue->enabled = 0;
     return FERRY_OK;
 }
 
@@ -264,7 +254,7 @@ static int write_queue(const struct virtio_pci *virtio, struct virtqueue *queue,
 {
     switch (off) {
     case ACC_W_Q_SIZE:
-        if (value == 0 || value > queue->size_max || (value & (value - 1)) != 0) {
+        if (!virtqueue_size_valid(queue, virtio->driver_features, value)) {
             return FERRY_E_ARGUMENT;
         }
         queue->size = (uint16_t)value;

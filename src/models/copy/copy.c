@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 
 #include "models/copy/copy_private.h"
+#include "models/identity.h"
 #include "models/options.h"
 
 /*
@@ -160,16 +161,6 @@ static const struct ferry_device_ops copy_ops = {
     .data_size = copy_data_size,
 };
 
-static void add_key(struct ferry_identity *identity, const char *name, uint32_t relation,
-                    uint64_t value)
-{
-    struct ferry_compat_key *key = &identity->key[identity->key_count++];
-
-    strncpy(key->name, name, sizeof(key->name) - 1);
-    key->relation = relation;
-    key->value = value;
-}
-
 static void describe(struct copy *copy, struct ferry_device_desc *ret_desc)
 {
     struct ferry_identity *identity = &ret_desc->identity;
@@ -191,9 +182,9 @@ static void describe(struct copy *copy, struct ferry_device_desc *ret_desc)
     identity->stop_ns = STOP_NS + copy->memory_bytes / STOP_BYTES_PER_NS;
     identity->load_ns = LOAD_NS;
     identity->run_ns = RUN_NS;
-    add_key(identity, "memory", FERRY_KEY_EQUAL, copy->memory_bytes);
-    add_key(identity, "channels", FERRY_KEY_EQUAL, copy->channel_count);
-    add_key(identity, "entries", FERRY_KEY_AT_LEAST, COPY_ENTRIES_MAX);
+    identity_add_key(identity, "memory", FERRY_KEY_EQUAL, copy->memory_bytes);
+    identity_add_key(identity, "channels", FERRY_KEY_EQUAL, copy->channel_count);
+    identity_add_key(identity, "entries", FERRY_KEY_AT_LEAST, COPY_ENTRIES_MAX);
     ret_desc->region[COPY_BAR_REGS].size_bytes = COPY_BAR_REGS_BYTES;
     ret_desc->region[COPY_BAR_MEMORY].size_bytes = copy->memory_bytes;
     ret_desc->region[COPY_BAR_MEMORY].flags =

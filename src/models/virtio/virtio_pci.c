@@ -222,14 +222,12 @@ static void write_queue(struct virtio_pci *virtio, struct virtqueue *queue, uint
     } else if (queue->enabled != 0) {
         return; /* a live queue's place does not change */
     } else if (off == VIRTIO_PCI_COMMON_Q_SIZE) {
-        if (value != 0 && value <= queue->size_max && (value & (value - 1)) == 0) {
+        if (virtqueue_size_valid(queue, virtio->driver_features, value)) {
             queue->size = (uint16_t)value;
         }
     } else if (off == VIRTIO_PCI_COMMON_Q_ENABLE) {
-        if (value == 1 && virtqueue_valid(queue)) {
-            queue->indirect =
-                (virtio->driver_features & (1ull << VIRTIO_RING_F_INDIRECT_DESC)) != 0;
-            queue->enabled = 1;
+        if (value == 1) {
+            (void)virtqueue_enable(queue, virtio->driver_features);
         }
     } else if (off == VIRTIO_PCI_COMMON_Q_DESCLO || off == VIRTIO_PCI_COMMON_Q_DESCHI) {
         le_set_half(&queue->desc_iova, off == VIRTIO_PCI_COMMON_Q_DESCHI, value);

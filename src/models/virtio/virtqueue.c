@@ -1,17 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "models/virtio/virtqueue.h"
-
 #include <endian.h>
+#include <linux/virtio_config.h>
 #include <stdatomic.h>
-#include <stddef.h>
 #include <string.h>
 
-#include "models/le.h"
+#include "models/virtio/virtqueue_inside.h"
 
-/* Offsets inside the available and the used ring. */
-#define RING_FLAGS 0u
-#define RING_INDEX 2u
-#define RING_ENTRIES 4u
+/* What both layouts have in common. */
 
 void virtqueue_reset(struct virtqueue *queue)
 {
@@ -23,63 +18,72 @@ void virtqueue_reset(struct virtqueue *queue)
     queue->vector = UINT16_MAX;
 }
 
-int virtqueue_valid(const struct virtqueue *queue)
+static uint8_t has(uint64_t features, unsigned bit)
 {
+    return (features >> bit & 1) != 0 ? 1 : 0;
+}
+
+int virtqueue_size_valid(const struct virtqueue *queue, uint64_t features, uint32_t size)
+{
+    return size != 0 && size <= queue->size_max &&
+           (has(features, VIRTIO_F_RING_PACKED) || (size & (size - 1)) == 0);
+}
+
+/* Do size and addresses make a queue of this layout? */
+static int valid(const struct virtqueue *queue, uint64_t features)
+{
+    const int packed = has(features, VIRTIO_F_RING_PACKED);
     const uint64_t last = UINT64_MAX - 0x10000; /* more than any ring; no sum overflows */
+    /* Split: the two rings; packed: the event suppression of driver and device. */
+    const uint64_t avail_align = packed ? 4 : 2;
 
-    return queue->size != 0 && queue->size <= queue->size_max &&
-           (queue->size & (queue->size - 1)) == 0 && queue->desc_iova % 16 == 0 &&
-           queue->avail_iova % 2 == 0 && queue->used_iova % 4 == 0 &&
-           queue->desc_iova < last && queue->avail_iova < last && queue->used_iova < last;
+    return virtqueue_size_valid(queue, features, queue->size) &&
+           queue->desc_iova % 16 == 0 && queue->avail_iova % avail_align == 0 &&
+           queue->used_iova % 4 == 0 && queue->desc_iova < last &&
+           queue->avail_iova < last && queue->used_iova < last;
 }
 
-/* Reads the available index and, from there, as many heads as the batch holds. */
-static int fetch_heads(struct virtqueue *queue, struct ferry_device *device)
+int virtqueue_enable(struct virtqueue *queue, uint64_t features)
 {
-    const uint16_t slot = queue->avail_taken & (uint16_t)(queue->size - 1);
-    uint8_t index[2];
-    uint16_t count;
-    int status;
+    const int packed = has(features, VIRTIO_F_RING_PACKED);
 
-    if (queue->avail_seen == queue->avail_taken) {
-        status =
-            ferry_dma_read(device, queue->avail_iova + RING_INDEX, index, sizeof(index));
-        if (status != FERRY_OK) {
-            return status;
-        }
-        /* The entries and descriptors were written before the index. */
-        atomic_thread_fence(memory_order_acquire);
-        queue->avail_seen = le_get16(index);
-        if ((uint16_t)(queue->avail_seen - queue->avail_taken) > queue->size) {
-            queue->avail_seen = queue->avail_taken;
-            return FERRY_E_PROTOCOL;
-        }
+    if (!valid(queue, features)) {
+        return FERRY_E_ARGUMENT;
     }
-    count = (uint16_t)(queue->avail_seen - queue->avail_taken);
-    if (count > VIRTQUEUE_BATCH) {
-        count = VIRTQUEUE_BATCH;
+    queue->packed = (uint8_t)packed;
+    queue->indirect = has(features, VIRTIO_RING_F_INDIRECT_DESC);
+    if (packed) {
+        queue->avail_taken = VIRTQUEUE_WRAP;
+        queue->used_published = VIRTQUEUE_WRAP;
     }
-    if (count > queue->size - slot) {
-        count = (uint16_t)(queue->size - slot);
+    queue->enabled = 1;
+    return FERRY_OK;
+}
+
+int virtqueue_import(struct virtqueue *queue, uint64_t features)
+{
+    const int packed = has(features, VIRTIO_F_RING_PACKED);
+    const uint16_t slot = queue->avail_taken & (uint16_t)(VIRTQUEUE_WRAP - 1);
+
+    /* Requests are completed in order, each before the next is taken. */
+    if (!valid(queue, features) || queue->avail_taken != queue->used_published ||
+        (packed && slot >= queue->size)) {
+        return FERRY_E_ARGUMENT;
     }
-    queue->head_from = queue->avail_taken;
+    queue->packed = (uint8_t)packed;
+    queue->indirect = has(features, VIRTIO_RING_F_INDIRECT_DESC);
+    queue->avail_seen = queue->avail_taken;
     queue->head_count = 0;
-    if (count == 0) {
-        return FERRY_OK;
-    }
-    status = ferry_dma_read(device, queue->avail_iova + RING_ENTRIES + 2u * slot,
-                            queue->head, 2u * (size_t)count);
-    if (status == FERRY_OK) {
-        queue->head_count = count;
-    }
-    return status;
+    /* The source may have asked the driver not to notify: the flag in guest memory is not
+     * carried, so it is cleared when the ring was found empty. */
+    queue->quiet = 1;
+    queue->enabled = 1;
+    return FERRY_OK;
 }
 
-/* Adds one buffer to the chain. */
-static int add_segment(struct virtqueue_chain *chain, const struct vring_desc *desc)
+int virtqueue_add_segment(struct virtqueue_chain *chain, uint64_t iova, uint32_t size,
+                          int device_writes)
 {
-    const uint64_t iova = le64toh(desc->addr);
-    const uint32_t size = le32toh(desc->len);
     const uint32_t count = chain->out_count + chain->in_count;
 
     if (size == 0) {
@@ -88,7 +92,7 @@ static int add_segment(struct virtqueue_chain *chain, const struct vring_desc *d
     if (count == VIRTQUEUE_CHAIN_MAX || iova > UINT64_MAX - size) {
         return FERRY_E_PROTOCOL;
     }
-    if ((le16toh(desc->flags) & VRING_DESC_F_WRITE) != 0) {
+    if (device_writes) {
         chain->in_count++;
         chain->in_bytes += size;
     } else if (chain->in_count != 0) {
@@ -102,103 +106,28 @@ static int add_segment(struct virtqueue_chain *chain, const struct vring_desc *d
     return FERRY_OK;
 }
 
-/* Follows the chain inside an indirect table, which is copied before it is judged. */
-static int walk_indirect(struct ferry_device *device, const struct vring_desc *desc,
-                         struct virtqueue_chain *chain)
-{
-    const uint32_t bytes = le32toh(desc->len);
-    const uint32_t count = bytes / (uint32_t)sizeof(struct vring_desc);
-    uint32_t at = 0;
-    int status;
-
-    if (bytes == 0 || bytes % sizeof(struct vring_desc) != 0 ||
-        count > VIRTQUEUE_CHAIN_MAX) {
-        return FERRY_E_PROTOCOL;
-    }
-    status = ferry_dma_read(device, le64toh(desc->addr), chain->table, bytes);
-    /* A chain that visits more entries than the table has runs in a circle. */
-    for (uint32_t steps = 0; status == FERRY_OK; steps++) {
-        const struct vring_desc *entry = &chain->table[at];
-        const uint16_t flags = at < count ? le16toh(entry->flags) : 0;
-
-        if (steps == count || at >= count || (flags & VRING_DESC_F_INDIRECT) != 0) {
-            return FERRY_E_PROTOCOL;
-        }
-        status = add_segment(chain, entry);
-        if ((flags & VRING_DESC_F_NEXT) == 0) {
-            break;
-        }
-        at = le16toh(entry->next);
-    }
-    return status;
-}
-
-static int walk(struct virtqueue *queue, struct ferry_device *device, uint16_t head,
-                struct virtqueue_chain *chain)
-{
-    uint32_t at = head;
-    int status = FERRY_OK;
-
-    for (uint32_t steps = 0; status == FERRY_OK; steps++) {
-        struct vring_desc desc;
-        uint16_t flags;
-
-        if (steps == queue->size || at >= queue->size) {
-            return FERRY_E_PROTOCOL;
-        }
-        status = ferry_dma_read(device, queue->desc_iova + at * sizeof(desc), &desc,
-                                sizeof(desc));
-        if (status != FERRY_OK) {
-            return status;
-        }
-        flags = le16toh(desc.flags);
-        if ((flags & VRING_DESC_F_INDIRECT) != 0) {
-            if (!queue->indirect || (flags & VRING_DESC_F_NEXT) != 0) {
-                return FERRY_E_PROTOCOL;
-            }
-            return walk_indirect(device, &desc, chain);
-        }
-        status = add_segment(chain, &desc);
-        if ((flags & VRING_DESC_F_NEXT) == 0) {
-            break;
-        }
-        at = le16toh(desc.next);
-    }
-    return status;
-}
-
 int virtqueue_pop(struct virtqueue *queue, struct ferry_device *device,
                   struct virtqueue_chain *ret_chain)
 {
-    uint16_t ahead = (uint16_t)(queue->avail_taken - queue->head_from);
     int status;
 
-    if (ahead >= queue->head_count) {
-        status = fetch_heads(queue, device);
-        if (status != FERRY_OK) {
-            return status;
-        }
-        if (queue->head_count == 0) {
-            return 0;
-        }
-        ahead = 0;
-    }
-    ret_chain->head = le16toh(queue->head[ahead]);
     ret_chain->out_count = 0;
     ret_chain->in_count = 0;
     ret_chain->out_bytes = 0;
     ret_chain->in_bytes = 0;
-    status = walk(queue, device, ret_chain->head, ret_chain);
-    if (status != FERRY_OK) {
-        return status;
+    status = queue->packed ? virtqueue_packed_pop(queue, device, ret_chain)
+                           : virtqueue_split_pop(queue, device, ret_chain);
+    if (status == 1) {
+        queue->last_slots = ret_chain->slots;
     }
-    queue->avail_taken++;
-    return 1;
+    return status;
 }
 
 void virtqueue_unpop(struct virtqueue *queue)
 {
-    queue->avail_taken--;
+    queue->avail_taken = queue->packed ? virtqueue_packed_back(queue, queue->avail_taken,
+                                                               queue->last_slots)
+                                       : (uint16_t)(queue->avail_taken - 1);
 }
 
 int virtqueue_push(struct virtqueue *queue, struct ferry_device *device,
@@ -208,6 +137,7 @@ int virtqueue_push(struct virtqueue *queue, struct ferry_device *device,
 
     elem->id = htole32(chain->head);
     elem->len = htole32(written_bytes);
+    queue->used_slots[queue->used_count] = chain->slots;
     queue->used_count++;
     /* Never more than the ring holds, whatever the driver puts in. */
     if (queue->used_count == VIRTQUEUE_BATCH || queue->used_count == queue->size) {
@@ -216,47 +146,15 @@ int virtqueue_push(struct virtqueue *queue, struct ferry_device *device,
     return FERRY_OK;
 }
 
-/* Writes entries and index of what was completed. */
-static int publish(struct virtqueue *queue, struct ferry_device *device)
-{
-    const uint16_t slot = queue->used_published & (uint16_t)(queue->size - 1);
-    const uint64_t entries = queue->used_iova + RING_ENTRIES;
-    const size_t elem_bytes = sizeof(queue->used[0]);
-    size_t first = queue->used_count;
-    uint8_t index[2];
-    int status;
-
-    if (first > (size_t)(queue->size - slot)) {
-        first = (size_t)(queue->size - slot);
-    }
-    status = ferry_dma_write(device, entries + slot * elem_bytes, queue->used,
-                             first * elem_bytes);
-    if (status == FERRY_OK && first < queue->used_count) {
-        status = ferry_dma_write(device, entries, queue->used + first,
-                                 (queue->used_count - first) * elem_bytes);
-    }
-    if (status != FERRY_OK) {
-        return status;
-    }
-    /* The driver that sees the new index must see the entries and the data as well. */
-    atomic_thread_fence(memory_order_release);
-    le_put16(index, (uint16_t)(queue->used_published + queue->used_count));
-    status = ferry_dma_write(device, queue->used_iova + RING_INDEX, index, sizeof(index));
-    if (status == FERRY_OK) {
-        queue->used_published = (uint16_t)(queue->used_published + queue->used_count);
-    }
-    return status;
-}
-
 int virtqueue_flush(struct virtqueue *queue, struct ferry_device *device)
 {
-    uint8_t flags[2];
     int status;
 
     if (queue->used_count == 0) {
         return FERRY_OK;
     }
-    status = publish(queue, device);
+    status = queue->packed ? virtqueue_packed_publish(queue, device)
+                           : virtqueue_split_publish(queue, device);
     queue->used_count = 0;
     if (status != FERRY_OK) {
         /* The device needs a reset now; its indices stay ones that can be carried. */
@@ -265,23 +163,22 @@ int virtqueue_flush(struct virtqueue *queue, struct ferry_device *device)
         queue->head_count = 0;
         return status;
     }
-    /* Index first, then the flag: else both sides could wait for each other. */
+    /* The completions first, then the flag: else both sides could wait for each other. */
     atomic_thread_fence(memory_order_seq_cst);
-    status = ferry_dma_read(device, queue->avail_iova + RING_FLAGS, flags, sizeof(flags));
-    if (status == FERRY_OK && (le_get16(flags) & VRING_AVAIL_F_NO_INTERRUPT) == 0) {
+    status = queue->packed ? virtqueue_packed_wants_interrupt(queue, device)
+                           : virtqueue_split_wants_interrupt(queue, device);
+    if (status > 0) {
         queue->interrupt = 1;
     }
-    return status;
+    return status < 0 ? status : FERRY_OK;
 }
 
 int virtqueue_set_quiet(struct virtqueue *queue, struct ferry_device *device,
                         uint8_t quiet)
 {
-    uint8_t flags[2];
-    int status;
+    const int status = queue->packed ? virtqueue_packed_set_quiet(queue, device, quiet)
+                                     : virtqueue_split_set_quiet(queue, device, quiet);
 
-    le_put16(flags, quiet != 0 ? VRING_USED_F_NO_NOTIFY : 0);
-    status = ferry_dma_write(device, queue->used_iova + RING_FLAGS, flags, sizeof(flags));
     if (status == FERRY_OK) {
         queue->quiet = quiet;
         atomic_thread_fence(memory_order_seq_cst);

@@ -51,6 +51,7 @@ static void options_inside_their_limits_are_taken(void **state)
     (void)state;
     assert_int_equal(try_option("acc", "sessions=4096", "queues=16", NULL), FERRY_OK);
     assert_int_equal(try_option("acc", "sessions=1", "queues=1", NULL), FERRY_OK);
+    assert_int_equal(try_option("acc", "packed=on", "queues=1", NULL), FERRY_OK);
     assert_int_equal(try_option("copy", "memory=64K", "channels=16", NULL), FERRY_OK);
     assert_int_equal(try_option("copy", "memory=65536", "channels=1", NULL), FERRY_OK);
     assert_int_equal(try_option("copy", "memory=1G", NULL, NULL), FERRY_OK);
@@ -66,6 +67,9 @@ static void options_that_are_wrong_are_refused_by_name(void **state)
         { "acc", "sessions=-1" },
         { "acc", "sessions=1K" },
         { "acc", "queues=17" },
+        { "acc", "packed=1" },
+        { "acc", "packed=" },
+        { "acc", "packed" },
         { "acc", "memory=4M" },
         { "acc", "" },
         { "copy", "memory=63K" },

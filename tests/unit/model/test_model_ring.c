@@ -10,6 +10,9 @@
 
 #define AVAIL_OFF 0x4000u
 #define USED_OFF 0x5000u
+#define WRAP 0x8000u
+#define MARK_AVAIL (1u << VRING_PACKED_DESC_F_AVAIL)
+#define MARK_USED (1u << VRING_PACKED_DESC_F_USED)
 #define CONTROL_OFF 0x80000u /* buffers of control requests */
 
 static void write_common(struct rig *rig, uint64_t off, uint64_t value, uint32_t width)
@@ -29,7 +32,8 @@ static void start_queue(struct ring *ring, struct rig *rig)
     write_common(rig, VIRTIO_PCI_COMMON_Q_ENABLE, 1, 2);
 }
 
-void guest_start(struct guest *guest, struct rig *rig, const struct rig_ram *ram)
+static void start(struct guest *guest, struct rig *rig, const struct rig_ram *ram,
+                  uint32_t packed)
 {
     const uint32_t ready = VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER;
 
@@ -41,17 +45,91 @@ void guest_start(struct guest *guest, struct rig *rig, const struct rig_ram *ram
     write_common(rig, VIRTIO_PCI_COMMON_GFSELECT, 0, 4);
     write_common(rig, VIRTIO_PCI_COMMON_GF, 1u << VIRTIO_RING_F_INDIRECT_DESC, 4);
     write_common(rig, VIRTIO_PCI_COMMON_GFSELECT, 1, 4);
-    write_common(rig, VIRTIO_PCI_COMMON_GF, 3, 4); /* VERSION_1, ACCESS_PLATFORM */
+    /* VERSION_1, ACCESS_PLATFORM, RING_PACKED */
+    write_common(rig, VIRTIO_PCI_COMMON_GF, packed ? 7 : 3, 4);
     write_common(rig, VIRTIO_PCI_COMMON_STATUS, ready | VIRTIO_CONFIG_S_FEATURES_OK, 1);
     write_common(rig, VIRTIO_PCI_COMMON_MSIX, RING_VECTOR_CONFIG, 2);
     for (uint32_t i = 0; i < 2; i++) {
         guest->ring[i].ram = ram->bytes;
         guest->ring[i].queue = i;
         guest->ring[i].off = 0x10000u * i;
+        guest->ring[i].packed = packed;
+        guest->ring[i].avail = packed ? WRAP : 0;
+        guest->ring[i].used = guest->ring[i].avail;
         start_queue(&guest->ring[i], rig);
     }
     write_common(rig, VIRTIO_PCI_COMMON_STATUS,
                  ready | VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK, 1);
+}
+
+void guest_start(struct guest *guest, struct rig *rig, const struct rig_ram *ram)
+{
+    start(guest, rig, ram, 0);
+}
+
+void guest_start_packed(struct guest *guest, struct rig *rig, const struct rig_ram *ram)
+{
+    start(guest, rig, ram, 1);
+}
+
+/* One place further on in a packed ring. */
+static uint16_t step(uint16_t position)
+{
+    const uint16_t slot = (uint16_t)((position & ~WRAP) + 1);
+
+    return slot == RING_SIZE ? (uint16_t)((position & WRAP) ^ WRAP)
+                             : (uint16_t)(slot | (position & WRAP));
+}
+
+uint16_t ring_marks(const struct ring *ring)
+{
+    return (uint16_t)((ring->avail & WRAP) != 0 ? MARK_AVAIL : MARK_USED);
+}
+
+void ring_raw(struct ring *ring, uint16_t slot, uint64_t iova, uint32_t size, uint16_t id,
+              uint16_t flags)
+{
+    const struct vring_packed_desc desc = {
+        .addr = iova, .len = size, .id = id, .flags = flags
+    };
+
+    memcpy(ring->ram + ring->off + slot * sizeof(desc), &desc, sizeof(desc));
+}
+
+static void offer_packed(struct ring *ring, uint16_t head)
+{
+    uint16_t at = head, count = 0, flags;
+
+    do {
+        const struct vring_desc *desc = &ring->stage[at];
+
+        flags = desc->flags;
+        ring_raw(ring, ring->avail & (uint16_t)~WRAP, desc->addr, desc->len, head,
+                 (uint16_t)(flags | ring_marks(ring)));
+        ring->avail = step(ring->avail);
+        at = desc->next;
+        count++;
+    } while ((flags & VRING_DESC_F_NEXT) != 0);
+    ring->chain_slots[head] = count;
+}
+
+static int take_packed(struct ring *ring, struct vring_used_elem *ret_elem)
+{
+    struct vring_packed_desc desc;
+    const uint16_t marks = (ring->used & WRAP) != 0 ? MARK_AVAIL | MARK_USED : 0;
+
+    memcpy(&desc, ring->ram + ring->off + (ring->used & (uint16_t)~WRAP) * sizeof(desc),
+           sizeof(desc));
+    if ((desc.flags & (MARK_AVAIL | MARK_USED)) != marks) {
+        return 0;
+    }
+    ret_elem->id = desc.id;
+    ret_elem->len = desc.len;
+    assert_true(desc.id < RING_SIZE && ring->chain_slots[desc.id] != 0);
+    for (uint16_t i = 0; i < ring->chain_slots[desc.id]; i++) {
+        ring->used = step(ring->used);
+    }
+    return 1;
 }
 
 void ring_desc(struct ring *ring, uint16_t index, uint64_t iova, uint32_t size,
@@ -61,6 +139,10 @@ void ring_desc(struct ring *ring, uint16_t index, uint64_t iova, uint32_t size,
         .addr = iova, .len = size, .flags = flags, .next = next
     };
 
+    if (ring->packed) {
+        ring->stage[index] = desc;
+        return;
+    }
     memcpy(ring->ram + ring->off + index * sizeof(desc), &desc, sizeof(desc));
 }
 
@@ -68,6 +150,10 @@ void ring_offer(struct ring *ring, uint16_t head)
 {
     uint8_t *avail = ring->ram + ring->off + AVAIL_OFF;
 
+    if (ring->packed) {
+        offer_packed(ring, head);
+        return;
+    }
     memcpy(avail + 4 + 2 * (ring->avail % RING_SIZE), &head, 2);
     ring->avail++;
     memcpy(avail + 2, &ring->avail, 2);
@@ -87,6 +173,9 @@ int ring_take(struct ring *ring, struct vring_used_elem *ret_elem)
     const uint8_t *used = ring->ram + ring->off + USED_OFF;
     uint16_t index;
 
+    if (ring->packed) {
+        return take_packed(ring, ret_elem);
+    }
     memcpy(&index, used + 2, 2);
     if (index == ring->used) {
         return 0;

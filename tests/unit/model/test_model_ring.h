@@ -22,6 +22,11 @@ struct ring {
     uint16_t next_desc;
     uint16_t avail;
     uint16_t used;
+    /* Packed: avail and used are positions, the wrap counter in bit 15; descriptors are
+     * kept here until their chain is offered, whose id is its head. */
+    uint32_t packed;
+    struct vring_desc stage[RING_SIZE];
+    uint16_t chain_slots[RING_SIZE];
 };
 
 struct guest {
@@ -34,10 +39,17 @@ struct guest {
 
 /* Brings the device up: features, both queues, vectors 0, 1 and config 2, DRIVER_OK. */
 void guest_start(struct guest *guest, struct rig *rig, const struct rig_ram *ram);
+/* The same with packed rings. */
+void guest_start_packed(struct guest *guest, struct rig *rig, const struct rig_ram *ram);
 
 /* Puts a descriptor into the table. */
 void ring_desc(struct ring *ring, uint16_t index, uint64_t iova, uint32_t size,
                uint16_t flags, uint16_t next);
+/* Packed: writes a descriptor to a place in the ring as it is. */
+void ring_raw(struct ring *ring, uint16_t slot, uint64_t iova, uint32_t size, uint16_t id,
+              uint16_t flags);
+/* Packed: AVAIL and USED of a descriptor that is available at the next position. */
+uint16_t ring_marks(const struct ring *ring);
 /* Makes a chain available. */
 void ring_offer(struct ring *ring, uint16_t head);
 void ring_notify(const struct ring *ring, struct rig *rig);
