@@ -155,6 +155,11 @@ struct ferry_wire_dma_io {
 #define FERRY_WIRE_FEATURE_DATA_SIZE 9u
 #define FERRY_WIRE_FEATURE_PRECOPY_INFO 0xfe01u /* Ferry's extension */
 #define FERRY_WIRE_FEATURE_LOG_RUNS 0xfe02u     /* Ferry's extension */
+#define FERRY_WIRE_FEATURE_DATA_FD 0xfe03u      /* the same */
+#define FERRY_WIRE_FEATURE_LEAVE_STATE 0xfe04u  /* the same */
+
+#define FERRY_WIRE_DATA_SAVED 1u
+#define FERRY_WIRE_DATA_LOADED 2u
 
 #define FERRY_WIRE_GET 1u
 #define FERRY_WIRE_SET 2u
@@ -186,6 +191,15 @@ struct ferry_wire_feature {
         struct {
             uint64_t initial_bytes, dirty_bytes;
         } precopy;
+        struct {
+            uint64_t session;
+            uint32_t direction; /* FERRY_WIRE_DATA_SAVED, FERRY_WIRE_DATA_LOADED */
+            uint32_t flags;     /* 0 */
+        } data_fd;              /* the reply has a descriptor */
+        struct {
+            uint32_t state, pad;
+            uint64_t session, bytes;
+        } leave;
     } u;
 };
 

@@ -34,6 +34,8 @@ static const struct row {
     { FERRY_WIRE_FEATURE_DATA_SIZE, FERRY_WIRE_GET, 8, 0 },
     { FERRY_WIRE_FEATURE_PRECOPY_INFO, FERRY_WIRE_GET, 16, 0 },
     { FERRY_WIRE_FEATURE_LOG_RUNS, FERRY_WIRE_GET, RUNS_BYTES, RUNS_BYTES },
+    { FERRY_WIRE_FEATURE_DATA_FD, FERRY_WIRE_GET, 16, 0 },
+    { FERRY_WIRE_FEATURE_LEAVE_STATE, FERRY_WIRE_SET, 24, 0 },
 };
 
 static const struct row *find_row(uint32_t index)
@@ -103,6 +105,17 @@ static void read_data(struct ferry_wire_in *in, struct ferry_wire_feature *featu
         feature->u.log_runs.next_iova = 0;
         feature->u.log_runs.count = 0;
         break;
+    case FERRY_WIRE_FEATURE_DATA_FD:
+        feature->u.data_fd.session = ferry_reader_u64(&in->reader);
+        feature->u.data_fd.direction = ferry_reader_u32(&in->reader);
+        feature->u.data_fd.flags = ferry_reader_u32(&in->reader);
+        break;
+    case FERRY_WIRE_FEATURE_LEAVE_STATE:
+        feature->u.leave.state = ferry_reader_u32(&in->reader);
+        feature->u.leave.pad = ferry_reader_u32(&in->reader);
+        feature->u.leave.session = ferry_reader_u64(&in->reader);
+        feature->u.leave.bytes = ferry_reader_u64(&in->reader);
+        break;
     default:
         break;
     }
@@ -139,6 +152,17 @@ static void write_data(struct ferry_writer *out, const struct ferry_wire_feature
         ferry_writer_u64(out, feature->u.log_runs.iova);
         ferry_writer_u64(out, feature->u.log_runs.length);
         ferry_writer_u64(out, feature->u.log_runs.page_size);
+        break;
+    case FERRY_WIRE_FEATURE_DATA_FD:
+        ferry_writer_u64(out, feature->u.data_fd.session);
+        ferry_writer_u32(out, feature->u.data_fd.direction);
+        ferry_writer_u32(out, feature->u.data_fd.flags);
+        break;
+    case FERRY_WIRE_FEATURE_LEAVE_STATE:
+        ferry_writer_u32(out, feature->u.leave.state);
+        ferry_writer_u32(out, feature->u.leave.pad);
+        ferry_writer_u64(out, feature->u.leave.session);
+        ferry_writer_u64(out, feature->u.leave.bytes);
         break;
     default:
         break;
