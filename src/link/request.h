@@ -188,9 +188,12 @@ struct ferry_log_runs {
     uint64_t next_iova;      /* out: where to ask on; iova + length when that is all */
 };
 
+#define FERRY_DATA_SAVED 1u
+#define FERRY_DATA_LOADED 2u
+
 struct ferry_data_fd {
-    int fd; /* out: the caller's */
-    uint32_t pad;
+    int fd;             /* out: the caller's */
+    uint32_t direction; /* out: FERRY_DATA_SAVED, FERRY_DATA_LOADED */
     uint64_t session; /* out: names the session in the SET that leaves it */
 };
 

@@ -61,6 +61,13 @@ int ferry_os_send_limit(int fd, uint32_t limit_ms)
     return set_limit(fd, SO_SNDTIMEO, limit_ms);
 }
 
+void ferry_os_room(int fd, uint32_t bytes)
+{
+    int value = (int)bytes;
+
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &value, sizeof(value));
+}
+
 void ferry_os_shutdown(int fd)
 {
     (void)shutdown(fd, SHUT_RDWR);

@@ -86,6 +86,9 @@ int ferry_os_socketpair(int *ret_a, int *ret_b);
 int ferry_os_receive_limit(int fd, uint32_t limit_ms);
 int ferry_os_send_limit(int fd, uint32_t limit_ms);
 
+/* Bytes that may wait in the socket on their way out, as far as the system permits. */
+void ferry_os_room(int fd, uint32_t bytes);
+
 /* Ends both directions; the peer and whoever waits on it see the end. */
 void ferry_os_shutdown(int fd);
 

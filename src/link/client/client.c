@@ -52,7 +52,7 @@ static int agree(struct ferry_client *client, const struct ferry_link_version *m
                                "VERSION: the server answers minor version %u to %u",
                                theirs->minor, mine->minor);
     }
-    said.notices = said.precopy_info = said.dirty_runs = 1;
+    said.notices = said.precopy_info = said.dirty_runs = said.data_fd = 1;
     if (!(theirs->keys & FERRY_LINK_KEY_PGSIZES)) {
         heard.pgsizes = mine->pgsizes;
     }

@@ -274,6 +274,10 @@ static int answer_here(struct ferry_client *client, struct ferry_request *reques
     if (request->kind == FERRY_RQ_LOG_RUNS && !client->agreed.dirty_runs) {
         return FERRY_E_UNSUPPORTED;
     }
+    if ((request->kind == FERRY_RQ_DATA_FD || request->kind == FERRY_RQ_LEAVE_STATE) &&
+        !client->agreed.data_fd) {
+        return FERRY_E_UNSUPPORTED;
+    }
     if (request->kind == FERRY_RQ_DATA_READ && client->stream_over) {
         request->u.data.got = 0;
         return FERRY_OK;

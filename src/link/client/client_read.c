@@ -24,6 +24,10 @@ static int settle_data(struct ferry_client *client, struct ferry_request *reques
         }
         client->device_state = request->u.state;
     }
+    if (request->kind == FERRY_RQ_LEAVE_STATE) {
+        client->device_state = request->u.leave.state;
+        client->stream_over = 0;
+    }
     if (request->kind == FERRY_RQ_RESET) {
         client->device_state = FERRY_STATE_RUNNING;
         client->stream_over = 0;

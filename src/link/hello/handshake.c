@@ -16,6 +16,7 @@ static void offer(const struct ferry_connection *connection,
     ret_mine->notices = 1;
     ret_mine->precopy_info = 1;
     ret_mine->dirty_runs = 1;
+    ret_mine->data_fd = 1;
 }
 
 /*
@@ -29,7 +30,8 @@ static int agree(struct ferry_connection *connection,
     struct ferry_link_version mine;
     int rc;
 
-    asked.notices = asked.precopy_info = asked.dirty_runs = asked.extension != 0;
+    asked.notices = asked.precopy_info = asked.extension != 0;
+    asked.dirty_runs = asked.data_fd = asked.extension != 0;
     if (!(theirs->keys & FERRY_LINK_KEY_PGSIZES)) {
         asked.pgsizes = UINT64_MAX << 12;
     }

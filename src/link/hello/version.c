@@ -142,6 +142,9 @@ static int read_extension(struct json_object *caps, struct ferry_link_version *v
     if (rc == FERRY_OK || rc == FERRY_E_NOT_FOUND) {
         rc = ferry_json_flag(ferry, "dirty_runs", &version->dirty_runs, reterr);
     }
+    if (rc == FERRY_OK || rc == FERRY_E_NOT_FOUND) {
+        rc = ferry_json_flag(ferry, "data_fd", &version->data_fd, reterr);
+    }
     if (rc != FERRY_OK && rc != FERRY_E_NOT_FOUND) {
         return rc;
     }
@@ -282,6 +285,9 @@ static int add_extension(struct json_object *caps,
     if (rc == FERRY_OK && version->dirty_runs) {
         rc = add(ferry, "dirty_runs", json_object_new_boolean(1));
     }
+    if (rc == FERRY_OK && version->data_fd) {
+        rc = add(ferry, "data_fd", json_object_new_boolean(1));
+    }
     if (rc == FERRY_OK && identity) {
         rc = add(ferry, "device", ferry_identity_to_json(identity));
     }
@@ -397,6 +403,7 @@ int ferry_link_version_agree(const struct ferry_link_version *mine,
     agreed.notices = agreed.extension && mine->notices && theirs->notices;
     agreed.precopy_info = agreed.extension && mine->precopy_info && theirs->precopy_info;
     agreed.dirty_runs = agreed.extension && mine->dirty_runs && theirs->dirty_runs;
+    agreed.data_fd = agreed.extension && mine->data_fd && theirs->data_fd;
     agreed.twin_socket = 0;
     agreed.write_multiple = mine->write_multiple && theirs->write_multiple;
     agreed.has_identity = theirs->has_identity;

@@ -56,7 +56,8 @@ struct ferry_link_version {
     uint8_t precopy_info;   /* 1: answers PRECOPY_INFO */
     uint8_t has_identity;   /* 1: *ret_identity was filled */
     uint8_t dirty_runs;     /* 1: answers LOG_RUNS */
-    uint8_t pad[2];
+    uint8_t data_fd;        /* 1: gives a descriptor for a session's data */
+    uint8_t pad[1];
 };
 
 /* Everything as if the peer had sent no capabilities. */

@@ -31,6 +31,8 @@ static const struct {
     [FERRY_RQ_DATA_SIZE] = { FERRY_WIRE_FEATURE_DATA_SIZE, FERRY_WIRE_GET },
     [FERRY_RQ_PRECOPY_INFO] = { FERRY_WIRE_FEATURE_PRECOPY_INFO, FERRY_WIRE_GET },
     [FERRY_RQ_LOG_RUNS] = { FERRY_WIRE_FEATURE_LOG_RUNS, FERRY_WIRE_GET },
+    [FERRY_RQ_DATA_FD] = { FERRY_WIRE_FEATURE_DATA_FD, FERRY_WIRE_GET },
+    [FERRY_RQ_LEAVE_STATE] = { FERRY_WIRE_FEATURE_LEAVE_STATE, FERRY_WIRE_SET },
 };
 
 static int ask_feature(const struct ferry_request *request,
@@ -51,6 +53,11 @@ static int ask_feature(const struct ferry_request *request,
     feature->operation = feature_of[request->kind].operation;
     if (request->kind == FERRY_RQ_SET_STATE) {
         feature->u.state = request->u.state;
+    } else if (request->kind == FERRY_RQ_LEAVE_STATE) {
+        feature->u.leave.state = request->u.leave.state;
+        feature->u.leave.pad = 0;
+        feature->u.leave.session = request->u.leave.session;
+        feature->u.leave.bytes = request->u.leave.data_bytes;
     } else if (request->kind == FERRY_RQ_LOG_START) {
         if (request->u.log_start.range_count > FERRY_LOG_RANGES_MAX) {
             return FERRY_E_LIMIT;
@@ -251,6 +258,8 @@ int ferry_codec_ask(const struct ferry_request *request,
     case FERRY_RQ_LOG_STOP:
     case FERRY_RQ_DATA_SIZE:
     case FERRY_RQ_PRECOPY_INFO:
+    case FERRY_RQ_DATA_FD:
+    case FERRY_RQ_LEAVE_STATE:
         return ask_feature(request, message);
     case FERRY_RQ_DATA_READ:
     case FERRY_RQ_DATA_WRITE:
@@ -262,8 +271,6 @@ int ferry_codec_ask(const struct ferry_request *request,
         message->u.io_fds.index = request->u.io_fds.index;
         return FERRY_OK;
     case FERRY_RQ_IDENTITY:
-    case FERRY_RQ_DATA_FD:
-    case FERRY_RQ_LEAVE_STATE:
     case FERRY_RQ_COUNT:
         break;
     }
@@ -309,6 +316,31 @@ static int take_region(struct ferry_request *request,
         fds->count--;
         memmove(fds->fd, fds->fd + 1, fds->count * sizeof(fds->fd[0]));
     }
+    return FERRY_OK;
+}
+
+/* The one descriptor of a reply; -1: none came. */
+static int take_fd(struct ferry_os_fds *fds)
+{
+    int fd = -1;
+
+    if (fds->count > 0) {
+        fd = fds->fd[0];
+        fds->count--;
+        memmove(fds->fd, fds->fd + 1, fds->count * sizeof(fds->fd[0]));
+    }
+    return fd;
+}
+
+static int take_data_fd(struct ferry_data_fd *out, const struct ferry_wire_feature *in,
+                        struct ferry_os_fds *fds)
+{
+    if (fds->count == 0 || in->u.data_fd.session == 0) {
+        return FERRY_E_PROTOCOL;
+    }
+    out->fd = take_fd(fds);
+    out->direction = in->u.data_fd.direction;
+    out->session = in->u.data_fd.session;
     return FERRY_OK;
 }
 
@@ -372,6 +404,8 @@ int ferry_codec_take(struct ferry_request *request,
         return take_region(request, &reply->u.region, fds);
     case FERRY_RQ_REGION_IO_FDS:
         return ferry_codec_take_io_fds(&request->u.io_fds, reply, fds);
+    case FERRY_RQ_DATA_FD:
+        return take_data_fd(&request->u.data_fd, &reply->u.feature, fds);
     case FERRY_RQ_GET_IRQ_INFO:
         request->u.irq.flags = reply->u.irq.flags;
         request->u.irq.count = reply->u.irq.count;
@@ -408,7 +442,6 @@ int ferry_codec_take(struct ferry_request *request,
     case FERRY_RQ_LOG_STOP:
     case FERRY_RQ_DATA_WRITE:
     case FERRY_RQ_IDENTITY:
-    case FERRY_RQ_DATA_FD:
     case FERRY_RQ_LEAVE_STATE:
     case FERRY_RQ_COUNT:
         break;

@@ -91,6 +91,12 @@ static int feature_kind(const struct ferry_wire_feature *feature, uint32_t *ret_
     case FERRY_WIRE_FEATURE_LOG_RUNS:
         *ret_kind = FERRY_RQ_LOG_RUNS;
         return FERRY_OK;
+    case FERRY_WIRE_FEATURE_DATA_FD:
+        *ret_kind = FERRY_RQ_DATA_FD;
+        return FERRY_OK;
+    case FERRY_WIRE_FEATURE_LEAVE_STATE:
+        *ret_kind = FERRY_RQ_LEAVE_STATE;
+        return FERRY_OK;
     default:
         return FERRY_E_UNSUPPORTED;
     }
@@ -127,6 +133,10 @@ static int request_feature(const struct ferry_wire_message *asked, void *data,
         request->u.probe.operation = feature->operation;
     } else if (request->kind == FERRY_RQ_SET_STATE) {
         request->u.state = feature->u.state;
+    } else if (request->kind == FERRY_RQ_LEAVE_STATE) {
+        request->u.leave.state = feature->u.leave.state;
+        request->u.leave.session = feature->u.leave.session;
+        request->u.leave.data_bytes = feature->u.leave.bytes;
     } else if (request->kind == FERRY_RQ_LOG_START) {
         request_ranges(asked, range, request);
     } else if (request->kind == FERRY_RQ_LOG_REPORT) {
@@ -294,6 +304,11 @@ static void reply_feature(const struct ferry_request *request, const void *data,
     } else if (request->kind == FERRY_RQ_PRECOPY_INFO) {
         feature->u.precopy.initial_bytes = request->u.precopy.initial_bytes;
         feature->u.precopy.dirty_bytes = request->u.precopy.dirty_bytes;
+    } else if (request->kind == FERRY_RQ_DATA_FD) {
+        feature->u.data_fd.session = request->u.data_fd.session;
+        feature->u.data_fd.direction = request->u.data_fd.direction;
+        feature->u.data_fd.flags = 0;
+        reply->fd_count = 1;
     } else if (request->kind == FERRY_RQ_LOG_REPORT) {
         reply->data = data;
         reply->data_bytes = (uint32_t)request->u.log_report.bitmap_bytes;

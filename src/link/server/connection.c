@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "link/server/connection.h"
+#include "link/server/data_session.h"
 #include "os/clock.h"
 #include "os/memory.h"
 
@@ -33,6 +34,7 @@ void ferry_connection_kill_error(struct ferry_connection *connection,
             ferry_job_release((struct ferry_job *)node);
         }
     }
+    ferry_data_session_drop(connection);
     ferry_os_shutdown(connection->fd);
     ferry_loop_idle_start(server->loop, &server->idle);
 }

@@ -16,6 +16,7 @@
  *   job.c         one request in the endpoint's hands and its reply
  *   multi.c       several writes in one message
  *   port.c        DMA messages to the client
+ *   data_*.c      the data descriptor
  * Thread: the loop's thread only.
  */
 
@@ -68,7 +69,8 @@ struct ferry_job {
     size_t filled; /* DATA_READ for a client that takes short for the end */
     /* Of a reply: the endpoint's descriptors; while it is queued, duplicates of them. */
     int reply_fd[FERRY_OS_FDS_MAX];
-    uint32_t own_fds; /* the first of reply_fd are this job's */
+    uint32_t own_fds;   /* the first of reply_fd are this job's */
+    uint32_t held_kind; /* what a data session made of the request; 0: as it came */
     int pending;
     /* REGION_WRITE_MULTI: its writes are jobs, which know it. */
     struct ferry_job *parent;
@@ -86,6 +88,8 @@ struct ferry_port_call {
     int done;
     int status;
 };
+
+struct ferry_data_pipe;
 
 struct ferry_connection {
     struct ferry_link_server *server;
@@ -112,6 +116,9 @@ struct ferry_connection {
     uint16_t next_id;
     uint16_t late_id[FERRY_SERVER_LATE_MAX];
     uint32_t late_count;
+    struct ferry_data_pipe *data; /* the last one, open or closed; NULL: none */
+    uint64_t data_sessions;       /* ever */
+    uint32_t device_state;        /* as last told by the device */
     int fd;
     uint8_t attached;
     uint8_t handled; /* a request was submitted: work() is due */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "link/server/connection.h"
+#include "link/server/data_session.h"
 #include "os/memory.h"
 
 struct ferry_job *ferry_job_get(struct ferry_connection *connection)
@@ -120,8 +121,8 @@ static int told_status(const struct ferry_job *job, int status)
 static void reply_io_fds(struct ferry_job *job)
 {
     const struct ferry_connection *connection = job->connection;
-    uint8_t *encoded =
-        (uint8_t *)job->request.u.io_fds.entry + FERRY_IO_FDS_MAX * sizeof(struct ferry_io_fd);
+    uint8_t *encoded = (uint8_t *)job->request.u.io_fds.entry +
+                       FERRY_IO_FDS_MAX * sizeof(struct ferry_io_fd);
     uint32_t most = connection->agreed.max_msg_fds;
 
     ferry_codec_reply_io_fds(&job->request.u.io_fds,
@@ -141,7 +142,9 @@ static void encode_reply(struct ferry_job *job)
         reply_io_fds(job);
     } else {
         ferry_codec_reply(&job->request, job->node.data, reply);
-        job->reply_fd[0] = job->request.u.region.fd;
+        if (job->own_fds == 0) {
+            job->reply_fd[0] = job->request.u.region.fd;
+        }
     }
     rc = ferry_wire_encode(reply, job->node.head, sizeof(job->node.head));
     if (rc < 0) {
@@ -199,7 +202,7 @@ void ferry_job_finish(struct ferry_job *job, int status)
         ferry_job_release(job);
         return;
     }
-    status = told_status(job, status);
+    status = told_status(job, ferry_data_session_settle(job, status));
     if (status == FERRY_OK) {
         encode_reply(job);
     } else {
@@ -316,11 +319,20 @@ int ferry_job_run(struct ferry_job *job)
     struct ferry_connection *connection = job->connection;
     int rc = prepare(job);
 
+    job->held_kind = 0;
+    if (rc == FERRY_OK) {
+        rc = ferry_data_session_admit(job);
+    }
     if (rc == FERRY_OK) {
         connection->handled = 1;
         job->pending = 1;
         connection->pending_count++;
         rc = run(job);
+    } else if (rc == FERRY_PENDING) {
+        job->pending = 1;
+        connection->pending_count++;
+        ferry_data_session_leave(connection);
+        return FERRY_OK; /* nothing of the message is needed any more */
     }
     if (rc != FERRY_PENDING) {
         ferry_job_finish(job, rc);
@@ -340,6 +352,23 @@ static void start(struct ferry_job *job, struct ferry_incoming *incoming)
         /* The buffer stays as it is until the endpoint has let go of the request. */
         incoming->in_rx = 0;
         ferry_connection_kill(connection, FERRY_E_MEMORY, "out of memory for a request");
+    }
+}
+
+void ferry_job_go_on(struct ferry_job *job, int status)
+{
+    struct ferry_connection *connection = job->connection;
+    uint32_t state = job->request.u.leave.state;
+
+    if (status == FERRY_OK) {
+        job->request.kind = FERRY_RQ_SET_STATE;
+        job->request.u.state = state;
+        connection->handled = 1;
+        ferry_loop_idle_start(connection->server->loop, &connection->server->idle);
+        status = run(job);
+    }
+    if (status != FERRY_PENDING) {
+        ferry_job_finish(job, status);
     }
 }
 

@@ -33,6 +33,8 @@ static int fake_attach(struct ferry_endpoint *endpoint,
     return FERRY_OK;
 }
 
+static int data_io(struct fake *fake, struct ferry_request *request);
+
 static void end_held(struct fake *fake, int status)
 {
     uint32_t count = fake->held_count;
@@ -49,6 +51,11 @@ static void end_held(struct fake *fake, int status)
         if (held[i]->kind == FERRY_RQ_REGION_WRITE && status == FERRY_OK) {
             memcpy(fake->bar + held[i]->u.io.off, held[i]->u.io.data,
                    held[i]->u.io.count);
+        }
+        if ((held[i]->kind == FERRY_RQ_DATA_READ ||
+             held[i]->kind == FERRY_RQ_DATA_WRITE) &&
+            status == FERRY_OK) {
+            held[i]->status = data_io(fake, held[i]);
         }
         held[i]->done(held[i]);
     }
@@ -215,6 +222,17 @@ static int log_runs(struct fake *fake, struct ferry_log_runs *runs)
     return FERRY_OK;
 }
 
+static int data_io(struct fake *fake, struct ferry_request *request)
+{
+    int status = atomic_load(&fake->data_status);
+
+    if (status < 0) {
+        return status;
+    }
+    return request->kind == FERRY_RQ_DATA_READ ? data_read(fake, &request->u.data)
+                                               : data_write(fake, &request->u.data);
+}
+
 static int features(struct fake *fake, struct ferry_request *request)
 {
     switch (request->kind) {
@@ -312,9 +330,12 @@ static int perform(struct fake *fake, struct ferry_request *request)
         fake->state = FERRY_STATE_RUNNING;
         return FERRY_OK;
     case FERRY_RQ_DATA_READ:
-        return data_read(fake, &request->u.data);
     case FERRY_RQ_DATA_WRITE:
-        return data_write(fake, &request->u.data);
+        if (atomic_load(&fake->data_slow)) {
+            atomic_fetch_add(&fake->data_held, 1);
+            return hold(fake, request);
+        }
+        return data_io(fake, request);
     case FERRY_RQ_IDENTITY:
         identity(request->u.identity);
         return FERRY_OK;

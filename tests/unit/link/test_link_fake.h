@@ -54,6 +54,9 @@ struct fake {
     atomic_int posted;              /* posted writes that came */
     uint64_t data_left;             /* bytes that DATA_READ still has; then end, or dry */
     uint32_t data_piece;            /* most bytes of one DATA_READ; 0: no limit */
+    atomic_int data_slow;           /* 1: data requests end in work() */
+    atomic_int data_held;           /* of these, that came */
+    atomic_int data_status;         /* below 0: they end with it */
     atomic_uint_least64_t data_taken; /* bytes of DATA_WRITE */
     atomic_uint_least64_t data_sum;
     uint8_t *bar;
