@@ -40,6 +40,9 @@ static void op_done(struct ferry_request *request)
     unlink_op(op);
     op->answered = 1;
     if (!migration->run || op->generation != migration->generation) {
+        if (request->kind == FERRY_RQ_DATA_FD && request->status == FERRY_OK) {
+            ferry_os_close(&request->u.data_fd.fd);
+        }
         free(op); /* whoever asked is gone */
         return;
     }

@@ -11,6 +11,7 @@
 #include "host/channel/channel.h"
 #include "host/context/context.h"
 #include "host/file/peer.h"
+#include "host/migrate/pipe.h"
 #include "host/ram/ram.h"
 #include "os/file.h"
 
@@ -32,7 +33,7 @@
 #define FERRY_RUN_EVENTS_MAX 1024u
 /* Data requests of one device under way, and the size of one. */
 #define FERRY_RUN_READS 4u
-#define FERRY_RUN_READ_BYTES (256u << 10)
+#define FERRY_RUN_READ_BYTES (512u << 10)
 /* Device data that a target holds per device until the device has taken it. */
 #define FERRY_RUN_WRITES 4u
 #define FERRY_RUN_NOTES 8u
@@ -101,6 +102,8 @@ struct ferry_run_writer {
 struct ferry_run_device {
     struct ferry_run_reader reader;
     struct ferry_run_writer writer;
+    struct ferry_run_pipe pipe; /* run NULL: the data goes by messages */
+    void (*pipe_over)(struct ferry_run *run, uint32_t device);
     uint32_t touched; /* 1: a state was asked for in this run */
     uint32_t log_asked;
     uint32_t config_saved;  /* 1: config holds what was read ... */
@@ -140,6 +143,7 @@ struct ferry_run {
     uint32_t silent;    /* 1: no ABORT for bad input any more (commit may be out) */
     uint32_t down;      /* the input has ended */
     uint32_t device_count;
+    uint32_t no_data_fd;
     void *session; /* struct ferry_source or ferry_target */
     struct ferry_session_config config;
     struct ferry_channel *channel;
@@ -326,6 +330,13 @@ void ferry_run_stop_begins(struct ferry_run *run);
 void ferry_run_final_round(struct ferry_run *run);
 /* Sends a slice of the VMM's state. Return: 1 when more can be sent at once. */
 int ferry_run_vmm_produce(struct ferry_run *run);
+/* For a device's own descriptor: goes on; a free buffer or NULL; a full one as a record;
+ * the end, with its reason. */
+void ferry_run_reader_pump(struct ferry_run *run, uint32_t device);
+struct ferry_op *ferry_run_reader_buffer(struct ferry_run *run, uint32_t device);
+void ferry_run_reader_send(struct ferry_run *run, struct ferry_op *op);
+void ferry_run_reader_fail(struct ferry_run *run, uint32_t device, int32_t status,
+                           const char *text);
 /* Buffers that the first reads need, with their pages in place. */
 void ferry_run_readers_prepare(struct ferry_run *run);
 void ferry_run_data_read(struct ferry_run *run, uint32_t device);
@@ -352,6 +363,9 @@ int ferry_run_receive_preamble(struct ferry_run *run, const struct ferry_record 
 int ferry_run_check_hello(struct ferry_run *run, struct ferry_error *reterr);
 /* A source's device data: buffers made beforehand, room for a record, its end, the end of
  * all. place: FERRY_E_AGAIN while the device has enough to do. */
+void ferry_run_writer_pump(struct ferry_run *run, uint32_t device);
+void ferry_run_writer_fail(struct ferry_run *run, uint32_t device, int32_t status,
+                           const char *text);
 void ferry_run_writers_prepare(struct ferry_run *run);
 int ferry_run_data_place(struct ferry_run *run, const struct ferry_record *record,
                          uint8_t **ret_place);

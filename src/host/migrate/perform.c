@@ -172,6 +172,17 @@ static void arc_over(struct ferry_run *run, uint32_t device, int32_t status)
     ferry_run_event(run, FERRY_EV_STATE_DONE, device, status, host->state);
 }
 
+static void arc_done(struct ferry_run *run, uint32_t device)
+{
+    arc_over(run, device, FERRY_OK);
+}
+
+static int saves(uint32_t state)
+{
+    return state == FERRY_STATE_PRE_COPY || state == FERRY_STATE_PRE_COPY_P2P ||
+           state == FERRY_STATE_STOP_COPY;
+}
+
 static void state_read_back(struct ferry_run *run, struct ferry_op *op)
 {
     int32_t status = (int32_t)op->arg;
@@ -194,8 +205,15 @@ static void state_done(struct ferry_run *run, struct ferry_op *op)
     if (status >= 0) {
         host->state = wanted;
         ferry_run_arc_time(run, device, wanted, ferry_os_now_ns() - op->begun_ns);
+        if (op->request.kind == FERRY_RQ_LEAVE_STATE) {
+            ferry_run_pipe_close(run, device);
+        }
         ferry_op_free(op);
-        arc_over(run, device, FERRY_OK);
+        if (run->incoming ? wanted == FERRY_STATE_RESUMING : saves(wanted)) {
+            ferry_run_pipe_open(run, device, arc_done);
+        } else {
+            arc_done(run, device);
+        }
         return;
     }
     if (status == FERRY_E_TIMEOUT) {
@@ -220,6 +238,7 @@ static void set_state(struct ferry_run *run, const struct ferry_action *action)
 {
     struct ferry_op *op =
         ferry_op_new(run, FERRY_RQ_SET_STATE, action->device, 0, state_done);
+    const struct ferry_run_pipe *pipe = &run->device[action->device].pipe;
 
     run->device[action->device].touched = 1;
     if (!op) {
@@ -228,6 +247,15 @@ static void set_state(struct ferry_run *run, const struct ferry_action *action)
     }
     op->arg = action->arg;
     op->request.u.state = action->arg;
+    if (run->incoming && pipe->open) {
+        /* Nothing that is still under way may be overtaken. */
+        op->request.kind = FERRY_RQ_LEAVE_STATE;
+        op->request.u.leave = (struct ferry_leave_state){ .state = action->arg,
+                                                          .session = pipe->session,
+                                                          .data_bytes = pipe->out.bytes };
+    } else if (!saves(action->arg)) {
+        ferry_run_pipe_close(run, action->device);
+    }
     ferry_op_run(op);
 }
 
@@ -252,6 +280,7 @@ static void reset(struct ferry_run *run, uint32_t device)
 
     run->device[device].touched = 1;
     run->device[device].report.was_reset = 1;
+    ferry_run_pipe_close(run, device);
     if (!op) {
         ferry_run_event(run, FERRY_EV_RESET_DONE, device, FERRY_E_MEMORY, 0);
         return;

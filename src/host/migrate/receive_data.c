@@ -13,8 +13,6 @@
  * enough to do, the channel rests.
  */
 
-static void pump(struct ferry_run *run, uint32_t device);
-
 static uint32_t most_bytes(const struct ferry_run *run, uint32_t device)
 {
     uint32_t most = run->context->device[device]->max_data;
@@ -24,7 +22,7 @@ static uint32_t most_bytes(const struct ferry_run *run, uint32_t device)
 
 static void write_done(struct ferry_run *run, struct ferry_op *op)
 {
-    pump(run, op->device);
+    ferry_run_writer_pump(run, op->device);
 }
 
 /* op->arg: bytes taken by the device; op->queued: of the whole record; op->cap: memory.
@@ -70,7 +68,8 @@ void ferry_run_writers_prepare(struct ferry_run *run)
     }
 }
 
-static void fail(struct ferry_run *run, uint32_t device, int32_t status, const char *text)
+void ferry_run_writer_fail(struct ferry_run *run, uint32_t device, int32_t status,
+                           const char *text)
 {
     struct ferry_run_writer *writer = &run->device[device].writer;
     struct ferry_error error = { .code = FERRY_OK };
@@ -99,7 +98,8 @@ static void report(struct ferry_run *run, uint32_t device)
         ferry_run_event(run, FERRY_EV_LOADED, device, writer->status, 0);
         return;
     }
-    if (writer->count > 0) {
+    if (writer->count > 0 || !(writer->initial_due || writer->end_due) ||
+        !ferry_run_pipe_taken(run, device)) {
         return;
     }
     if (writer->initial_due) {
@@ -136,7 +136,7 @@ static int take_answers(struct ferry_run *run, uint32_t device)
 
         took = 1;
         if (op->request.status < 0) {
-            fail(run, device, op->request.status, op->error.text);
+            ferry_run_writer_fail(run, device, op->request.status, op->error.text);
         }
         op->arg += (uint32_t)op->request.u.data.size;
         if (writer->status == FERRY_OK && op->arg < op->queued) {
@@ -178,6 +178,22 @@ static int hand_over_more(struct ferry_run *run, uint32_t device)
     return 0;
 }
 
+/* Into the device's own descriptor. Return: 1 when a record has left. */
+static int write_down(struct ferry_run *run, uint32_t device)
+{
+    struct ferry_run_writer *writer = &run->device[device].writer;
+    struct ferry_op *op = writer->slot[0];
+
+    if (!ferry_run_pipe_write(run, device)) {
+        return 0;
+    }
+    writer->count--;
+    memmove(&writer->slot[0], &writer->slot[1], writer->count * sizeof(writer->slot[0]));
+    put_buffer(run, op);
+    ferry_channel_resume(run->channel);
+    return 1;
+}
+
 /* After a failure what has not been handed over never will be. */
 static void drop_waiting(struct ferry_run *run, uint32_t device)
 {
@@ -189,7 +205,7 @@ static void drop_waiting(struct ferry_run *run, uint32_t device)
     }
 }
 
-static void pump(struct ferry_run *run, uint32_t device)
+void ferry_run_writer_pump(struct ferry_run *run, uint32_t device)
 {
     struct ferry_run_writer *writer = &run->device[device].writer;
 
@@ -200,7 +216,9 @@ static void pump(struct ferry_run *run, uint32_t device)
     writer->pumping = 1;
     do {
         writer->again = 0;
-        if (take_answers(run, device) || hand_over_more(run, device)) {
+        if (run->device[device].pipe.run) {
+            writer->again = (uint32_t)write_down(run, device);
+        } else if (take_answers(run, device) || hand_over_more(run, device)) {
             writer->again = 1;
         }
     } while (writer->again);
@@ -231,7 +249,7 @@ int ferry_run_data_place(struct ferry_run *run, const struct ferry_record *recor
     op->queued = (uint32_t)record->payload_bytes;
     op->arg = 0;
     op->begun_ns = 0;
-    op->answered = 0;
+    op->answered = run->device[record->device].pipe.run != NULL; /* by nobody else */
     writer->filling = op;
     *ret_place = op->data;
     return FERRY_OK;
@@ -258,7 +276,7 @@ void ferry_run_data_record(struct ferry_run *run, const struct ferry_record *rec
     }
     assert(writer->count < FERRY_RUN_WRITES); /* place() was asked first */
     writer->slot[writer->count++] = op;
-    pump(run, record->device);
+    ferry_run_writer_pump(run, record->device);
 }
 
 void ferry_run_data_initial(struct ferry_run *run, uint32_t device)
@@ -276,7 +294,7 @@ void ferry_run_data_end(struct ferry_run *run, uint32_t device,
                                            &error);
 
     if (rc < 0) {
-        fail(run, device, rc, error.text);
+        ferry_run_writer_fail(run, device, rc, error.text);
     }
     run->device[device].report.stop_bytes = writer->total_bytes;
     writer->end_due = 1;

@@ -125,6 +125,7 @@ static int prepare(struct ferry_run *run, const struct ferry_migrate_options *op
         return rc;
     }
     fill_config(run, options);
+    run->no_data_fd = options->no_data_fd;
     for (uint32_t i = 0; i < run->device_count; i++) {
         struct ferry_run_device *own = &run->device[i];
         struct ferry_stream_hash *hash = malloc(sizeof(*hash));
@@ -279,6 +280,9 @@ void ferry_run_free(struct ferry_run *run)
     }
     ferry_file_peer_destroy(run->file);
     ferry_loop_idle_remove(context->loop, &run->producer);
+    for (uint32_t i = 0; i < run->device_count; i++) {
+        ferry_run_pipe_close(run, i);
+    }
     ferry_run_readers_free(run);
     ferry_run_writers_free(run);
     ferry_ram_free(run);

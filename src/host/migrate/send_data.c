@@ -14,8 +14,6 @@
  * the channel is slow.
  */
 
-static void pump(struct ferry_run *run, uint32_t device);
-
 static size_t read_bytes(const struct ferry_run *run, uint32_t device)
 {
     uint32_t most = run->context->device[device]->max_data;
@@ -25,10 +23,10 @@ static size_t read_bytes(const struct ferry_run *run, uint32_t device)
 
 static void read_done(struct ferry_run *run, struct ferry_op *op)
 {
-    pump(run, op->device);
+    ferry_run_reader_pump(run, op->device);
 }
 
-static struct ferry_op *get_buffer(struct ferry_run *run, uint32_t device)
+struct ferry_op *ferry_run_reader_buffer(struct ferry_run *run, uint32_t device)
 {
     struct ferry_run_reader *reader = &run->device[device].reader;
     struct ferry_op *op;
@@ -62,7 +60,7 @@ static void data_sent(void *user)
     struct ferry_run *run = op->migration->run;
 
     put_buffer(run, op);
-    pump(run, op->device);
+    ferry_run_reader_pump(run, op->device);
 }
 
 void ferry_run_readers_prepare(struct ferry_run *run)
@@ -71,7 +69,7 @@ void ferry_run_readers_prepare(struct ferry_run *run)
         struct ferry_op *op = NULL;
 
         for (uint32_t n = 0; n < 2; n++) {
-            struct ferry_op *next = get_buffer(run, i);
+            struct ferry_op *next = ferry_run_reader_buffer(run, i);
 
             if (next) {
                 memset(next->data, 0, next->cap); /* its pages are not faulted in later */
@@ -87,7 +85,8 @@ void ferry_run_readers_prepare(struct ferry_run *run)
     }
 }
 
-static void fail(struct ferry_run *run, uint32_t device, int32_t status, const char *text)
+void ferry_run_reader_fail(struct ferry_run *run, uint32_t device, int32_t status,
+                           const char *text)
 {
     struct ferry_run_reader *reader = &run->device[device].reader;
     struct ferry_error error = { .code = FERRY_OK };
@@ -104,7 +103,7 @@ static void fail(struct ferry_run *run, uint32_t device, int32_t status, const c
     }
 }
 
-static void send_record(struct ferry_run *run, struct ferry_op *op)
+void ferry_run_reader_send(struct ferry_run *run, struct ferry_op *op)
 {
     struct ferry_run_device *own = &run->device[op->device];
     size_t bytes = (size_t)op->request.u.data.got;
@@ -125,7 +124,7 @@ static void send_record(struct ferry_run *run, struct ferry_op *op)
     rc = ferry_channel_put_data(run->channel, FERRY_REC_DEVICE_DATA, device, NULL, 0,
                                 &body);
     if (rc < 0) {
-        fail(run, device, rc, "the channel does not take it");
+        ferry_run_reader_fail(run, device, rc, "the channel does not take it");
     }
 }
 
@@ -142,10 +141,11 @@ static void take(struct ferry_run *run, struct ferry_op *op)
     }
     if (status == FERRY_OK && got > 0 && got <= op->cap) {
         if (reader->ended) {
-            fail(run, op->device, FERRY_E_LONG, "data came after the end");
+            ferry_run_reader_fail(run, op->device, FERRY_E_LONG,
+                                  "data came after the end");
             put_buffer(run, op);
         } else {
-            send_record(run, op);
+            ferry_run_reader_send(run, op);
         }
         return;
     }
@@ -154,9 +154,10 @@ static void take(struct ferry_run *run, struct ferry_op *op)
         /* In pre-copy the end of what is there now; only in STOP_COPY the end of all. */
         reader->ended = reader->final;
     } else if (status == FERRY_OK) {
-        fail(run, op->device, FERRY_E_PROTOCOL, "more bytes than were asked for");
+        ferry_run_reader_fail(run, op->device, FERRY_E_PROTOCOL,
+                              "more bytes than were asked for");
     } else if (status != FERRY_E_DRY || reader->final) {
-        fail(run, op->device, status, op->error.text);
+        ferry_run_reader_fail(run, op->device, status, op->error.text);
     }
     put_buffer(run, op);
 }
@@ -187,11 +188,11 @@ static int ask(struct ferry_run *run, uint32_t device)
     int answered = 0;
 
     while (reader->active && !reader->stopping && reader->count < FERRY_RUN_READS) {
-        struct ferry_op *op = get_buffer(run, device);
+        struct ferry_op *op = ferry_run_reader_buffer(run, device);
 
         if (!op) {
             if (reader->made == 0) {
-                fail(run, device, FERRY_E_MEMORY, NULL);
+                ferry_run_reader_fail(run, device, FERRY_E_MEMORY, NULL);
             }
             break;
         }
@@ -223,7 +224,7 @@ static void question_done(struct ferry_run *run, struct ferry_op *op)
     struct ferry_run_reader *reader = &run->device[device].reader;
 
     if (op->request.status < 0) {
-        fail(run, device, op->request.status, op->error.text);
+        ferry_run_reader_fail(run, device, op->request.status, op->error.text);
     } else if (op->request.kind == FERRY_RQ_PRECOPY_INFO) {
         reader->initial_left = op->request.u.precopy.initial_bytes;
     } else {
@@ -241,7 +242,7 @@ static void question(struct ferry_run *run, uint32_t device, uint32_t kind)
     struct ferry_op *op = ferry_op_new(run, kind, device, 0, question_done);
 
     if (!op) {
-        fail(run, device, FERRY_E_MEMORY, NULL);
+        ferry_run_reader_fail(run, device, FERRY_E_MEMORY, NULL);
         return;
     }
     run->device[device].reader.questions++;
@@ -306,7 +307,7 @@ static void finish(struct ferry_run *run, uint32_t device)
                         0);
 }
 
-static void pump(struct ferry_run *run, uint32_t device)
+void ferry_run_reader_pump(struct ferry_run *run, uint32_t device)
 {
     struct ferry_run_reader *reader = &run->device[device].reader;
 
@@ -317,7 +318,9 @@ static void pump(struct ferry_run *run, uint32_t device)
     reader->pumping = 1;
     do {
         reader->again = 0;
-        if (take_answers(run, device) || ask(run, device)) {
+        if (run->device[device].pipe.run) {
+            ferry_run_pipe_read(run, device);
+        } else if (take_answers(run, device) || ask(run, device)) {
             reader->again = 1;
         }
     } while (reader->again);
@@ -340,14 +343,15 @@ void ferry_run_data_read(struct ferry_run *run, uint32_t device)
     reader->bytes = 0;
     reader->begun_ns = ferry_os_now_ns();
     reader->final = run->context->device[device]->state == FERRY_STATE_STOP_COPY;
-    pump(run, device);
+    ferry_run_pipe_want(run, device);
+    ferry_run_reader_pump(run, device);
 }
 
 void ferry_run_readers_go_on(struct ferry_run *run)
 {
     for (uint32_t i = 0; i < run->device_count; i++) {
         if (run->device[i].reader.active) {
-            pump(run, i);
+            ferry_run_reader_pump(run, i);
         }
     }
 }
@@ -356,7 +360,7 @@ void ferry_run_readers_cancel(struct ferry_run *run)
 {
     for (uint32_t i = 0; i < run->device_count; i++) {
         run->device[i].reader.active = 0;
-        pump(run, i);
+        ferry_run_reader_pump(run, i);
     }
 }
 
@@ -372,6 +376,10 @@ void ferry_run_readers_free(struct ferry_run *run)
             if (op->answered) {
                 ferry_op_free(op); /* else its answer frees it */
             }
+        }
+        if (run->device[i].pipe.buffer) {
+            ferry_op_free(run->device[i].pipe.buffer);
+            run->device[i].pipe.buffer = NULL;
         }
         while (reader->idle_count > 0) {
             ferry_op_free(reader->idle[--reader->idle_count]);
