@@ -117,6 +117,9 @@ struct ferry_region_io {
     uint32_t posted; /* write: 1 no reply is wanted (No_reply) */
 };
 
+/* Maps that a device of this library takes, and tells a client as max_dma_maps. */
+#define FERRY_DMA_MAPS_MAX 131072u
+
 #define FERRY_DMA_READ 1u  /* the device may read */
 #define FERRY_DMA_WRITE 2u /* the device may write */
 

@@ -21,7 +21,7 @@
  */
 
 /* Maps that one device takes; one more is refused with FERRY_E_LIMIT. */
-#define FERRY_DEVICE_MAPS_MAX 131072u
+#define FERRY_DEVICE_MAPS_MAX FERRY_DMA_MAPS_MAX
 #define DEVICE_PAGE_BYTES 4096u
 #define DEVICE_PAGE_SHIFT 12u
 #define DEVICE_SLOTS_PER_CHUNK 256u

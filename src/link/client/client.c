@@ -33,6 +33,7 @@ static void offer(const struct ferry_client_options *options,
     ret_mine->max_msg_fds = FERRY_OS_FDS_MAX;
     ret_mine->max_data_xfer_bytes = options->max_data_xfer_bytes;
     ret_mine->pgsizes = UINT64_MAX << 12;
+    ret_mine->max_dma_maps = FERRY_DMA_MAPS_MAX;
     ret_mine->write_multiple = 1;
     ret_mine->extension = FERRY_LINK_EXTENSION_VERSION;
     ret_mine->keys = FERRY_LINK_KEY_FDS | FERRY_LINK_KEY_DATA | FERRY_LINK_KEY_DMA_MAPS |

@@ -11,6 +11,7 @@ static void offer(const struct ferry_connection *connection,
     ret_mine->max_msg_fds = FERRY_OS_FDS_MAX;
     ret_mine->max_data_xfer_bytes = connection->server->options.max_data_xfer_bytes;
     ret_mine->pgsizes = UINT64_MAX << 12;
+    ret_mine->max_dma_maps = FERRY_DMA_MAPS_MAX;
     ret_mine->write_multiple = 1;
     ret_mine->extension = FERRY_LINK_EXTENSION_VERSION;
     ret_mine->notices = 1;
