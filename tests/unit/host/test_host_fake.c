@@ -166,10 +166,38 @@ static int log_report(struct fake_device *fake, const struct ferry_log_report *r
     if (report->bitmap_bytes > fake->log_length_max) {
         fake->log_length_max = (uint32_t)report->bitmap_bytes;
     }
+    if (fake->marks != NULL) {
+        ferry_dirty_report(fake->marks, report->iova / 4096, report->length / 4096, 0, 12,
+                           report->bitmap);
+    }
     if (fake->log != NULL && report->iova == fake->log_iova) {
         memcpy(report->bitmap, fake->log, fake->log_bytes);
         fake->log = NULL;
     }
+    return FERRY_OK;
+}
+
+static int log_runs(struct fake_device *fake, struct ferry_log_runs *runs)
+{
+    struct ferry_dirty_walk walk;
+    uint64_t first, count;
+
+    if (fake->marks == NULL) {
+        return FERRY_E_UNSUPPORTED;
+    }
+    runs->count = 0;
+    runs->next_iova = runs->iova + runs->length;
+    ferry_dirty_walk_begin(&walk, fake->marks, runs->iova / 4096, runs->length / 4096);
+    while (ferry_dirty_walk_next(&walk, UINT64_MAX, &first, &count)) {
+        if (runs->count == runs->cap) {
+            ferry_dirty_set(fake->marks, first * 4096, count * 4096);
+            runs->next_iova = first * 4096;
+            break;
+        }
+        runs->run[runs->count].off = first * 4096;
+        runs->run[runs->count++].size = count * 4096;
+    }
+    ferry_dirty_walk_end(&walk);
     return FERRY_OK;
 }
 
@@ -232,6 +260,8 @@ static int perform(struct fake_device *fake, struct ferry_request *request)
         return identity(fake, request->u.identity);
     case FERRY_RQ_LOG_REPORT:
         return log_report(fake, &request->u.log_report);
+    case FERRY_RQ_LOG_RUNS:
+        return log_runs(fake, &request->u.log_runs);
     case FERRY_RQ_LOG_START:
     case FERRY_RQ_LOG_STOP:
         return FERRY_OK;
@@ -239,7 +269,6 @@ static int perform(struct fake_device *fake, struct ferry_request *request)
     case FERRY_RQ_DATA_READ:
     case FERRY_RQ_DATA_WRITE:
     case FERRY_RQ_REGION_IO_FDS:
-    case FERRY_RQ_LOG_RUNS:
     case FERRY_RQ_DATA_FD:
     case FERRY_RQ_LEAVE_STATE:
     case FERRY_RQ_COUNT:

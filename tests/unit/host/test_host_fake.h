@@ -4,6 +4,7 @@
 
 #include <stdint.h>
 
+#include "core/dirty.h"
 #include "link/endpoint.h"
 
 /*
@@ -44,6 +45,8 @@ struct fake_device {
     const uint8_t *log; /* LOG_REPORT gives these bits, once */
     uint64_t log_bytes, log_iova;
     uint32_t log_length_max; /* longest bitmap that was asked for */
+    /* The log, for LOG_REPORT and LOG_RUNS, from iova 0 on; NULL: no runs are known. */
+    struct ferry_dirty *marks;
 
     /* Behaviour. */
     uint32_t silent_kind; /* this kind stays pending */

@@ -72,7 +72,7 @@ static void test_every_key_is_read(void **state)
                            "\"write_multiple\":true,\"unknown\":[1,2],"
                            "\"migration\":{\"pgsize\":4096,\"max_bitmap_size\":1},"
                            "\"ferry\":{\"version\":1,\"notices\":true,"
-                           "\"precopy_info\":true}}}"),
+                           "\"precopy_info\":true,\"dirty_runs\":true}}}"),
                      FERRY_OK);
     assert_int_equal(version.keys, 0xff);
     assert_int_equal(version.max_msg_fds, 16);
@@ -84,6 +84,7 @@ static void test_every_key_is_read(void **state)
     assert_int_equal(version.extension, 1);
     assert_int_equal(version.notices, 1);
     assert_int_equal(version.precopy_info, 1);
+    assert_int_equal(version.dirty_runs, 1);
     assert_int_equal(version.has_identity, 0);
 }
 
@@ -221,6 +222,7 @@ static void test_an_identity_survives_writing_and_reading(void **state)
     say.keys = 0xff;
     say.extension = 1;
     say.notices = 1;
+    say.dirty_runs = 1;
     assert_int_equal(
         ferry_link_version_format(&say, &full, payload, sizeof(payload), &size),
         FERRY_OK);
@@ -230,6 +232,7 @@ static void test_an_identity_survives_writing_and_reading(void **state)
     assert_int_equal(version.has_identity, 1);
     assert_int_equal(version.notices, 1);
     assert_int_equal(version.precopy_info, 0);
+    assert_int_equal(version.dirty_runs, 1);
     assert_int_equal(version.twin_socket, 0);
     assert_int_equal(version.write_multiple, 0);
     assert_memory_equal(&identity, &full, sizeof(full));
@@ -300,6 +303,7 @@ static void test_both_sides_agree_to_the_smaller_of_everything(void **state)
     theirs.extension = 1;
     mine.notices = theirs.notices = 1;
     mine.precopy_info = 1;
+    mine.dirty_runs = theirs.dirty_runs = 1;
     assert_int_equal(ferry_link_version_agree(&mine, &theirs, &agreed, &error), FERRY_OK);
     assert_int_equal(agreed.minor, 1);
     assert_int_equal(agreed.max_msg_fds, 8);
@@ -309,9 +313,11 @@ static void test_both_sides_agree_to_the_smaller_of_everything(void **state)
     assert_int_equal(agreed.extension, 1);
     assert_int_equal(agreed.notices, 1);
     assert_int_equal(agreed.precopy_info, 0);
+    assert_int_equal(agreed.dirty_runs, 1);
     theirs.extension = 0;
     assert_int_equal(ferry_link_version_agree(&mine, &theirs, &agreed, &error), FERRY_OK);
     assert_int_equal(agreed.notices, 0);
+    assert_int_equal(agreed.dirty_runs, 0);
     theirs.pgsizes = 0x10000;
     assert_int_equal(ferry_link_version_agree(&mine, &theirs, &agreed, &error),
                      FERRY_E_PROTOCOL);
