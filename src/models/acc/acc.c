@@ -202,6 +202,7 @@ static int acc_create(const struct ferry_model_options *options,
         { .name = "queues", .min = 1, .max = ACC_DATA_QUEUES_MAX, .ret_value = &queues },
         { .name = "packed", .max = 1, .on_off = 1, .ret_value = &packed },
     };
+    struct ferry_device_doorbell bell[VIRTIO_PCI_QUEUES_MAX];
     struct ferry_device_desc desc = { 0 };
     struct acc *acc = NULL;
     int status;
@@ -228,6 +229,7 @@ static int acc_create(const struct ferry_model_options *options,
     }
     acc_driver_init(&acc->driver, acc->hw);
     describe(acc, &desc);
+    virtio_pci_doorbells(acc_hw_virtio(acc->hw), bell, &desc);
     status = ferry_device_create(&desc, ret_device, reterr);
     if (status != FERRY_OK) {
         acc_hw_destroy(acc->hw);

@@ -57,6 +57,22 @@ void virtio_pci_caps(struct virtio_pci *virtio, struct ferry_device_desc *ret_de
     }
 }
 
+void virtio_pci_doorbells(const struct virtio_pci *virtio,
+                          struct ferry_device_doorbell *ret_bell,
+                          struct ferry_device_desc *ret_desc)
+{
+    for (uint32_t i = 0; i < virtio->queue_count; i++) {
+        ret_bell[i] = (struct ferry_device_doorbell){
+            .region = virtio->bar,
+            .off = VIRTIO_PCI_NOTIFY_OFF + i * VIRTIO_PCI_NOTIFY_STEP,
+            .size = 2,
+            .value = i,
+        };
+    }
+    ret_desc->doorbell = ret_bell;
+    ret_desc->doorbell_count = virtio->queue_count;
+}
+
 void virtio_pci_reset(struct virtio_pci *virtio)
 {
     virtio->driver_features = 0;

@@ -64,6 +64,15 @@ void virtio_pci_init(struct virtio_pci *virtio);
 /* Fills the device's vendor capabilities; their bodies live in *virtio. */
 void virtio_pci_caps(struct virtio_pci *virtio, struct ferry_device_desc *ret_desc);
 
+/*
+ * Tells that a queue may be notified through an eventfd as well: what is written there
+ * says nothing that the place does not say.
+ * ret_bell: VIRTIO_PCI_QUEUES_MAX of them, in use until the device is made.
+ */
+void virtio_pci_doorbells(const struct virtio_pci *virtio,
+                          struct ferry_device_doorbell *ret_bell,
+                          struct ferry_device_desc *ret_desc);
+
 /* Back to power-on state, ops->reset not called. */
 void virtio_pci_reset(struct virtio_pci *virtio);
 

@@ -6,8 +6,11 @@
 #include <linux/virtio_pci.h>
 #include <openssl/evp.h>
 #include <string.h>
+#include <sys/eventfd.h>
 
+#include "models/acc/acc_hw.h"
 #include "models/acc/acc_regs.h"
+#include "models/virtio/virtio_pci.h"
 
 struct world {
     struct rig_ram ram;
@@ -126,6 +129,33 @@ static void it_encrypts_and_decrypts_as_openssl_does(void **state)
             assert_memory_equal(world.ram.bytes + GUEST_TARGET(i), expected, bytes);
         }
     }
+}
+
+static void an_eventfd_notifies_as_a_write_does(void **state)
+{
+    struct ferry_request request = { .kind = FERRY_RQ_REGION_IO_FDS };
+    struct ferry_io_fd entry[8];
+    struct vring_used_elem elem;
+    uint8_t key[32];
+    uint64_t id = 0;
+
+    (void)state;
+    rig_fill(key, sizeof(key), 7);
+    assert_int_equal(guest_session(&world.guest, &world.rig, VIRTIO_CRYPTO_OP_ENCRYPT,
+                                   key, sizeof(key), &id),
+                     VIRTIO_CRYPTO_OK);
+    request.u.io_fds =
+        (struct ferry_region_io_fds){ .index = ACC_BAR_VIRTIO, .cap = 8, .entry = entry };
+    assert_int_equal(rig_request(&world.rig, &request), FERRY_OK);
+    assert_int_equal(request.u.io_fds.count, 2); /* one data queue and control */
+    assert_int_equal(entry[RING_DATA].off, VIRTIO_PCI_NOTIFY_OFF);
+    queue_one(0, id, 512);
+    rig_work(&world.rig);
+    assert_int_equal(ring_take(&world.guest.ring[RING_DATA], &elem), 0); /* not yet */
+    assert_int_equal(eventfd_write(entry[RING_DATA].fd, 1), 0);
+    rig_work(&world.rig);
+    assert_int_equal(ring_take(&world.guest.ring[RING_DATA], &elem), 1);
+    check_one(0, key, 512);
 }
 
 /* One request through an indirect table with pieces that split blocks and headers. */
@@ -330,6 +360,7 @@ int main(void)
 #define RIG_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         RIG_TEST(it_encrypts_and_decrypts_as_openssl_does),
+        RIG_TEST(an_eventfd_notifies_as_a_write_does),
         RIG_TEST(scattered_buffers_give_the_same_result),
         cmocka_unit_test_setup_teardown(scattered_buffers_give_the_same_result,
                                         set_up_unsealed, tear_down),
