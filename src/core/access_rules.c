@@ -115,7 +115,7 @@ const struct ferry_rule ferry_rules[] = {
         .text = "A device that is stopped or loading takes no doorbell from an eventfd.",
         .why = "CPUs are paused; taking it would be work on a frozen state.",
         .source = "Ferry",
-        .enforced = 0,
+        .enforced = 1,
     },
     [FERRY_RULE_RES_1] = {
         .id = "MIG-RES-1",
@@ -248,7 +248,7 @@ const struct ferry_rule ferry_rules[] = {
                 "effect when it runs.",
         .why = "A change of power may reset what was just loaded.",
         .source = "Ferry",
-        .enforced = 0,
+        .enforced = 1,
     },
     [FERRY_RULE_BUF_1] = {
         .id = "MIG-BUF-1",
