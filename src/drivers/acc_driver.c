@@ -115,6 +115,7 @@ static int setup_queues(struct virtio_pci *virtio, const struct guest_ram *ram,
                         struct ferry_error *reterr)
 {
     int failed = FERRY_OK, data, control, status;
+    uint16_t packed;
     uint16_t control_index = (uint16_t)pci_read(
         &virtio->pci, virtio->device_bar,
         virtio->device_off + offsetof(struct virtio_crypto_config, max_dataqueues), 4,
@@ -137,9 +138,11 @@ static int setup_queues(struct virtio_pci *virtio, const struct guest_ram *ram,
             "%u lanes need %u descriptors, the queue has %d; use fewer", setup->lanes,
             setup->lanes * ACC_CHAIN, data);
     }
-    virtqueue_init(ram, &acc->control, control_index, (uint16_t)control, setup->iova);
+    packed = (uint16_t)(virtio->features >> VIRTIO_F_RING_PACKED & 1);
+    virtqueue_init(ram, &acc->control, control_index, (uint16_t)control, setup->iova,
+                   packed);
     virtqueue_init(ram, &acc->data, 0, (uint16_t)data,
-                   setup->iova + virtqueue_need(CONTROL_QUEUE_SIZE));
+                   setup->iova + virtqueue_need(CONTROL_QUEUE_SIZE), packed);
     status = virtio_pci_enable_queue(virtio, ram, &acc->data, ACC_VECTOR_DATA);
     if (status == FERRY_OK) {
         status = virtio_pci_enable_queue(virtio, ram, &acc->control, ACC_VECTOR_CONTROL);
@@ -168,8 +171,10 @@ int acc_guest_init(const struct pci_function *pci, const struct guest_ram *ram,
         status = virtio_pci_find(&virtio, pci);
     }
     if (status == FERRY_OK) {
-        status = virtio_pci_negotiate(
-            &virtio, features | 1ull << VIRTIO_F_ACCESS_PLATFORM, features);
+        status = virtio_pci_negotiate(&virtio,
+                                      features | 1ull << VIRTIO_F_ACCESS_PLATFORM |
+                                          1ull << VIRTIO_F_RING_PACKED,
+                                      features);
     }
     if (status < 0) {
         return ferry_error_set(reterr, status, "acc", NULL, 0,

@@ -10,7 +10,7 @@
 
 /*
  * Driver of `acc` (virtio-crypto): one AES-256-CBC session, encryption requests in data
- * queue 0, one request per lane at a time.
+ * queue 0, one request per lane at a time. Queues are packed when the device offers it.
  */
 
 #define ACC_KEY_BYTES 32 /* AES-256 */

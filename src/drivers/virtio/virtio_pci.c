@@ -94,6 +94,7 @@ int virtio_pci_negotiate(struct virtio_pci *virtio, uint64_t wanted, uint64_t ne
         return failed;
     }
     chosen = offered & wanted;
+    virtio->features = chosen;
     if ((chosen & needed) != needed) {
         return FERRY_E_UNSUPPORTED;
     }

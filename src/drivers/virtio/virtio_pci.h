@@ -14,6 +14,7 @@ struct virtio_pci {
     uint32_t common_bar, notify_bar, device_bar;
     uint32_t notify_multiplier;
     uint64_t common_off, notify_off, device_off;
+    uint64_t features; /* as negotiated */
 };
 
 /*

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "drivers/virtio/virtqueue.h"
+#include "drivers/virtio/virtqueue_packed.h"
 
 #include <assert.h>
 #include <linux/virtio_ring.h>
@@ -32,13 +32,16 @@ uint64_t virtqueue_need(uint16_t size)
 }
 
 void virtqueue_init(const struct guest_ram *ram, struct virtqueue *queue, uint16_t index,
-                    uint16_t size, uint64_t iova)
+                    uint16_t size, uint64_t iova, uint16_t packed)
 {
     void *rings = guest_at(ram, iova, virtqueue_need(size));
 
     memset(queue, 0, sizeof(*queue));
     queue->index = index;
     queue->size = size;
+    queue->packed = packed;
+    queue->avail_next = packed != 0 ? VIRTQUEUE_WRAP : 0;
+    queue->used_next = queue->avail_next;
     queue->desc_iova = iova;
     queue->avail_iova = iova + avail_off(size);
     queue->used_iova = iova + used_off(size);
@@ -51,7 +54,8 @@ int virtqueue_check(const struct virtqueue *queue, uint64_t iova)
 {
     return queue->size > 0 && queue->desc_iova == iova &&
            queue->avail_iova == iova + avail_off(queue->size) &&
-           queue->used_iova == iova + used_off(queue->size);
+           queue->used_iova == iova + used_off(queue->size) &&
+           (queue->packed == 0 || virtqueue_packed_check(queue));
 }
 
 static struct vring_avail *avail_ring(const struct guest_ram *ram,
@@ -67,8 +71,8 @@ static struct vring_used *used_ring(const struct guest_ram *ram,
     return guest_at(ram, queue->used_iova, used_bytes(queue->size));
 }
 
-void virtqueue_put(const struct guest_ram *ram, struct virtqueue *queue, uint16_t head,
-                   const struct virtqueue_piece *piece, uint16_t count)
+static void split_put(const struct guest_ram *ram, struct virtqueue *queue, uint16_t head,
+                      const struct virtqueue_piece *piece, uint16_t count)
 {
     uint64_t bytes = (uint64_t)queue->size * sizeof(struct vring_desc);
     struct vring_desc *desc = guest_at(ram, queue->desc_iova, bytes);
@@ -95,20 +99,40 @@ void virtqueue_put(const struct guest_ram *ram, struct virtqueue *queue, uint16_
     guest_wrote(ram, &avail->idx, sizeof(avail->idx));
 }
 
-uint16_t virtqueue_ready(const struct guest_ram *ram, const struct virtqueue *queue)
+void virtqueue_put(const struct guest_ram *ram, struct virtqueue *queue, uint16_t head,
+                   const struct virtqueue_piece *piece, uint16_t count)
+{
+    if (queue->packed != 0) {
+        virtqueue_packed_put(ram, queue, head, piece, count);
+    } else {
+        split_put(ram, queue, head, piece, count);
+    }
+}
+
+static uint16_t split_ready(const struct guest_ram *ram, const struct virtqueue *queue)
 {
     struct vring_used *used = used_ring(ram, queue);
 
     return (uint16_t)(__atomic_load_n(&used->idx, __ATOMIC_ACQUIRE) - queue->used_next);
 }
 
+uint16_t virtqueue_ready(const struct guest_ram *ram, const struct virtqueue *queue)
+{
+    return queue->packed != 0 ? virtqueue_packed_ready(ram, queue)
+                              : split_ready(ram, queue);
+}
+
 int virtqueue_take(const struct guest_ram *ram, struct virtqueue *queue,
                    uint16_t *ret_head, uint32_t *ret_bytes)
 {
-    struct vring_used *used = used_ring(ram, queue);
+    struct vring_used *used;
     const struct vring_used_elem *elem;
 
-    if (virtqueue_ready(ram, queue) == 0) {
+    if (queue->packed != 0) {
+        return virtqueue_packed_take(ram, queue, ret_head, ret_bytes);
+    }
+    used = used_ring(ram, queue);
+    if (split_ready(ram, queue) == 0) {
         return 0;
     }
     elem = &used->ring[queue->used_next % queue->size];
