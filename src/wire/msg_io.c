@@ -202,6 +202,11 @@ static int data_parse_reply(struct ferry_wire_in *in, struct ferry_wire_message 
         return ferry_wire_fail(in, FERRY_E_PROTOCOL, FERRY_WIRE_RULE_RPL_ECHO,
                                DATA_AT_SIZE, "size", io->size);
     }
+    /* libvfio-user pads the reply to what was asked for: what is behind size is no data.
+     */
+    if (in->payload == DATA_BYTES + (uint64_t)in->asked->u.data_io.size) {
+        in->payload = DATA_BYTES + io->size;
+    }
     return ferry_wire_take_data(in, DATA_BYTES, io->size, message);
 }
 

@@ -67,6 +67,7 @@ struct ferry_return {
 struct ferry_intake {
     struct ferry_slot *slot;      /* NULL: nobody wants it any more */
     struct ferry_codec_sink sink; /* what is left */
+    uint32_t padding;             /* bytes behind it, to be passed over */
     int active;
     int status; /* with which the request will end */
 };

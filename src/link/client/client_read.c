@@ -97,6 +97,12 @@ static int move_data(struct ferry_client *client)
     if (sink->bytes > 0) {
         return 0;
     }
+    if (client->intake.padding > 0) {
+        sink->bytes = client->intake.padding;
+        sink->mode = FERRY_CODEC_DROP;
+        client->intake.padding = 0;
+        return 1;
+    }
     finish(client);
     return 1;
 }
@@ -127,7 +133,12 @@ static int take_reply(struct ferry_client *client, struct ferry_slot *slot,
     if (rc == FERRY_OK) {
         rc = ferry_codec_take(slot->request, &reply, fds, &client->intake.sink);
     }
-    /* What was decoded and what is still to come must be one message. */
+    /* What was decoded and what is still to come must be one message; the codec has
+     * judged padding, which only this reply may have. */
+    if (rc == FERRY_OK && reply.command == FERRY_WIRE_DATA_READ &&
+        client->intake.sink.bytes > reply.data_bytes) {
+        client->intake.sink.bytes = reply.data_bytes;
+    }
     if (rc == FERRY_OK && client->intake.sink.mode != FERRY_CODEC_DROP &&
         client->intake.sink.bytes != reply.data_bytes) {
         rc = FERRY_E_PROTOCOL;
@@ -168,6 +179,7 @@ static int begin_reply(struct ferry_client *client,
         client->intake.sink.bytes = payload - need;
         client->intake.sink.mode = FERRY_CODEC_DROP;
     }
+    client->intake.padding = payload - need - (uint32_t)client->intake.sink.bytes;
     ferry_os_fds_close(&fds);
     ferry_rx_consume(&client->rx, FERRY_WIRE_HEADER_BYTES + need);
     return 1;

@@ -233,11 +233,53 @@ static int foreign(struct script *s, const uint8_t *ask, size_t size)
     return 1;
 }
 
+/* Like libvfio-user: as many bytes as were asked for, of which 10, then 3, then 0 count.
+ */
+static int padding(struct script *s, const uint8_t *ask, size_t size)
+{
+    static const uint32_t length[] = { 10, 3, 0 };
+    uint32_t asked = raw_u32(ask, 20);
+    uint8_t payload[8 + 64] = { 0 };
+    int seen = atomic_load(&s->seen);
+
+    if (raw_u16(ask, 2) != RAW_DATA_READ || asked > 64) {
+        script_reply(s, ask, RAW_REPLY, ask + 16, size - 16);
+        return 1;
+    }
+    raw_put_u32(payload, 8 + asked);
+    raw_put_u32(payload + 4, length[seen - 2]);
+    memset(payload + 8, seen, length[seen - 2]);
+    script_reply(s, ask, RAW_REPLY, payload, 8 + asked);
+    return 1;
+}
+
 static int set_state(uint32_t state)
 {
     struct ferry_request r = { .kind = FERRY_RQ_SET_STATE, .u.state = state };
 
     return ferry_client_call(client, &r);
+}
+
+static void test_a_foreign_server_may_pad_its_state_data(void **state)
+{
+    uint8_t data[33] = { 0 };
+    struct ferry_request r = { .kind = FERRY_RQ_DATA_READ };
+
+    (void)state;
+    assert_int_equal(script_connect(padding, "{\"capabilities\":{}}", 0), FERRY_OK);
+    assert_int_equal(set_state(FERRY_STATE_PRE_COPY), FERRY_OK);
+    r.u.data.data = data;
+    r.u.data.size = 32;
+    assert_int_equal(ferry_client_call(client, &r), FERRY_OK);
+    assert_int_equal(r.u.data.got, 10);
+    assert_int_equal(data[9], 2);
+    assert_int_equal(data[10], 0);
+    assert_int_equal(ferry_client_call(client, &r), FERRY_OK);
+    assert_int_equal(r.u.data.got, 3);
+    assert_int_equal(data[2], 3);
+    assert_int_equal(data[3], 2);
+    assert_int_equal(ferry_client_call(client, &r), FERRY_E_DRY);
+    script_end();
 }
 
 static void test_a_foreign_server_tells_dry_and_end_by_length(void **state)
@@ -322,6 +364,7 @@ int main(void)
         cmocka_unit_test(test_dma_messages_in_a_call_are_served_or_refused),
         cmocka_unit_test(test_a_server_that_floods_and_never_reads_is_left),
         cmocka_unit_test(test_more_state_data_than_asked_for_is_refused),
+        cmocka_unit_test(test_a_foreign_server_may_pad_its_state_data),
         cmocka_unit_test(test_a_foreign_server_tells_dry_and_end_by_length),
         cmocka_unit_test(test_bad_versions_of_a_server_are_refused),
         cmocka_unit_test(test_a_server_without_a_version_costs_one_limit),

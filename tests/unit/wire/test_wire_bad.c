@@ -63,7 +63,7 @@ static const struct bad {
     { "dma-write", ASK, 24, 8, 0x100000018, FERRY_E_PROTOCOL, "WIRE-CMD-3", SAME_FDS },
     { "data-write", ASK, 20, 4, 32, FERRY_E_PROTOCOL, "WIRE-CMD-3", SAME_FDS },
     { "data-write", ASK, 20, 4, MAX32, FERRY_E_PROTOCOL, "WIRE-CMD-3", SAME_FDS },
-    { "data-read", ANSWER, 20, 4, 39, FERRY_E_PROTOCOL, "WIRE-CMD-3", SAME_FDS },
+    { "data-read-short", ANSWER, 20, 4, 4, FERRY_E_PROTOCOL, "WIRE-CMD-3", SAME_FDS },
     { "unmap-bitmap", ASK, 20, 4, 0, FERRY_E_PROTOCOL, "WIRE-CMD-3", SAME_FDS },
     { "unmap", ASK, 20, 4, 1, FERRY_E_PROTOCOL, "WIRE-CMD-3", SAME_FDS },
     { "unmap-bitmap", ANSWER, 4, 4, 16 + 40 + 15, FERRY_E_PROTOCOL, "WIRE-CMD-3",

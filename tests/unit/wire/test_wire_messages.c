@@ -163,9 +163,13 @@ static void a_message_that_says_to_be_longer_is_refused(void **state)
             }
             size = wire_sample_bytes(side_of(sample, reply), bytes);
             for (uint32_t more = 1; more <= 40; more++) {
+                /* Padded to what was asked for, as libvfio-user does it. */
+                const int padded = reply && sample->ask.command == FERRY_WIRE_DATA_READ &&
+                                   size + more == 24 + sample->ask.u.data_io.size;
+
                 ferry_store_le32(bytes + 4, (uint32_t)size + more);
                 status = decode_exact(sample, reply, bytes, size + more);
-                if (status >= 0) {
+                if ((status >= 0) != padded) {
                     fail_msg("%s (reply %d) with %u bytes more was taken", sample->name,
                              reply, (unsigned)more);
                 }
