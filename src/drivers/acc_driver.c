@@ -139,6 +139,11 @@ static int setup_queues(struct virtio_pci *virtio, const struct guest_ram *ram,
             setup->lanes * ACC_CHAIN, data);
     }
     packed = (uint16_t)(virtio->features >> VIRTIO_F_RING_PACKED & 1);
+    if (packed != 0 && (uint32_t)data > setup->lanes * ACC_CHAIN + 1) {
+        /* As small as it can be, since any size will do: descriptors stay in the cache.
+         * The odd place lets chains lie across the end of the ring. */
+        data = (int)(setup->lanes * ACC_CHAIN + 1);
+    }
     virtqueue_init(ram, &acc->control, control_index, (uint16_t)control, setup->iova,
                    packed);
     virtqueue_init(ram, &acc->data, 0, (uint16_t)data,
