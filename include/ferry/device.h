@@ -357,6 +357,14 @@ FERRY_PUBLIC int ferry_irq_request(struct ferry_device *device);
  * ferry_server_dispatch(server, 0) for those that are readable. No call waits for a slow
  * or silent user except a message for memory that has no descriptor (dma_timeout_ms).
  */
+/* Entries of GET_REGION_IO_FDS: the specification's 40 bytes, or libvfio-user's 48. */
+#define FERRY_IO_FD_LAYOUT_SPEC 0u
+#define FERRY_IO_FD_LAYOUT_LIBVFIO_USER 1u
+/* DMA messages: find out what the client speaks, or as said. */
+#define FERRY_DMA_LAYOUT_AUTO 0u
+#define FERRY_DMA_LAYOUT_SPEC 1u
+#define FERRY_DMA_LAYOUT_QEMU 2u
+
 struct ferry_server_options {
     size_t struct_size;
     const char *path;              /* UNIX socket to listen at; borrowed for the call */
@@ -366,6 +374,21 @@ struct ferry_server_options {
     /* Told when a connection ends badly; detail is borrowed for the call. May be NULL. */
     void (*log)(void *user, const struct ferry_error *detail);
     void *user;
+    /*
+     * A stream socket in place of path, which the server owns from then on, also on
+     * failure: connected (one client is served, then ferry_server_run() ends), or
+     * listening. NULL: none. The int is borrowed for the call.
+     */
+    const int *fd;
+    const char *record; /* file for a transcript (docs/transcripts.md); NULL: none */
+    /*
+     * While a client is connected: look for its messages without waiting until none has
+     * come for so long. It costs the processor. 0: always wait.
+     */
+    uint32_t spin_us;
+    uint32_t io_fd_layout; /* FERRY_IO_FD_LAYOUT_* */
+    uint32_t dma_layout;   /* FERRY_DMA_LAYOUT_* */
+    uint32_t pad;
 };
 
 /* Return: as ferry_device_create, FERRY_E_EXISTS (somebody listens there). */

@@ -15,7 +15,12 @@ enum serve_key {
     KEY_FILTER = 'f',
     KEY_JSON = 'j',
     KEY_READY_FD = 0x100,
-    KEY_TIMEOUT
+    KEY_TIMEOUT,
+    KEY_FD,
+    KEY_RECORD,
+    KEY_SPIN,
+    KEY_IO_FDS,
+    KEY_DMA
 };
 
 struct serve_args {
@@ -33,7 +38,22 @@ static void end_serving(int number)
 
 static const struct argp_option serve_options[] = {
     { "socket", KEY_SOCKET, "PATH", 0,
-      "UNIX socket to listen at (required for each MODEL)", 0 },
+      "UNIX socket to listen at (required for each MODEL, or --fd)", 0 },
+    { "socket-path", KEY_SOCKET, NULL, OPTION_ALIAS, NULL, 0 },
+    { "fd", KEY_FD, "N", 0,
+      "serve at the socket of descriptor N, which is connected or listens (systemd's "
+      "socket activation is found without it)",
+      0 },
+    { "record", KEY_RECORD, "FILE", 0,
+      "write a transcript of all messages to FILE, for ferry replay", 0 },
+    { "spin", KEY_SPIN, "US", OPTION_ARG_OPTIONAL,
+      "while a client is connected look for its messages without waiting, for US "
+      "microseconds after each (always)",
+      0 },
+    { "io-fd-layout", KEY_IO_FDS, "LAYOUT", 0,
+      "entries of GET_REGION_IO_FDS: spec (default) or libvfio-user", 0 },
+    { "dma-layout", KEY_DMA, "LAYOUT", 0, "DMA messages: auto (default), spec or qemu",
+      0 },
     { "filter", KEY_FILTER, "SPEC", 0,
       "delay, refuse, shorten, damage or log requests, such as "
       "delay=stop_copy:200ms,error=read:EIO@3 (docs/filters.md); the first is nearest to "
@@ -46,6 +66,10 @@ static const struct argp_option serve_options[] = {
     { "json", KEY_JSON, NULL, 0, "say in JSON what is served", 0 },
     { NULL, 0, NULL, 0, NULL, 0 },
 };
+
+/* In the order of FERRY_IO_FD_LAYOUT_* and FERRY_DMA_LAYOUT_*. */
+static const char *const io_fd_layouts[] = { "spec", "libvfio-user", NULL };
+static const char *const dma_layouts[] = { "auto", "spec", "qemu", NULL };
 
 /* The device that options are about: the one named last, or the first that will be. */
 static struct served_device *described(struct serve_args *args)
@@ -70,13 +94,45 @@ static void add_filter(struct served_device *device, const char *text,
     device->filter[device->filter_count++] = text;
 }
 
-static void check_args(const struct serve_args *args, const struct argp_state *state)
+/* systemd's socket activation: descriptors from 3 on, one for each device. */
+static void take_activation(struct serve_args *args)
 {
+    const char *pid = getenv("LISTEN_PID");
+    const char *count = getenv("LISTEN_FDS");
+    long fds;
+
+    if (pid == NULL || count == NULL || strtol(pid, NULL, 10) != (long)getpid()) {
+        return;
+    }
+    fds = strtol(count, NULL, 10);
+    for (size_t i = 0; i < args->count && (long)i < fds; i++) {
+        if (args->device[i].socket == NULL && !args->device[i].has_fd) {
+            args->device[i].fd = 3 + (int)i;
+            args->device[i].has_fd = 1;
+        }
+    }
+}
+
+static uint32_t parse_layout(const struct argp_state *state, const char *option,
+                             const char *text, const char *const *names)
+{
+    for (uint32_t i = 0; names[i] != NULL; i++) {
+        if (strcmp(names[i], text) == 0) {
+            return i;
+        }
+    }
+    argp_error(state, "%s: '%s' is none of the layouts; see --help", option, text);
+    return 0;
+}
+
+static void check_args(struct serve_args *args, const struct argp_state *state)
+{
+    take_activation(args);
     if (args->count == 0) {
         argp_error(state, "MODEL and --socket are needed");
     }
     for (size_t i = 0; i < args->count; i++) {
-        if (args->device[i].socket == NULL) {
+        if (args->device[i].socket == NULL && !args->device[i].has_fd) {
             argp_error(state, "MODEL and --socket are needed: none for '%s'",
                        args->device[i].model);
         }
@@ -94,6 +150,26 @@ static error_t parse_serve(int key, char *text, struct argp_state *state)
                        text);
         }
         described(args)->socket = text;
+        return 0;
+    case KEY_FD:
+        described(args)->fd = parse_descriptor(state, "--fd", text);
+        described(args)->has_fd = 1;
+        return 0;
+    case KEY_RECORD:
+        described(args)->record = text;
+        return 0;
+    case KEY_SPIN:
+        described(args)->spin_us =
+            text == NULL ? UINT32_MAX
+                         : (uint32_t)parse_number(state, "--spin", text, 1, UINT32_MAX);
+        return 0;
+    case KEY_IO_FDS:
+        described(args)->io_fd_layout =
+            parse_layout(state, "--io-fd-layout", text, io_fd_layouts);
+        return 0;
+    case KEY_DMA:
+        described(args)->dma_layout =
+            parse_layout(state, "--dma-layout", text, dma_layouts);
         return 0;
     case KEY_FILTER:
         add_filter(described(args), text, state);
@@ -178,7 +254,7 @@ static void say_ready(const struct serve_args *args)
         json_object_object_add(object, "model",
                                json_object_new_string(args->device[i].model));
         json_object_object_add(object, "socket",
-                               json_object_new_string(args->device[i].socket));
+                               json_object_new_string(served_name(&args->device[i])));
         print_json(object, 0);
         json_object_put(object);
     }

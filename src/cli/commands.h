@@ -33,6 +33,7 @@ int command_resolve(int argc, char **argv);
 int command_save(int argc, char **argv);
 int command_restore(int argc, char **argv);
 int command_show(int argc, char **argv);
+int command_replay(int argc, char **argv);
 int command_demo(int argc, char **argv);
 int command_bench(int argc, char **argv);
 

@@ -23,6 +23,8 @@ static const struct command commands[] = {
     { "show", "ferry show", "explain a saved file or a stream, record by record",
       command_show },
     { NULL, NULL, "This machine:", NULL },
+    { "replay", "ferry replay", "say to a server what a client said to it once",
+      command_replay },
     { "demo", "ferry demo", "move working devices to and fro and check the work",
       command_demo },
     { "bench", "ferry bench", "measure Ferry on this machine", command_bench },

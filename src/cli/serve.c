@@ -26,11 +26,16 @@ void served_stop_all(void)
     }
 }
 
+const char *served_name(const struct served_device *served)
+{
+    return served->has_fd ? "the inherited socket" : served->socket;
+}
+
 static void log_client(void *user, const struct ferry_error *detail)
 {
     const struct served_device *served = user;
 
-    print_error("serve", detail, "%s: a client was dropped", served->socket);
+    print_error("serve", detail, "%s: a client was dropped", served_name(served));
 }
 
 /* Cuts "acc,sessions=8" at its commas. Return: 0 when there are too many options. */
@@ -97,6 +102,11 @@ static int open_server(struct served_device *served, uint32_t timeout_ms)
     const struct ferry_server_options options = {
         .struct_size = sizeof(options),
         .path = served->socket,
+        .fd = served->has_fd ? &served->fd : NULL,
+        .record = served->record,
+        .spin_us = served->spin_us,
+        .io_fd_layout = served->io_fd_layout,
+        .dma_layout = served->dma_layout,
         .handshake_timeout_ms = timeout_ms,
         .message_timeout_ms = timeout_ms,
         .dma_timeout_ms = timeout_ms,
@@ -115,19 +125,26 @@ static int open_server(struct served_device *served, uint32_t timeout_ms)
         return EXIT_FAILED;
     }
     if (status < 0) {
-        print_error("serve", &error, "cannot serve at %s", served->socket);
+        print_error("serve", &error, "cannot serve at %s", served_name(served));
         return EXIT_FAILED;
     }
     return EXIT_OK;
 }
 
-int served_open(struct served_device *served, uint32_t timeout_ms)
+int served_open_device(struct served_device *served)
 {
     int result = open_model(served);
 
     if (result == EXIT_OK) {
         result = open_filters(served);
     }
+    return result;
+}
+
+int served_open(struct served_device *served, uint32_t timeout_ms)
+{
+    int result = served_open_device(served);
+
     return result == EXIT_OK ? open_server(served, timeout_ms) : result;
 }
 

@@ -22,7 +22,10 @@ struct served_device {
     char *model; /* "acc,sessions=8": cut into its parts in place */
     const char *option[SERVE_OPTIONS_MAX];
     size_t option_count;
-    const char *socket;
+    const char *socket; /* or fd, a connected or listening socket */
+    const char *record; /* file for a transcript */
+    int fd, has_fd;
+    uint32_t spin_us, io_fd_layout, dma_layout;
     const char *filter[SERVE_FILTERS_MAX]; /* specifications, the user's side first */
     size_t filter_count;
 
@@ -43,6 +46,10 @@ struct served_device {
  * Return: enum exit_code; served_close() is due in any case.
  */
 int served_open(struct served_device *served, uint32_t timeout_ms);
+/* The same without the server. */
+int served_open_device(struct served_device *served);
+/* Where it is served, for messages. */
+const char *served_name(const struct served_device *served);
 void served_close(struct served_device *served);
 
 /* Serves all until served_stop_all(), or until one fails. Return: enum exit_code. */

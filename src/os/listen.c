@@ -245,3 +245,19 @@ int ferry_os_accept(int listener, int *ret_fd)
     *ret_fd = fd;
     return FERRY_OK;
 }
+
+int ferry_os_listens(int fd)
+{
+    int type = 0;
+    int listens = 0;
+    socklen_t size = sizeof(type);
+
+    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) != 0 || type != SOCK_STREAM) {
+        return FERRY_E_ARGUMENT;
+    }
+    size = sizeof(listens);
+    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) != 0) {
+        return FERRY_E_ARGUMENT;
+    }
+    return listens != 0;
+}

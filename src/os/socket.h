@@ -76,6 +76,12 @@ int ferry_os_accept(int listener, int *ret_fd);
 int ferry_os_connect(const struct ferry_os_address *address, uint32_t limit_ms,
                      int *ret_fd, struct ferry_error *reterr);
 
+/*
+ * Return: 1 when a stream socket listens, 0 when it does not; FERRY_E_ARGUMENT when fd
+ *   is not a stream socket.
+ */
+int ferry_os_listens(int fd);
+
 /* A connected pair of UNIX stream sockets. */
 int ferry_os_socketpair(int *ret_a, int *ret_b);
 

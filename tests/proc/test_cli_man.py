@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 
-COMMANDS = ["serve", "info", "host", "migrate", "resolve", "demo", "bench"]
+COMMANDS = ["serve", "info", "host", "migrate", "resolve", "replay", "demo", "bench"]
 SKIP = 77
 
 
@@ -21,7 +21,7 @@ def options_of_help(ferry, command):
     for line in text.splitlines():
         if re.match(r"^ {2,6}-", line):
             head = re.split(r" {2,}", line.strip())[0]
-            found |= set(re.findall(r"(--[a-z0-9-]+|-[a-z?])(?=[,= ]|$)", head))
+            found |= set(re.findall(r"(--[a-z0-9-]+|-[a-z?])(?=[,= \[]|$)", head))
     return found
 
 

@@ -5,6 +5,7 @@
 
 #include "link/server/connection.h"
 #include "link/server/data_session.h"
+#include "link/transcript/recorder.h"
 #include "os/clock.h"
 #include "os/memory.h"
 
@@ -92,6 +93,45 @@ void ferry_connection_flush(struct ferry_connection *connection)
     }
 }
 
+void ferry_connection_heard(struct ferry_connection *connection,
+                            const struct ferry_wire_header *header,
+                            const uint8_t *payload, uint32_t fd_count, int cut)
+{
+    struct ferry_recorder *recorder = connection->server->options.recorder;
+    struct ferry_recorded message = { .connection = connection->number,
+                                      .sender = FERRY_WIRE_FROM_CLIENT,
+                                      .fd_count = fd_count,
+                                      .cut = cut != 0,
+                                      .head_bytes = FERRY_WIRE_HEADER_BYTES,
+                                      .data = payload };
+    uint8_t head[FERRY_WIRE_HEADER_BYTES];
+
+    if (!recorder) {
+        return;
+    }
+    ferry_wire_header_encode(header, head);
+    message.head = head;
+    message.data_bytes = cut ? 0 : header->size - FERRY_WIRE_HEADER_BYTES;
+    ferry_recorder_add(recorder, &message);
+}
+
+void ferry_connection_said(struct ferry_connection *connection,
+                           const struct ferry_tx_node *node)
+{
+    struct ferry_recorder *recorder = connection->server->options.recorder;
+    struct ferry_recorded message = { .connection = connection->number,
+                                      .sender = FERRY_WIRE_FROM_SERVER,
+                                      .fd_count = node->fd_count,
+                                      .head = node->head,
+                                      .head_bytes = node->head_bytes,
+                                      .data = node->data,
+                                      .data_bytes = node->data_bytes };
+
+    if (recorder) {
+        ferry_recorder_add(recorder, &message);
+    }
+}
+
 void ferry_connection_send(struct ferry_connection *connection,
                            struct ferry_tx_node *node)
 {
@@ -99,6 +139,7 @@ void ferry_connection_send(struct ferry_connection *connection,
         release_left(connection, node);
         return;
     }
+    ferry_connection_said(connection, node);
     ferry_tx_push(&connection->tx, node);
     ferry_connection_flush(connection);
 }
@@ -159,6 +200,7 @@ static int refuse_header(struct ferry_connection *connection,
                          const struct ferry_wire_header *header,
                          const struct ferry_error *error)
 {
+    ferry_connection_heard(connection, header, NULL, 0, 1);
     if (connection->phase == FERRY_CONNECTION_HANDSHAKE || ferry_wire_is_reply(header)) {
         ferry_job_refuse(connection, header, error->code);
         ferry_connection_kill_error(connection, error);
@@ -247,6 +289,8 @@ static int handle_next(struct ferry_connection *connection)
     } else {
         return 0;
     }
+    ferry_connection_heard(connection, &incoming.header, incoming.payload,
+                           incoming.fds.count, 0);
     connection->current = &incoming;
     handle(connection, &incoming);
     connection->current = NULL;
@@ -286,6 +330,7 @@ void ferry_connection_pump(struct ferry_connection *connection)
 void ferry_connection_step(struct ferry_connection *connection)
 {
     struct ferry_link_server *server = connection->server;
+    uint64_t pos = connection->rx.pos;
 
     if (connection->tx.first) {
         ferry_connection_flush(connection);
@@ -297,6 +342,9 @@ void ferry_connection_step(struct ferry_connection *connection)
     if (connection->handled && server->client == connection) {
         connection->handled = 0;
         ferry_server_work(server);
+    }
+    if (server->options.spin_us > 0 && connection->rx.pos != pos) {
+        ferry_server_spin_on(server);
     }
 }
 
@@ -359,6 +407,7 @@ int ferry_connection_create(struct ferry_link_server *server, int fd,
     }
     connection->server = server;
     connection->fd = fd;
+    connection->number = ++server->connection_count;
     connection->limits.max_data_bytes = server->options.max_data_xfer_bytes;
     connection->limits.max_bitmap_bytes = FERRY_WIRE_MAX_BITMAP_DEFAULT;
     connection->watch.fd = fd;

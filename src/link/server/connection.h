@@ -120,6 +120,7 @@ struct ferry_connection {
     uint64_t data_sessions;       /* ever */
     uint32_t device_state;        /* as last told by the device */
     int fd;
+    uint32_t number; /* of the connections of this server */
     uint8_t attached;
     uint8_t handled; /* a request was submitted: work() is due */
     uint8_t pumping;
@@ -137,6 +138,8 @@ struct ferry_link_server {
     struct ferry_watch wake;              /* the endpoint's wake_fd, or fd -1 */
     struct ferry_loop_idle idle;
     int unlink_path;
+    uint32_t connection_count; /* that ever were */
+    uint64_t spin_until_ns;
     char path[FERRY_OS_UNIX_PATH_BYTES];
 };
 
@@ -144,6 +147,8 @@ struct ferry_link_server {
 
 /* Runs the endpoint's work once and lets the idle go on while there is more. */
 void ferry_server_work(struct ferry_link_server *server);
+/* A message came: looks for further ones for a while without waiting. */
+void ferry_server_spin_on(struct ferry_link_server *server);
 /* The connection has shaken hands: it becomes the client. The endpoint is attached. */
 int ferry_server_attach(struct ferry_connection *connection);
 
@@ -178,6 +183,13 @@ int ferry_connection_receive(struct ferry_connection *connection);
 void ferry_connection_flush(struct ferry_connection *connection);
 void ferry_connection_send(struct ferry_connection *connection,
                            struct ferry_tx_node *node);
+
+/* A message that came or goes, for the transcript. cut: it was refused by its header. */
+void ferry_connection_heard(struct ferry_connection *connection,
+                            const struct ferry_wire_header *header,
+                            const uint8_t *payload, uint32_t fd_count, int cut);
+void ferry_connection_said(struct ferry_connection *connection,
+                           const struct ferry_tx_node *node);
 
 /* handshake.c */
 void ferry_handshake_handle(struct ferry_connection *connection,

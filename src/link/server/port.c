@@ -156,6 +156,9 @@ static void intake(struct ferry_connection *connection)
         }
         ferry_rx_take_fds(&connection->rx, header.size, &fds);
         ferry_os_fds_close(&fds);
+        ferry_connection_heard(connection, &header,
+                               ferry_rx_data(&connection->rx) + FERRY_WIRE_HEADER_BYTES,
+                               fds.count, 0);
         ferry_port_reply(connection, &header,
                          ferry_rx_data(&connection->rx) + FERRY_WIRE_HEADER_BYTES);
         if (connection->phase != FERRY_CONNECTION_DEAD) {

@@ -4,10 +4,12 @@
 #include <string.h>
 
 #include "link/server/connection.h"
+#include "os/clock.h"
 #include "os/memory.h"
 
 #define DEFAULT_TIMEOUT_MS 5000u
 #define BACKLOG 16
+#define SPINS 256u /* looks at the socket between two of the whole loop */
 
 static int endpoint_wake_fd(const struct ferry_endpoint *endpoint)
 {
@@ -131,6 +133,28 @@ static int bury(struct ferry_link_server *server, struct ferry_connection *conne
     return tell;
 }
 
+void ferry_server_spin_on(struct ferry_link_server *server)
+{
+    server->spin_until_ns =
+        ferry_os_now_ns() + (uint64_t)server->options.spin_us * (FERRY_NS_PER_MS / 1000);
+    ferry_loop_idle_start(server->loop, &server->idle);
+}
+
+/* Looks for messages without the loop. Return: 1 to go on with it. */
+static int spin(struct ferry_link_server *server)
+{
+    uint32_t i;
+
+    for (i = 0; i < SPINS; i++) {
+        if (!server->client || server->client->phase != FERRY_CONNECTION_READY ||
+            server->client->tx.first || ferry_os_now_ns() >= server->spin_until_ns) {
+            return 0;
+        }
+        ferry_connection_step(server->client);
+    }
+    return 1;
+}
+
 static int on_idle(struct ferry_loop_idle *idle)
 {
     struct ferry_link_server *server = idle->user;
@@ -139,7 +163,10 @@ static int on_idle(struct ferry_loop_idle *idle)
     if (dead && bury(server, dead)) {
         return 0;
     }
-    return work_once(server) || find_dead(server) != NULL;
+    if (work_once(server) || find_dead(server)) {
+        return 1;
+    }
+    return server->options.spin_us > 0 && spin(server);
 }
 
 /* Tells a client that came while another is served, and forgets it. fd: given away. */
@@ -277,6 +304,42 @@ static int create(struct ferry_endpoint *endpoint, struct ferry_loop *loop,
     return FERRY_OK;
 }
 
+static int watch_listener(struct ferry_link_server *server, struct ferry_error *reterr)
+{
+    int rc;
+
+    server->listener.events = FERRY_LOOP_READ;
+    server->listener.fn = on_accept;
+    server->listener.user = server;
+    rc = ferry_loop_add(server->loop, &server->listener);
+    if (rc != FERRY_OK) {
+        ferry_link_server_destroy(server);
+        return ferry_error_set(reterr, rc, "link", NULL, 0, "cannot watch the listener");
+    }
+    return FERRY_OK;
+}
+
+int ferry_link_server_from_listener(int fd, struct ferry_endpoint *endpoint,
+                                    struct ferry_loop *loop,
+                                    const struct ferry_link_server_options *options,
+                                    struct ferry_link_server **ret_server,
+                                    struct ferry_error *reterr)
+{
+    struct ferry_link_server *server;
+    int rc = create(endpoint, loop, options, &server);
+
+    if (rc != FERRY_OK) {
+        ferry_os_close(&fd);
+        return ferry_error_set(reterr, rc, "link", NULL, 0, "cannot make a server");
+    }
+    server->listener.fd = fd;
+    rc = watch_listener(server, reterr);
+    if (rc == FERRY_OK) {
+        *ret_server = server;
+    }
+    return rc;
+}
+
 int ferry_link_server_listen(const char *path, struct ferry_endpoint *endpoint,
                              struct ferry_loop *loop,
                              const struct ferry_link_server_options *options,
@@ -306,16 +369,11 @@ int ferry_link_server_listen(const char *path, struct ferry_endpoint *endpoint,
         return rc;
     }
     server->unlink_path = 1;
-    server->listener.events = FERRY_LOOP_READ;
-    server->listener.fn = on_accept;
-    server->listener.user = server;
-    rc = ferry_loop_add(loop, &server->listener);
-    if (rc != FERRY_OK) {
-        ferry_link_server_destroy(server);
-        return ferry_error_set(reterr, rc, "link", NULL, 0, "cannot watch the listener");
+    rc = watch_listener(server, reterr);
+    if (rc == FERRY_OK) {
+        *ret_server = server;
     }
-    *ret_server = server;
-    return FERRY_OK;
+    return rc;
 }
 
 int ferry_link_server_from_fd(int fd, struct ferry_endpoint *endpoint,

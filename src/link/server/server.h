@@ -18,6 +18,8 @@ struct ferry_link_server;
 #define FERRY_LINK_DMA_SPEC 1u
 #define FERRY_LINK_DMA_QEMU 2u
 
+struct ferry_recorder;
+
 struct ferry_link_server_options {
     size_t struct_size;
     uint32_t handshake_timeout_ms; /* VERSION must come within; 0: 5000 */
@@ -35,6 +37,7 @@ struct ferry_link_server_options {
     uint32_t spin_us;      /* while there is a client: look for messages that long
                               before waiting for them */
     uint32_t pad;
+    struct ferry_recorder *recorder; /* borrowed; NULL: nothing is recorded */
 };
 
 /*
@@ -47,6 +50,12 @@ int ferry_link_server_listen(const char *path, struct ferry_endpoint *endpoint,
                              const struct ferry_link_server_options *options,
                              struct ferry_link_server **ret_server,
                              struct ferry_error *reterr);
+/* The same with a socket that listens already (systemd's), which it owns from then on. */
+int ferry_link_server_from_listener(int fd, struct ferry_endpoint *endpoint,
+                                    struct ferry_loop *loop,
+                                    const struct ferry_link_server_options *options,
+                                    struct ferry_link_server **ret_server,
+                                    struct ferry_error *reterr);
 /* Serves one connected socket, which it owns from then on, also on failure. */
 int ferry_link_server_from_fd(int fd, struct ferry_endpoint *endpoint,
                               struct ferry_loop *loop,
