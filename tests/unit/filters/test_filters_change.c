@@ -88,6 +88,20 @@ static void the_state_is_followed_over_failures_and_resets(void **state)
     filtered_free(toy);
 }
 
+static void after_a_failed_arc_the_state_is_not_guessed(void **state)
+{
+    struct toy *toy = filtered_new("error=running>stop:EBUSY");
+
+    (void)state;
+    toy->odd_from = FERRY_STATE_STOP;
+    toy->odd_to = FERRY_STATE_STOP_COPY;
+    toy->odd_answer = FERRY_E_DEVICE;
+    assert_int_equal(toy_set(toy, FERRY_STATE_STOP_COPY), FERRY_E_DEVICE);
+    /* It has gone as far as STOP: this is not from RUNNING. */
+    assert_int_equal(toy_set(toy, FERRY_STATE_STOP), FERRY_OK);
+    filtered_free(toy);
+}
+
 static void short_reads_give_the_same_stream(void **state)
 {
     struct toy *plain = toy_new(FILTERED_FLAGS, 1);
@@ -233,6 +247,7 @@ int main(void)
         cmocka_unit_test(one_in_ten_by_chance_is_the_same_for_the_same_seed),
         cmocka_unit_test(an_arc_is_named_by_its_states),
         cmocka_unit_test(the_state_is_followed_over_failures_and_resets),
+        cmocka_unit_test(after_a_failed_arc_the_state_is_not_guessed),
         cmocka_unit_test(short_reads_give_the_same_stream),
         cmocka_unit_test(a_read_of_nothing_tells_the_end),
         cmocka_unit_test(a_write_is_changed_in_a_copy),

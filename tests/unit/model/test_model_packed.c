@@ -317,28 +317,34 @@ static void write_before_read(struct ring *ring)
     put(ring, RING_IOVA(BUFFER_OFF), 128, VRING_DESC_F_NEXT | VRING_DESC_F_WRITE);
 }
 
+/* But for the one thing that is wrong these would be requests that are answered. */
 static void indirect_with_next(struct ring *ring)
 {
     put_table(ring, 0, RING_IOVA(BUFFER_OFF), 128, 0);
-    put(ring, RING_IOVA(TABLE_OFF), 16, VRING_DESC_F_INDIRECT | VRING_DESC_F_NEXT);
+    put_table(ring, 1, RING_IOVA(BUFFER_OFF), 16, VRING_DESC_F_WRITE);
+    put_second(ring, RING_IOVA(BUFFER_OFF), 16, VRING_DESC_F_WRITE);
+    put(ring, RING_IOVA(TABLE_OFF), 32, VRING_DESC_F_INDIRECT | VRING_DESC_F_NEXT);
 }
 
 static void indirect_behind_another(struct ring *ring)
 {
-    put_table(ring, 0, RING_IOVA(BUFFER_OFF), 128, 0);
+    put_table(ring, 0, RING_IOVA(BUFFER_OFF), 16, VRING_DESC_F_WRITE);
     put_second(ring, RING_IOVA(TABLE_OFF), 16, VRING_DESC_F_INDIRECT);
     put(ring, RING_IOVA(BUFFER_OFF), 128, VRING_DESC_F_NEXT);
 }
 
 static void indirect_in_indirect(struct ring *ring)
 {
-    put_table(ring, 0, RING_IOVA(TABLE_OFF), 16, VRING_DESC_F_INDIRECT);
-    put(ring, RING_IOVA(TABLE_OFF), 16, VRING_DESC_F_INDIRECT);
+    put_table(ring, 0, RING_IOVA(BUFFER_OFF), 128, VRING_DESC_F_INDIRECT);
+    put_table(ring, 1, RING_IOVA(BUFFER_OFF), 16, VRING_DESC_F_WRITE);
+    put(ring, RING_IOVA(TABLE_OFF), 32, VRING_DESC_F_INDIRECT);
 }
 
 static void indirect_of_odd_length(struct ring *ring)
 {
-    put(ring, RING_IOVA(TABLE_OFF), 24, VRING_DESC_F_INDIRECT);
+    put_table(ring, 0, RING_IOVA(BUFFER_OFF), 128, 0);
+    put_table(ring, 1, RING_IOVA(BUFFER_OFF), 16, VRING_DESC_F_WRITE);
+    put(ring, RING_IOVA(TABLE_OFF), 40, VRING_DESC_F_INDIRECT);
 }
 
 static void indirect_of_no_length(struct ring *ring)
