@@ -9,6 +9,9 @@
 
 /* Takes a formatted text into the arena. NULL: no room. */
 static const char *keep(struct ferry_fields *fields, const char *format, va_list args)
+    __attribute__((format(printf, 2, 0)));
+
+static const char *keep(struct ferry_fields *fields, const char *format, va_list args)
 {
     size_t room = sizeof(fields->text) - fields->used;
     char *at = fields->text + fields->used;
