@@ -182,6 +182,8 @@ struct ferry_stream_zero {
     uint64_t off;
     uint64_t bytes; /* page aligned, not 0 */
 };
+/* Most bytes of one MEMORY_ZERO, so that a receiver is never long at one. */
+#define FERRY_STREAM_ZERO_MAX (16u << 20)
 void ferry_stream_put_zero(struct ferry_writer *writer,
                            const struct ferry_stream_zero *zero);
 int ferry_stream_get_zero(const void *payload, size_t bytes,

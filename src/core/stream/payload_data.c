@@ -76,6 +76,10 @@ int ferry_stream_get_zero(const void *payload, size_t bytes,
     zero.off = ferry_reader_u64(&d.reader);
     zero.bytes = ferry_reader_u64(&d.reader);
     ferry_decoder_check_pages(&d, 8, zero.off, zero.bytes);
+    if (zero.bytes > FERRY_STREAM_ZERO_MAX) {
+        ferry_decoder_fail(&d, FERRY_E_LIMIT, "STR-PAY-3", 16, "more than one record may",
+                           zero.bytes);
+    }
     rc = ferry_decoder_end(&d);
     if (rc == FERRY_OK) {
         *ret_zero = zero;

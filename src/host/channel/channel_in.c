@@ -128,7 +128,7 @@ static int parse(struct ferry_channel *channel)
     for (;;) {
         int rc = FERRY_OK;
 
-        if (channel->in_dead || channel->resting || !channel->sink) {
+        if (channel->in_dead || channel->resting || channel->yielding || !channel->sink) {
             return 0;
         }
         if (channel->want == FERRY_CHANNEL_HEADER) {
@@ -220,6 +220,7 @@ void ferry_channel_input(struct ferry_channel *channel)
 {
     size_t slice = 0;
 
+    channel->yielding = 0;
     while (parse(channel) && slice < INPUT_SLICE_BYTES) {
         int rc = receive(channel);
 
@@ -232,6 +233,13 @@ void ferry_channel_input(struct ferry_channel *channel)
         }
         slice += (size_t)rc;
     }
+}
+
+void ferry_channel_yield(struct ferry_channel *channel)
+{
+    channel->yielding = 1;
+    /* What is buffered does not make the descriptor readable. */
+    ferry_loop_idle_start(channel->loop, &channel->flusher);
 }
 
 void ferry_channel_resume(struct ferry_channel *channel)

@@ -19,8 +19,6 @@ struct ferry_run;
 
 /* Longest run of pages in one record. */
 #define FERRY_RAM_RECORD_BYTES (512u << 10)
-/* Longest run of zero pages in one record, so that a target is never long at one. */
-#define FERRY_RAM_ZERO_BYTES (16u << 20)
 /* Memory looked at before the loop gets its turn again. */
 #define FERRY_RAM_SLICE_BYTES (8u << 20)
 

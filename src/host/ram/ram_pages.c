@@ -159,7 +159,7 @@ static void hold_zero(struct ferry_run *run, uint64_t first, uint64_t count)
 
     if (ram->zero_bytes > 0 &&
         (ram->zero_memory != ram->memory || ram->zero_off + ram->zero_bytes != off ||
-         ram->zero_bytes + bytes > FERRY_RAM_ZERO_BYTES)) {
+         ram->zero_bytes + bytes > FERRY_STREAM_ZERO_MAX)) {
         send_zero(run);
     }
     if (ram->zero_bytes == 0) {

@@ -68,6 +68,7 @@ static void a_zero_range_is_read_back_or_refused(void **state)
     assert_memory_equal(&zero, &in, sizeof(in));
     refuse_u32(get_zero, 0, 64, FERRY_E_LIMIT, "STR-PAY-3");
     refuse_u32(get_zero, 8, 1, FERRY_E_ALIGN, "STR-PAY-5");
+    refuse_u32(get_zero, 16, 0x1001000, FERRY_E_LIMIT, "STR-PAY-3");
     refuse_u32(get_zero, 16, 0, FERRY_E_ALIGN, "STR-PAY-5");
     memset(memory + 16, 0, 8);
     memset(memory + 18, 0xff, 6);

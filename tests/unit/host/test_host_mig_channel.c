@@ -20,7 +20,7 @@
 struct end {
     struct ferry_channel *channel;
     uint8_t place[FERRY_RECORD_DATA_MAX];
-    uint32_t records, rooms, downs, busy;
+    uint32_t records, rooms, downs, busy, slow;
     uint64_t bytes;
     uint16_t last_tag;
     struct ferry_error error;
@@ -60,6 +60,9 @@ static int record_here(void *user, const struct ferry_record *record, uint64_t s
     end->records++;
     end->bytes += record->payload_bytes;
     end->last_tag = record->tag;
+    if (end->slow) {
+        ferry_channel_yield(end->channel);
+    }
     return FERRY_OK;
 }
 
@@ -345,6 +348,29 @@ static void a_damaged_record_ends_the_input_once(void **state)
     free(end);
 }
 
+static void long_work_gives_the_loop_its_turn_before_the_next_record(void **state)
+{
+    struct pair pair;
+
+    (void)state;
+    open_pair(&pair);
+    pair.end[1]->slow = 1;
+    for (uint32_t i = 0; i < 20; i++) {
+        assert_int_equal(ferry_channel_put(pair.end[0]->channel, FERRY_REC_ALL_SENT,
+                                           FERRY_NO_DEVICE, NULL, 0),
+                         FERRY_OK);
+    }
+    ferry_channel_flush(pair.end[0]->channel);
+    for (uint32_t before = 0; pair.end[1]->records < 20;) {
+        turn(&pair, 1);
+        /* By readiness and by the idle work of one turn, but never all at once. */
+        assert_in_range(pair.end[1]->records, before + 1, before + 2);
+        before = pair.end[1]->records;
+    }
+    assert_int_equal(pair.end[1]->downs, 0);
+    close_pair(&pair);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -354,6 +380,7 @@ int main(void)
         cmocka_unit_test(dropped_data_leaves_a_sound_stream),
         cmocka_unit_test(data_dropped_by_a_release_leaves_a_sound_stream),
         cmocka_unit_test(the_last_words_are_heard_after_the_owner_is_gone),
+        cmocka_unit_test(long_work_gives_the_loop_its_turn_before_the_next_record),
         cmocka_unit_test(a_damaged_record_ends_the_input_once),
     };
 
