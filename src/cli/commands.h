@@ -36,6 +36,7 @@ int command_show(int argc, char **argv);
 int command_replay(int argc, char **argv);
 int command_demo(int argc, char **argv);
 int command_bench(int argc, char **argv);
+int command_doctor(int argc, char **argv);
 
 /*
  * Option values. On a wrong value they end the process by argp_error() with EXIT_USAGE

@@ -25,6 +25,8 @@ static const struct command commands[] = {
     { NULL, NULL, "This machine:", NULL },
     { "replay", "ferry replay", "say to a server what a client said to it once",
       command_replay },
+    { "doctor", "ferry doctor", "show what this machine lacks, and what to do about it",
+      command_doctor },
     { "demo", "ferry demo", "move working devices to and fro and check the work",
       command_demo },
     { "bench", "ferry bench", "measure Ferry on this machine", command_bench },
