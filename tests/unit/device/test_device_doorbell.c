@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
 #include <unistd.h>
@@ -202,13 +203,25 @@ static void a_reset_and_a_load_forget_rings(void **state)
     close(fds[1]);
 }
 
+static int open_fds(void)
+{
+    int count = 0;
+
+    for (int fd = 0; fd < 256; fd++) {
+        count += fcntl(fd, F_GETFD) >= 0;
+    }
+    return count;
+}
+
 static void a_former_user_rings_in_vain(void **state)
 {
     struct toy *toy = *state;
+    const int before = open_fds();
     int fds[2], fresh[2];
 
     take_bells(toy, fds);
     toy->endpoint->ops->detach(toy->endpoint);
+    assert_int_equal(open_fds(), before + 2); /* the device keeps none of its own */
     assert_int_equal(toy->endpoint->ops->attach(toy->endpoint, &toy->port), FERRY_OK);
     take_bells(toy, fresh);
     ring(fds[0]);

@@ -75,8 +75,15 @@ static void toy_start(struct rig *rig, uint32_t i)
     static const struct ferry_device_ops ops = { .struct_size = sizeof(ops),
                                                  .region_write = toy_write };
     static const uint8_t body[4] = { 1, 2, 3, 4 };
+    static const struct ferry_device_doorbell bell = {
+        .region = 0, .off = 8, .size = 1, .value = 16 + 1
+    };
+    /* MSI-X beside the others in one of the two ways. */
     const struct ferry_device_desc desc = {
         .struct_size = sizeof(desc),
+        .msix_vectors = rig->served ? 1 : 0,
+        .msix_table_off = 2048,
+        .msix_pba_off = 3072,
         .ops = &ops,
         .identity = { .model = "toy", .pci_vendor = 0xfe44, .pci_class = 0x08800001 },
         .region = { { .size_bytes = 4096 } },
@@ -87,6 +94,8 @@ static void toy_start(struct rig *rig, uint32_t i)
         .ext_cap = { { .bytes = body, .length = 12, .vsec_id = 5, .writable = 1 } },
         .extra_count = 1,
         .extra = { { .region = { .size_bytes = 64 }, .type = 3 } },
+        .doorbell = &bell,
+        .doorbell_count = 1,
     };
     struct toy *toy = &rig->toy[i];
     struct ferry_server_options options = { .struct_size = sizeof(options),
@@ -305,7 +314,7 @@ static void bad_calls_change_nothing(struct rig *rig)
         ferry_context_set_irq_index(context, 0, FERRY_IRQ_INTX, rig->fds, 2, NULL),
         FERRY_E_RANGE);
     assert_int_equal(
-        ferry_context_set_irq_index(context, 0, FERRY_IRQ_MSIX, rig->fds, 1, NULL),
+        ferry_context_set_irq_index(context, 0, FERRY_IRQ_MSIX, rig->fds, 2, NULL),
         FERRY_E_RANGE);
     assert_int_equal(
         ferry_context_set_irq_index(context, 0, FERRY_IRQ_MSI, &file, 1, NULL),
@@ -339,6 +348,27 @@ static void a_region_of_its_own_is_reached(struct rig *rig)
     assert_int_equal(data[0], 0);
     assert_true(ferry_context_region_read(rig->context, 0, 9, 60, data, 8) < 0);
     assert_true(ferry_context_region_read(rig->context, 0, 10, 0, data, 8) < 0);
+}
+
+/* No message is sent: the ring alone wakes the device. */
+static void a_doorbell_is_rung_by_eventfd(struct rig *rig)
+{
+    struct ferry_io_fd entry[4];
+    struct ferry_request request = { .kind = FERRY_RQ_REGION_IO_FDS };
+
+    assert_int_equal(
+        ferry_context_set_irq_index(rig->context, 0, FERRY_IRQ_MSI, rig->fds, 2, NULL),
+        FERRY_OK);
+    request.u.io_fds = (struct ferry_region_io_fds){ .cap = 4, .entry = entry };
+    assert_int_equal(ferry_context_call(rig->context, 0, &request), FERRY_OK);
+    assert_int_equal(request.u.io_fds.count, 1);
+    assert_int_equal(entry[0].off, 8);
+    assert_int_equal(entry[0].size, 1);
+    assert_int_equal(ferry_os_eventfd_signal(entry[0].fd), FERRY_OK);
+    assert_int_equal(signalled_soon(rig, 1), 1);
+    if (rig->served) { /* ours; in the same process it is lent */
+        ferry_os_close(&entry[0].fd);
+    }
 }
 
 static void both_ways(void (*test)(struct rig *rig))
@@ -382,6 +412,12 @@ static void region(void **state)
     both_ways(a_region_of_its_own_is_reached);
 }
 
+static void doorbell(void **state)
+{
+    (void)state;
+    both_ways(a_doorbell_is_rung_by_eventfd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -389,6 +425,7 @@ int main(void)
         { "error and request are heard beside MSI", events, NULL, NULL, NULL },
         { "MSI and extended config are carried", carried, NULL, NULL, NULL },
         { "bad calls change nothing", bad, NULL, NULL, NULL },
+        { "a doorbell is rung by eventfd", doorbell, NULL, NULL, NULL },
         { "a region of its own is reached", region, NULL, NULL, NULL },
     };
 
