@@ -42,6 +42,7 @@ static int agree(struct ferry_connection *connection,
         return rc;
     }
     connection->limits.max_data_bytes = connection->agreed.max_data_xfer_bytes;
+    ferry_port_guess(connection, theirs);
     connection->agreed.keys =
         theirs->keys & ~(FERRY_LINK_KEY_MIGRATION | FERRY_LINK_KEY_FERRY);
     /* Only what was proposed may be answered, but a lower limit must be told. */

@@ -120,7 +120,10 @@ struct ferry_connection {
     uint64_t data_sessions;       /* ever */
     uint32_t device_state;        /* as last told by the device */
     int fd;
-    uint32_t number; /* of the connections of this server */
+    uint32_t number;    /* of the connections of this server */
+    uint8_t dma_layout; /* FERRY_WIRE_DMA_*: what the client speaks */
+    uint8_t dma_sure;   /* it has been proved, or said by the user */
+    uint8_t dma_probes; /* reads that should have proved it */
     uint8_t attached;
     uint8_t handled; /* a request was submitted: work() is due */
     uint8_t pumping;
@@ -224,6 +227,9 @@ void ferry_multi_part_done(struct ferry_job *part, int status);
 
 /* port.c */
 void ferry_port_init(struct ferry_connection *connection);
+/* What is known of the client's DMA messages once it has shaken hands. */
+void ferry_port_guess(struct ferry_connection *connection,
+                      const struct ferry_link_version *theirs);
 /* A reply of the client. */
 void ferry_port_reply(struct ferry_connection *connection,
                       const struct ferry_wire_header *header, const uint8_t *payload);

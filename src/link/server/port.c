@@ -5,6 +5,9 @@
 #include "link/server/connection.h"
 #include "os/clock.h"
 
+#define PROBE_BYTES 64u
+#define PROBES_MAX 8u
+
 /*
  * What the endpoint holds of the message that is being handled must survive while other
  * messages are received: the buffer is set aside.
@@ -99,6 +102,39 @@ static uint16_t new_id(struct ferry_connection *connection)
     return connection->next_id;
 }
 
+void ferry_port_guess(struct ferry_connection *connection,
+                      const struct ferry_link_version *theirs)
+{
+    const uint32_t qemu = FERRY_LINK_KEY_MIGRATION | FERRY_LINK_KEY_WRITE_MULTIPLE |
+                          FERRY_LINK_KEY_PGSIZES | FERRY_LINK_KEY_DMA_MAPS;
+    const uint32_t never = FERRY_LINK_KEY_TWIN | FERRY_LINK_KEY_FERRY;
+    uint32_t said = connection->server->options.dma_layout;
+
+    connection->dma_layout = FERRY_WIRE_DMA_SPEC;
+    connection->dma_sure =
+        said != FERRY_LINK_DMA_AUTO || theirs->keys & FERRY_LINK_KEY_FERRY ? 1 : 0;
+    /* QEMU says version 0.0 and exactly this; others have its set in part. */
+    if (said == FERRY_LINK_DMA_QEMU ||
+        (said == FERRY_LINK_DMA_AUTO && theirs->minor == 0 &&
+         (theirs->keys & qemu) == qemu && !(theirs->keys & never))) {
+        connection->dma_layout = FERRY_WIRE_DMA_QEMU;
+    }
+}
+
+/* A reply may prove which layout it has; then that is the client's. */
+static void learn_layout(struct ferry_connection *connection, const uint8_t *payload,
+                         size_t bytes)
+{
+    int proof =
+        ferry_wire_dma_layout_of(payload, bytes, connection->call.asked.u.dma.count);
+
+    if (proof >= 0) {
+        connection->dma_layout = (uint8_t)proof;
+        connection->dma_sure = 1;
+        connection->call.asked.u.dma.layout = (uint32_t)proof;
+    }
+}
+
 void ferry_port_reply(struct ferry_connection *connection,
                       const struct ferry_wire_header *header, const uint8_t *payload)
 {
@@ -120,6 +156,10 @@ void ferry_port_reply(struct ferry_connection *connection,
         return;
     }
     rc = ferry_wire_reply_status(header);
+    if (rc == FERRY_OK && !connection->dma_sure &&
+        header->command == FERRY_WIRE_DMA_READ) {
+        learn_layout(connection, payload, body.have);
+    }
     if (rc == FERRY_OK) {
         rc = ferry_wire_reply_decode(header, &body, &connection->limits, &call->asked,
                                      &reply, &error);
@@ -228,8 +268,12 @@ static int transfer(struct ferry_connection *connection, uint16_t command, uint6
     call->asked.command = command;
     call->asked.u.dma.iova = iova;
     call->asked.u.dma.count = size;
+    call->asked.u.dma.layout = connection->dma_layout;
     call->asked.data = data;
     call->asked.data_bytes = data ? (uint32_t)size : 0;
+    if (connection->dma_layout == FERRY_WIRE_DMA_QEMU && size < FERRY_WIRE_DMA_QEMU_MIN) {
+        call->asked.data_bytes = 0; /* it is part of the head */
+    }
     rc = ferry_wire_encode(&call->asked, call->node.head, sizeof(call->node.head));
     if (rc < 0) {
         return FERRY_E_RANGE;
@@ -247,6 +291,22 @@ static int transfer(struct ferry_connection *connection, uint16_t command, uint6
     return rc;
 }
 
+/*
+ * A write in the wrong layout spoils memory, and its reply does not tell: what is to be
+ * written over is read before, as long as no reply has proved what the client speaks.
+ */
+static void probe_layout(struct ferry_connection *connection, uint64_t iova, size_t size)
+{
+    uint8_t before[PROBE_BYTES];
+
+    if (connection->dma_sure || connection->dma_probes == PROBES_MAX || size == 0) {
+        return;
+    }
+    connection->dma_probes++;
+    (void)transfer(connection, FERRY_WIRE_DMA_READ, iova, before, NULL,
+                   size < sizeof(before) ? size : sizeof(before));
+}
+
 static int run(struct ferry_connection *connection, uint16_t command, uint64_t iova,
                uint8_t *ret_data, const uint8_t *data, size_t size)
 {
@@ -261,6 +321,10 @@ static int run(struct ferry_connection *connection, uint16_t command, uint64_t i
     if (connection->phase != FERRY_CONNECTION_READY || connection->call.active ||
         set_aside(connection) != FERRY_OK) {
         return FERRY_E_CLOSED;
+    }
+    if (command == FERRY_WIRE_DMA_WRITE &&
+        connection->dma_layout == FERRY_WIRE_DMA_QEMU) {
+        probe_layout(connection, iova, size);
     }
     while (rc == FERRY_OK && done < size) {
         part = size - done < limit ? size - done : limit;
