@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "bench/common.h"
@@ -16,6 +17,7 @@
 struct state {
     uint8_t *bytes;
     size_t size, at;
+    uint64_t bytes_per_s, begun_ns; /* bytes_per_s 0: as fast as it goes */
 };
 
 static struct ferry_server *server;
@@ -33,12 +35,28 @@ static int arc(void *user, struct ferry_device *device, uint32_t from, uint32_t 
     (void)device;
     if (to == FERRY_STATE_STOP_COPY || to == FERRY_STATE_RESUMING) {
         state->at = 0;
+        state->begun_ns = bench_now_ns();
     }
     if (from == FERRY_STATE_RESUMING && to == FERRY_STATE_STOP &&
         state->at != state->size) {
         return FERRY_E_SHORT;
     }
     return FERRY_OK;
+}
+
+/* Waits until what was given so far is due. */
+static void keep_pace(const struct state *state)
+{
+    uint64_t due = state->begun_ns +
+                   (uint64_t)((double)state->at * 1e9 / (double)state->bytes_per_s);
+    uint64_t now = bench_now_ns();
+
+    if (due > now) {
+        struct timespec rest = { .tv_sec = (time_t)((due - now) / 1000000000u),
+                                 .tv_nsec = (long)((due - now) % 1000000000u) };
+
+        nanosleep(&rest, NULL);
+    }
 }
 
 static int save(void *user, struct ferry_device *device, void *ret_data, size_t cap)
@@ -52,6 +70,9 @@ static int save(void *user, struct ferry_device *device, void *ret_data, size_t 
     count = count < cap ? count : cap;
     memcpy(ret_data, state->bytes + state->at, count);
     state->at += count;
+    if (state->bytes_per_s > 0) {
+        keep_pace(state);
+    }
     return (int)count;
 }
 
@@ -95,7 +116,15 @@ static const struct ferry_device_ops ops = { .struct_size = sizeof(ops),
 
 void bench_serve_state_device(const char *path, size_t state_bytes, int ready_fd)
 {
-    struct state state = { bench_memory(state_bytes), state_bytes, 0 };
+    bench_serve_slow_device(path, state_bytes, 0, ready_fd);
+}
+
+void bench_serve_slow_device(const char *path, size_t state_bytes, uint64_t bytes_per_s,
+                             int ready_fd)
+{
+    struct state state = { .bytes = bench_memory(state_bytes),
+                           .size = state_bytes,
+                           .bytes_per_s = bytes_per_s };
     struct ferry_device_desc desc = {
         .struct_size = sizeof(desc),
         .ops = &ops,

@@ -14,6 +14,10 @@
 void bench_serve_state_device(const char *path, size_t state_bytes, int ready_fd)
     __attribute__((noreturn));
 
+/* The same, giving at most bytes_per_s while it is saved: slow hardware. */
+void bench_serve_slow_device(const char *path, size_t state_bytes, uint64_t bytes_per_s,
+                             int ready_fd) __attribute__((noreturn));
+
 /* A touched, shared memfd of size bytes and its mapping. */
 int bench_memfd(size_t size, void **ret_address);
 
