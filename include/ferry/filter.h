@@ -4,6 +4,10 @@
 
 #include "ferry/device.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /*
  * Filters: endpoints that stand between a device and its user and delay, refuse, shorten,
  * damage or log what passes, to test the user (a VMM). A specification is a list such as
@@ -39,5 +43,9 @@ FERRY_PUBLIC int ferry_server_create_endpoint(struct ferry_endpoint *endpoint,
                                               const struct ferry_server_options *options,
                                               struct ferry_server **ret_server,
                                               struct ferry_error *reterr);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif
