@@ -205,6 +205,11 @@ struct ferry_device_doorbell {
 /* ferry_device_desc.flags. Conventional PCI: no PCI Express capability, 256 bytes of
  * config space, no ERR interrupt. */
 #define FERRY_DEVICE_CONVENTIONAL 1u
+/* region_read may be called while a ferry_dma_read or ferry_dma_write of the device's own
+ * waits for an answer by message. Without it such a read waits for the DMA's end, which
+ * some users (QEMU) put off until they have read: both then wait until the DMA's limit.
+ */
+#define FERRY_DEVICE_READS_DURING_DMA 2u
 
 struct ferry_device_desc {
     size_t struct_size;

@@ -303,6 +303,11 @@ static int endpoint_wake_fd(struct ferry_endpoint *endpoint)
     return ferry_loop_fd(device_of(endpoint)->loop);
 }
 
+static int endpoint_reads_inside(struct ferry_endpoint *endpoint)
+{
+    return device_of(endpoint)->reads_inside != 0;
+}
+
 static const struct ferry_endpoint_ops endpoint_ops = {
     .struct_size = sizeof(struct ferry_endpoint_ops),
     .attach = endpoint_attach,
@@ -310,6 +315,7 @@ static const struct ferry_endpoint_ops endpoint_ops = {
     .submit = endpoint_submit,
     .work = endpoint_work,
     .wake_fd = endpoint_wake_fd,
+    .reads_inside = endpoint_reads_inside,
 };
 
 /* Everything that can fail. */
@@ -355,6 +361,7 @@ static void take(struct ferry_device *device, const struct ferry_device_desc *de
         device->region_type[i].type = desc->extra[i].type;
         device->region_type[i].subtype = desc->extra[i].subtype;
     }
+    device->reads_inside = (desc->flags & FERRY_DEVICE_READS_DURING_DMA) != 0;
     device->rom = desc->rom;
     device->rom_bytes = desc->rom_bytes;
     device->unmap_limit_ns =

@@ -45,6 +45,7 @@ struct ferry_device {
     const struct ferry_client_port *port;
     struct ferry_request *over, **over_tail; /* to be completed by the next work() */
     uint32_t attached;
+    uint32_t reads_inside;   /* FERRY_DEVICE_READS_DURING_DMA */
     uint32_t depth;          /* inside an endpoint call: work() will follow */
     uint32_t scheduled;      /* the author wants work() */
     struct ferry_loop *loop; /* what wakes the device; its descriptor is the wake_fd */

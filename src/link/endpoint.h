@@ -55,6 +55,13 @@ struct ferry_endpoint_ops {
      * by the endpoint; work() clears it. NULL or a negative number: there is none.
      */
     int (*wake_fd)(struct ferry_endpoint *endpoint);
+    /*
+     * May submit() be called with a REGION_READ from within the port's dma_read and
+     * dma_write? A user may hold back the answer to the DMA until it has its own:
+     * QEMU's processors wait for a register with the lock that the DMA needs.
+     * Return: 1 when it may. NULL: it may not, the read waits for the DMA's end.
+     */
+    int (*reads_inside)(struct ferry_endpoint *endpoint);
 };
 
 struct ferry_endpoint {

@@ -187,13 +187,15 @@ static int check_irqs(const struct ferry_device_desc *desc, struct ferry_error *
 static int check_ext_caps(const struct ferry_device_desc *desc,
                           struct ferry_error *reterr)
 {
-    if ((desc->flags & ~FERRY_DEVICE_CONVENTIONAL) != 0) {
+    if ((desc->flags & ~(FERRY_DEVICE_CONVENTIONAL | FERRY_DEVICE_READS_DURING_DMA)) !=
+        0) {
         return wrong(reterr, "flags", desc->flags, "unknown flag");
     }
     if (desc->ext_cap_count > FERRY_DEVICE_EXT_CAPS_MAX) {
         return wrong(reterr, "ext_cap_count", desc->ext_cap_count, "more than 8");
     }
-    if (desc->flags != 0 && (desc->ext_cap_count != 0 || desc->serial != 0)) {
+    if ((desc->flags & FERRY_DEVICE_CONVENTIONAL) != 0 &&
+        (desc->ext_cap_count != 0 || desc->serial != 0)) {
         return wrong(reterr, "flags", desc->flags,
                      "conventional PCI has no extended capability");
     }

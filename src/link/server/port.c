@@ -178,6 +178,33 @@ void ferry_port_reply(struct ferry_connection *connection,
     call->done = 1;
 }
 
+/* Nothing that came before it may be overtaken. */
+static int may_read_inside(struct ferry_connection *connection,
+                           const struct ferry_wire_header *header)
+{
+    struct ferry_endpoint *endpoint = connection->server->endpoint;
+
+    return !ferry_wire_is_reply(header) && header->command == FERRY_WIRE_REGION_READ &&
+           !connection->deferred_first && endpoint->ops->reads_inside &&
+           endpoint->ops->reads_inside(endpoint);
+}
+
+/* Answers a read now: the client may not answer the DMA before. */
+static void read_inside(struct ferry_connection *connection,
+                        const struct ferry_wire_header *header)
+{
+    struct ferry_incoming *outer = connection->current;
+    struct ferry_incoming incoming = { .header = *header, .in_rx = 1 };
+
+    incoming.payload = ferry_rx_data(&connection->rx) + FERRY_WIRE_HEADER_BYTES;
+    ferry_rx_take_fds(&connection->rx, header->size, &incoming.fds);
+    connection->current = &incoming;
+    ferry_job_handle(connection, &incoming);
+    connection->current = outer;
+    ferry_os_fds_close(&incoming.fds);
+    ferry_rx_consume(&connection->rx, header->size);
+}
+
 /* Takes in what is there: the awaited reply, and commands for later. */
 static void intake(struct ferry_connection *connection)
 {
@@ -186,6 +213,10 @@ static void intake(struct ferry_connection *connection)
     int rc;
 
     while (!connection->call.done && ferry_connection_peek(connection, &header)) {
+        if (may_read_inside(connection, &header)) {
+            read_inside(connection, &header);
+            continue;
+        }
         if (!ferry_wire_is_reply(&header)) {
             rc = defer(connection, &header);
             if (rc != FERRY_OK) {

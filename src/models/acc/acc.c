@@ -150,6 +150,7 @@ static void describe(struct acc *acc, struct ferry_device_desc *ret_desc)
     ret_desc->struct_size = sizeof(*ret_desc);
     ret_desc->ops = &acc_ops;
     ret_desc->state = acc;
+    ret_desc->flags = FERRY_DEVICE_READS_DURING_DMA;
     strncpy(identity->model, "acc", sizeof(identity->model) - 1);
     identity->state_version = 1;
     identity->state_version_min = 1;

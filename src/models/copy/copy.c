@@ -168,6 +168,7 @@ static void describe(struct copy *copy, struct ferry_device_desc *ret_desc)
     ret_desc->struct_size = sizeof(*ret_desc);
     ret_desc->ops = &copy_ops;
     ret_desc->state = copy;
+    ret_desc->flags = FERRY_DEVICE_READS_DURING_DMA;
     strncpy(identity->model, "copy", sizeof(identity->model) - 1);
     identity->state_version = COPY_STREAM_VERSION;
     identity->state_version_min = COPY_STREAM_VERSION;

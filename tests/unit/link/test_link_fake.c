@@ -373,6 +373,11 @@ static int fake_wake_fd(struct ferry_endpoint *endpoint)
     return self(endpoint)->wake_fd;
 }
 
+static int fake_reads_inside(struct ferry_endpoint *endpoint)
+{
+    return atomic_load(&self(endpoint)->reads_inside);
+}
+
 static const struct ferry_endpoint_ops fake_ops = {
     .struct_size = sizeof(struct ferry_endpoint_ops),
     .attach = fake_attach,
@@ -380,6 +385,7 @@ static const struct ferry_endpoint_ops fake_ops = {
     .submit = fake_submit,
     .work = fake_work,
     .wake_fd = fake_wake_fd,
+    .reads_inside = fake_reads_inside,
 };
 
 void fake_init(struct fake *fake)

@@ -30,8 +30,9 @@ struct fake {
     atomic_int release;   /* 1: work() ends what is held */
     atomic_int work_more; /* work() returns 1 that many times */
     atomic_int work_calls;
-    atomic_int dma_status;  /* of the last DMA by message */
-    atomic_int closed_code; /* of the last connection's end */
+    atomic_int dma_status;   /* of the last DMA by message */
+    atomic_int reads_inside; /* 1: registers may be read while a DMA waits */
+    atomic_int closed_code;  /* of the last connection's end */
     atomic_int closed_count;
     int region_fd;
     int wake_fd;
