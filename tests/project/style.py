@@ -21,7 +21,7 @@ CODE = C | {".py", ".build", ".map", ""}
 NO_LICENCE_LINE = re.compile(
     r"^(LICENSE|tests/fuzz/corpus/|tests/sim/golden/|tests/.*/(data|golden|streams?|transcripts?)/"
     r"|debian/(changelog|copyright|source/|.*\.(install|docs|examples|symbols|manpages))"
-    r"|.*\.(bin|json|jsonl|trace|ferry|png|zst|gz)$)")
+    r"|.*\.(bin|json|jsonl|trace|trc|ferry|png|zst|gz)$)")
 # What must not be in a file, each with the reason. The patterns are built so that this file
 # has none of them.
 WORDS = [
