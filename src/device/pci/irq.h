@@ -92,6 +92,10 @@ void device_mask_pair_init(struct ferry_device *device, struct device_mask_pair 
                            uint32_t index, uint32_t vector);
 void device_mask_pair_drop(struct ferry_device *device, struct device_mask_pair *by);
 
+/* FERRY_IRQ_SET_MASK, _UNMASK or _TRIGGER of one vector that exists. */
+void device_irq_act(struct ferry_device *device, uint32_t index, uint32_t vector,
+                    uint32_t action);
+
 /* Closes *slot and puts fd (given away) there. */
 void device_irq_put_fd(int *slot, int fd);
 

@@ -304,7 +304,7 @@ static void msi_64(struct ferry_device_desc *d)
 }
 static void odd_flag(struct ferry_device_desc *d)
 {
-    d->flags = 2;
+    d->flags = 1u << 31;
 }
 static void rom_no_length(struct ferry_device_desc *d)
 {
