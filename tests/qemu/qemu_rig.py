@@ -2,6 +2,7 @@
 """QEMU out of the cache with a guest on its serial console, and devices that ferry serves."""
 import json
 import os
+import resource
 import select
 import shutil
 import socket
@@ -12,9 +13,10 @@ import time
 
 import initramfs
 
-BOOT_S = 90
-ANSWER_S = 30
-END_S = 15
+# Limits, not expectations: the machine may be busy.
+BOOT_S = 120
+ANSWER_S = 60
+END_S = 60
 MEMORY_MB = 256
 # How the guest's memory is made: with a file that a server can map, or without.
 SHARED = ("-object", f"memory-backend-memfd,id=ram,size={MEMORY_MB}M,share=on",
@@ -59,7 +61,7 @@ class Lines:
 class Qemu:
     """One QEMU process."""
 
-    def __init__(self, cache, folder, *args, memory=SHARED, guest=True):
+    def __init__(self, cache, folder, *args, memory=SHARED, guest=True, kernel=""):
         root = os.path.join(cache, "root/usr")
         libs = os.path.join(root, "lib/x86_64-linux-gnu")
         monitor, monitor_theirs = socket.socketpair()
@@ -78,12 +80,13 @@ class Qemu:
         if guest:
             command += ["-kernel", os.path.join(cache, "guest/vmlinuz"),
                         "-initrd", os.path.join(folder, "initrd"),
-                        "-append", "console=ttyS0 quiet panic=-1"]
+                        "-append", "console=ttyS0 quiet panic=-1 " + kernel]
         self.errors = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
             command + list(args), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=self.errors, env=dict(os.environ, QEMU_MODULE_DIR=os.path.join(libs, "qemu")),
-            pass_fds=[monitor_theirs.fileno(), console_theirs.fileno()])
+            pass_fds=[monitor_theirs.fileno(), console_theirs.fileno()],
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, 0)))
         monitor_theirs.close()
         console_theirs.close()
         self.console = Lines(console)
@@ -230,12 +233,14 @@ class Rig:
         return json.dumps(dict(more, driver="vfio-user-pci", id=name,
                                socket={"type": "unix", "path": self.path(name)}))
 
-    def start(self, *devices, memory=SHARED, guest=True, extra=(), **more):
+    def start(self, *devices, memory=SHARED, guest=True, extra=(), kernel="",
+              **more):
         """Starts QEMU with vfio-user devices at these servers; more: their properties."""
         args = []
         for name in devices:
             args += ["-device", self.device(name, **more)]
-        qemu = Qemu(self.cache, self.folder, *args, *extra, memory=memory, guest=guest)
+        qemu = Qemu(self.cache, self.folder, *args, *extra, memory=memory, guest=guest,
+                    kernel=kernel)
         self.qemus.append(qemu)
         return qemu.greet()
 
