@@ -45,7 +45,11 @@ int ferry_os_draft_open(const char *path, struct ferry_os_draft *ret_draft,
     }
     if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
         ret_draft->direct = 1;
-        ret_draft->fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+        /* A pipe that nobody reads must not stop us here. */
+        ret_draft->fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+        if (ret_draft->fd >= 0 && fcntl(ret_draft->fd, F_SETFL, 0) < 0) {
+            ferry_os_close(&ret_draft->fd);
+        }
         return ret_draft->fd < 0 ? ferry_os_error(reterr, errno, path) : FERRY_OK;
     }
     return open_temp(ret_draft, reterr);
@@ -151,7 +155,7 @@ void ferry_os_draft_drop(struct ferry_os_draft *draft)
 int ferry_os_file_open(const char *path, int *ret_fd, struct ferry_error *reterr)
 {
     struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 
     if (fd < 0) {
         return ferry_os_error(reterr, errno, path);

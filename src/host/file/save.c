@@ -81,17 +81,34 @@ static void commit(struct ferry_file_peer *peer)
     runs_in_the_file(peer);
 }
 
-static void answer(struct ferry_file_peer *peer, const struct ferry_record *record)
+/* A file is written in one version: what the source could also have spoken is no news to
+ * its readers. */
+static int preamble(struct ferry_file_peer *peer, struct ferry_record *record,
+                    struct ferry_error *reterr)
 {
     struct ferry_stream_preamble preamble;
+    struct ferry_writer payload;
+    int rc = ferry_stream_get_preamble(peer->body, (size_t)record->payload_bytes,
+                                       &preamble, reterr);
 
+    if (rc < 0) {
+        return rc;
+    }
+    memcpy(peer->session_id, preamble.session_id, sizeof(peer->session_id));
+    peer->epoch = preamble.epoch;
+    preamble.version_min = preamble.version;
+    ferry_writer_init(&payload, peer->body, BODY_BYTES);
+    ferry_stream_put_preamble(&payload, &preamble);
+    assert(!payload.overflow);
+    ferry_record_seal(record, record->tag, record->flags, record->device, peer->body,
+                      payload.pos);
+    return FERRY_OK;
+}
+
+static void answer(struct ferry_file_peer *peer, const struct ferry_record *record)
+{
     switch (record->tag) {
     case FERRY_REC_PREAMBLE:
-        if (ferry_stream_get_preamble(peer->body, (size_t)record->payload_bytes,
-                                      &preamble, &peer->error) == FERRY_OK) {
-            memcpy(peer->session_id, preamble.session_id, sizeof(peer->session_id));
-            peer->epoch = preamble.epoch;
-        }
         ferry_file_peer_put_preamble(peer);
         return;
     case FERRY_REC_HELLO_DEVICE:
@@ -140,6 +157,8 @@ static int record_here(void *user, const struct ferry_record *record, uint64_t s
 {
     struct ferry_file_peer *peer = user;
     struct ferry_error error = { .code = FERRY_OK };
+    struct ferry_record own = *record;
+    int rc = FERRY_OK;
 
     (void)stream_off;
     (void)payload;
@@ -154,7 +173,13 @@ static int record_here(void *user, const struct ferry_record *record, uint64_t s
         commit(peer);
         return FERRY_OK;
     }
-    if (ferry_file_writer_put(peer->writer, record, peer->body, &error) < 0) {
+    if (record->tag == FERRY_REC_PREAMBLE) {
+        rc = preamble(peer, &own, &error);
+    }
+    if (rc == FERRY_OK) {
+        rc = ferry_file_writer_put(peer->writer, &own, peer->body, &error);
+    }
+    if (rc < 0) {
         give_up(peer, &error);
         return FERRY_OK;
     }

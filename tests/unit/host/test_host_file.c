@@ -248,6 +248,12 @@ static void what_cannot_be_begun_changes_nothing(void **state)
     assert_int_equal(ferry_context_save(context, folder, NULL, &error), FERRY_E_IO);
     assert_int_equal(ferry_context_restore(context, path, NULL, &error),
                      FERRY_E_NOT_FOUND);
+    /* A pipe with nobody at its other end stops neither. */
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_true(ferry_context_save(context, path, NULL, &error) < 0);
+    assert_int_equal(ferry_context_restore(context, path, NULL, &error),
+                     FERRY_E_UNSUPPORTED);
+    assert_int_equal(unlink(path), 0);
     assert_int_equal(pipe(pipes), 0);
     assert_int_equal(ferry_context_restore_fd(context, pipes[0], NULL, &error),
                      FERRY_E_UNSUPPORTED);

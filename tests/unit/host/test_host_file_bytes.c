@@ -232,6 +232,29 @@ static void bytes_behind_the_end_are_refused(void **state)
     assert_int_equal(error.offset, bytes);
 }
 
+static void a_record_that_came_in_from_elsewhere_is_found(void **state)
+{
+    static const uint8_t nothing[1];
+    static uint8_t longer[FILE_CAP];
+    const size_t end = FERRY_RECORD_HEADER_BYTES + 32;
+    struct ferry_show_summary summary;
+    struct ferry_record record;
+    struct ferry_error error;
+    size_t at = file_bytes[0] - end;
+
+    (void)state;
+    /* An unknown optional record: no rule of the order or of a payload misses it. */
+    memcpy(longer, file[0], at);
+    ferry_record_seal(&record, 900, FERRY_RECORD_OPTIONAL, FERRY_NO_DEVICE, nothing, 0);
+    ferry_record_encode(&record, longer + at);
+    memcpy(longer + at + FERRY_RECORD_HEADER_BYTES, file[0] + at, end);
+    assert_int_equal(check(longer, file_bytes[0] + FERRY_RECORD_HEADER_BYTES, &error),
+                     FERRY_E_LONG);
+    assert_string_equal(error.rule, "STR-END-3");
+    assert_true(show(longer, file_bytes[0] + FERRY_RECORD_HEADER_BYTES, &summary) < 0);
+    assert_int_equal(summary.tag[0].records, 1);
+}
+
 /* --- blocks that somebody made --- */
 
 static size_t put_packed(uint8_t *ret_data, uint32_t method, uint32_t plain_bytes,
@@ -410,6 +433,7 @@ int main(void)
         cmocka_unit_test(a_file_with_any_byte_changed_is_refused),
         cmocka_unit_test(show_goes_on_behind_a_damaged_record),
         cmocka_unit_test(bytes_behind_the_end_are_refused),
+        cmocka_unit_test(a_record_that_came_in_from_elsewhere_is_found),
         cmocka_unit_test(blocks_that_are_not_what_they_say_are_refused),
         cmocka_unit_test(blocks_may_be_cut_anywhere_and_mixed_with_plain_records),
         cmocka_unit_test(a_refused_file_touches_no_device),
