@@ -11,6 +11,7 @@ static const struct {
                 struct ferry_backend **ret_backend, struct ferry_error *reterr);
 } scheme_table[] = {
     { "vfio-user:", ferry_backend_user_open },
+    { "vfio-user-fd:", ferry_backend_user_open_fd },
 };
 
 int ferry_backend_open(const char *uri, const struct ferry_backend_options *options,
@@ -30,7 +31,7 @@ int ferry_backend_open(const char *uri, const struct ferry_backend_options *opti
     }
     return ferry_error_set(
         reterr, FERRY_E_ARGUMENT, "host", NULL, 0,
-        "device address '%s': unknown scheme; known: vfio-user:PATH, or "
+        "device address '%s': unknown scheme; known: vfio-user:PATH, vfio-user-fd:N, or "
         "a path that begins with '/' or '.'",
         uri);
 }

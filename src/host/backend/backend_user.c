@@ -3,6 +3,9 @@
 
 #include <stdlib.h>
 
+#include "os/memory.h"
+#include "os/socket.h"
+
 /* A device behind a vfio-user socket. */
 struct backend_user {
     struct ferry_backend base;
@@ -71,28 +74,25 @@ static const struct ferry_backend_ops user_ops = {
     .error = user_error,
 };
 
-int ferry_backend_user_open(const char *path, const struct ferry_backend_options *options,
-                            struct ferry_backend **ret_backend,
-                            struct ferry_error *reterr)
+static int open_client(const char *path, int fd,
+                       const struct ferry_backend_options *options,
+                       struct ferry_backend **ret_backend, struct ferry_error *reterr)
 {
     const struct ferry_client_options client_options = {
         .struct_size = sizeof(client_options),
         .timeout_ms = options->timeout_ms,
         .memory = options->memory,
     };
-    struct backend_user *user;
+    struct backend_user *user = calloc(1, sizeof(*user));
     int rc;
 
-    if (path[0] == '\0') {
-        return ferry_error_set(reterr, FERRY_E_ARGUMENT, "host", NULL, 0,
-                               "vfio-user: the socket's path is empty");
-    }
-    user = calloc(1, sizeof(*user));
     if (user == NULL) {
+        ferry_os_close(&fd);
         return ferry_error_set(reterr, FERRY_E_MEMORY, "host", NULL, 0,
                                "vfio-user: out of memory");
     }
-    rc = ferry_client_connect(path, &client_options, &user->client, reterr);
+    rc = path != NULL ? ferry_client_connect(path, &client_options, &user->client, reterr)
+                      : ferry_client_from_fd(fd, &client_options, &user->client, reterr);
     if (rc != FERRY_OK) {
         free(user);
         return rc;
@@ -100,4 +100,45 @@ int ferry_backend_user_open(const char *path, const struct ferry_backend_options
     user->base.ops = &user_ops;
     *ret_backend = &user->base;
     return FERRY_OK;
+}
+
+int ferry_backend_user_open(const char *path, const struct ferry_backend_options *options,
+                            struct ferry_backend **ret_backend,
+                            struct ferry_error *reterr)
+{
+    if (path[0] == '\0') {
+        return ferry_error_set(reterr, FERRY_E_ARGUMENT, "host", NULL, 0,
+                               "vfio-user: the socket's path is empty");
+    }
+    return open_client(path, -1, options, ret_backend, reterr);
+}
+
+/* Digits only, a descriptor that a process can have. Return: the number, or -1. */
+static int read_number(const char *text)
+{
+    int number = 0;
+
+    for (size_t i = 0; text[i] != '\0'; i++) {
+        if (text[i] < '0' || text[i] > '9' || i == 6) {
+            return -1;
+        }
+        number = number * 10 + (text[i] - '0');
+    }
+    return text[0] != '\0' ? number : -1;
+}
+
+int ferry_backend_user_open_fd(const char *number,
+                               const struct ferry_backend_options *options,
+                               struct ferry_backend **ret_backend,
+                               struct ferry_error *reterr)
+{
+    int fd = read_number(number);
+
+    if (fd < 0 || ferry_os_listens(fd) != 0) {
+        return ferry_error_set(reterr, FERRY_E_ARGUMENT, "host", NULL, 0,
+                               "vfio-user-fd:%s is not the number of a connected stream "
+                               "socket",
+                               number);
+    }
+    return open_client(NULL, fd, options, ret_backend, reterr);
 }

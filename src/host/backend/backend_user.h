@@ -10,4 +10,11 @@ int ferry_backend_user_open(const char *path, const struct ferry_backend_options
                             struct ferry_backend **ret_backend,
                             struct ferry_error *reterr);
 
+/* "N": a connected socket that this process inherited; it is the backend's from then on.
+ */
+int ferry_backend_user_open_fd(const char *number,
+                               const struct ferry_backend_options *options,
+                               struct ferry_backend **ret_backend,
+                               struct ferry_error *reterr);
+
 #endif

@@ -135,8 +135,12 @@ static int check_version_header(const struct ferry_wire_header *header,
                                ferry_wire_command_name(header->command));
     }
     if (header->flags & FERRY_WIRE_FLAG_ERROR) {
-        return ferry_error_set(reterr, ferry_wire_reply_status(header), "link", NULL, 0,
-                               "the server refuses the connection: errno %u",
+        int status = ferry_wire_reply_status(header);
+
+        return ferry_error_set(reterr, status, "link", NULL, 0,
+                               "the server refuses the connection: %s (errno %u)",
+                               status == FERRY_E_BUSY ? "it serves another client"
+                                                      : ferry_status_text(status),
                                header->error);
     }
     if (header->size > FERRY_WIRE_HEADER_BYTES + FERRY_LINK_VERSION_MAX) {

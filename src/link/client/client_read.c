@@ -125,8 +125,9 @@ static int take_reply(struct ferry_client *client, struct ferry_slot *slot,
     }
     if (rc != FERRY_OK) {
         return ferry_error_set(slot->request->reterr, rc, "link", NULL, 0,
-                               "%s: the server answers errno %u",
-                               ferry_request_name(slot->request->kind), header->error);
+                               "%s: the server answers: %s (errno %u)",
+                               ferry_request_name(slot->request->kind),
+                               ferry_status_text(rc), header->error);
     }
     rc = ferry_wire_reply_decode(header, &body, &client->limits, &slot->asked, &reply,
                                  slot->request->reterr);

@@ -198,6 +198,7 @@ static void read_inside(struct ferry_connection *connection,
 
     incoming.payload = ferry_rx_data(&connection->rx) + FERRY_WIRE_HEADER_BYTES;
     ferry_rx_take_fds(&connection->rx, header->size, &incoming.fds);
+    ferry_connection_heard(connection, header, incoming.payload, incoming.fds.count, 0);
     connection->current = &incoming;
     ferry_job_handle(connection, &incoming);
     connection->current = outer;

@@ -206,6 +206,39 @@ static void a_path_alone_is_a_vfio_user_device(void **state)
     finish(&serving);
 }
 
+static void an_inherited_socket_is_a_vfio_user_device(void **state)
+{
+    const struct ferry_link_server_options options = { .struct_size = sizeof(options) };
+    struct ferry_context *context = new_context(NULL, TIMEOUT_MS);
+    static struct serving serving;
+    char uri[32];
+    int ours, theirs;
+
+    (void)state;
+    prepare(&serving);
+    assert_int_equal(ferry_os_socketpair(&ours, &theirs), FERRY_OK);
+    assert_int_equal(ferry_loop_create(&serving.loop), FERRY_OK);
+    assert_int_equal(ferry_link_server_from_fd(theirs, &serving.fake.endpoint,
+                                               serving.loop, &options, &serving.server,
+                                               NULL),
+                     FERRY_OK);
+    assert_int_equal(pthread_create(&serving.thread, NULL, serve, &serving), 0);
+    serving.running = 1;
+    snprintf(uri, sizeof(uri), "vfio-user-fd:%d", ours);
+    assert_int_equal(ferry_context_add_device(context, "d", uri, NULL), 0);
+    assert_int_equal(ferry_context_add_device(context, "e", "vfio-user-fd:", NULL),
+                     FERRY_E_ARGUMENT);
+    assert_int_equal(ferry_context_add_device(context, "e", "vfio-user-fd:4x", NULL),
+                     FERRY_E_ARGUMENT);
+    assert_int_equal(ferry_context_add_device(context, "e", "vfio-user-fd:9999999", NULL),
+                     FERRY_E_ARGUMENT);
+    /* A descriptor that is none is not taken for a socket. */
+    assert_int_equal(ferry_context_add_device(context, "e", "vfio-user-fd:999", NULL),
+                     FERRY_E_ARGUMENT);
+    ferry_context_destroy(context);
+    finish(&serving);
+}
+
 static void where_nobody_listens_is_said(void **state)
 {
     struct ferry_context *context = new_context(NULL, TIMEOUT_MS);
@@ -447,6 +480,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_device_behind_a_socket_is_as_one_in_this_process),
         cmocka_unit_test(a_path_alone_is_a_vfio_user_device),
+        cmocka_unit_test(an_inherited_socket_is_a_vfio_user_device),
         cmocka_unit_test(where_nobody_listens_is_said),
         cmocka_unit_test(a_server_that_never_says_a_word_is_given_up),
         cmocka_unit_test(a_server_that_dies_at_any_question_leaves_nothing_open),

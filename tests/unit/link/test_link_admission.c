@@ -78,6 +78,7 @@ static void test_a_second_client_learns_that_the_server_is_busy(void **state)
     assert_int_equal(ferry_client_connect(served.path, NULL, &second, &error),
                      FERRY_E_BUSY);
     assert_int_equal(error.code, FERRY_E_BUSY);
+    assert_non_null(strstr(error.text, "another client"));
     close(first);
     await_int(&served.fake.attached, 0);
     assert_int_equal(ferry_client_connect(served.path, NULL, &second, NULL), FERRY_OK);
