@@ -9,6 +9,7 @@
 #include "cli/control.h"
 #include "cli/move.h"
 #include "cli/output.h"
+#include "cli/trace/trace.h"
 
 #define CONTROL_TIMEOUT_MS 30000
 
@@ -23,12 +24,14 @@ enum migrate_key {
     KEY_PEER_LIMIT,
     KEY_BANDWIDTH,
     KEY_ARBITER,
-    KEY_MIN_IN_FLIGHT
+    KEY_MIN_IN_FLIGHT,
+    KEY_TRACE
 };
 
 struct migrate_args {
     const char *control;
     struct move_options move;
+    const char *trace;
     int json, quiet;
 };
 
@@ -50,6 +53,8 @@ static const struct argp_option migrate_options[] = {
       0 },
     { "min-in-flight", KEY_MIN_IN_FLIGHT, "N", 0,
       "refuse when the guest has fewer requests in flight", 0 },
+    { "trace", KEY_TRACE, "FILE", 0,
+      "write the timeline: for `ferry report', Perfetto or chrome://tracing", 0 },
     { "json", KEY_JSON, NULL, 0, "print the figures as JSON", 0 },
     { "quiet", KEY_QUIET, NULL, 0, "no progress", 0 },
     { NULL, 0, NULL, 0, NULL, 0 },
@@ -103,6 +108,9 @@ static error_t parse_migrate(int key, char *text, struct argp_state *state)
         return 0;
     case KEY_QUIET:
         args->quiet = 1;
+        return 0;
+    case KEY_TRACE:
+        args->trace = text;
         return 0;
     case ARGP_KEY_ARG:
         if (args->move.to != NULL) {
@@ -170,6 +178,16 @@ static void print_outcome(const struct migrate_args *args,
     }
 }
 
+/* The migration is over, whatever becomes of its timeline. */
+static void save_trace(struct control_lines *lines, const char *path)
+{
+    struct ferry_error error = { .code = FERRY_OK };
+
+    if (trace_save(&lines, 1, path, &error) < 0) {
+        print_error("migrate", &error, "--trace %s", path);
+    }
+}
+
 int command_migrate(int argc, char **argv)
 {
     static struct control_lines lines;
@@ -193,6 +211,9 @@ int command_migrate(int argc, char **argv)
     progress_init(&progress, "migrate", args.json || args.quiet);
     move(&lines, &args.move, &progress, &result);
     print_outcome(&args, &result);
+    if (args.trace != NULL && result.report != NULL) {
+        save_trace(&lines, args.trace);
+    }
     move_result_free(&result);
     control_lines_close(&lines);
     if (args.move.stop_fd >= 0) {

@@ -29,6 +29,7 @@ int command_serve(int argc, char **argv);
 int command_info(int argc, char **argv);
 int command_host(int argc, char **argv);
 int command_migrate(int argc, char **argv);
+int command_report(int argc, char **argv);
 int command_resolve(int argc, char **argv);
 int command_save(int argc, char **argv);
 int command_restore(int argc, char **argv);

@@ -17,6 +17,8 @@ static const struct command commands[] = {
     { NULL, NULL, "Migration:", NULL },
     { "migrate", "ferry migrate", "move a host's context to another host",
       command_migrate },
+    { "report", "ferry report", "show what happened when in a migration",
+      command_report },
     { "resolve", "ferry resolve", "say which side goes on after an undecided migration",
       command_resolve },
     { "save", "ferry save", "save a host's context, or devices, in a file",

@@ -103,6 +103,7 @@ struct json_object *json_report(const struct ferry_report *report)
 {
     struct json_object *object = json_object_new_object();
     struct json_object *devices = json_object_new_array();
+    char session[TEXT_BYTES];
 
     json_object_object_add(object, "outcome",
                            json_object_new_string(ferry_outcome_name(report->outcome)));
@@ -110,7 +111,8 @@ struct json_object *json_report(const struct ferry_report *report)
                            json_object_new_boolean(report->incoming != 0));
     json_object_object_add(object, "rounds", json_u64(report->rounds));
     add_fields(object, report, whole, sizeof(whole) / sizeof(whole[0]));
-    json_object_object_add(object, "session_id", json_u64(report->session_id));
+    snprintf(session, sizeof(session), "%016llx", (unsigned long long)report->session_id);
+    json_object_object_add(object, "session_id", json_object_new_string(session));
     if (report->error.code != FERRY_OK) {
         json_object_object_add(object, "error", json_error(&report->error));
     }

@@ -197,7 +197,7 @@ struct ferry_log_runs {
 struct ferry_data_fd {
     int fd;             /* out: the caller's */
     uint32_t direction; /* out: FERRY_DATA_SAVED, FERRY_DATA_LOADED */
-    uint64_t session; /* out: names the session in the SET that leaves it */
+    uint64_t session;   /* out: names the session in the SET that leaves it */
 };
 
 struct ferry_leave_state {

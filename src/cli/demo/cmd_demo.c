@@ -32,7 +32,8 @@ enum demo_key {
     KEY_BLOCK = 0x100,
     KEY_DEPTH,
     KEY_RATE,
-    KEY_MIN_IN_FLIGHT
+    KEY_MIN_IN_FLIGHT,
+    KEY_TRACE
 };
 
 static const struct argp_option demo_options[] = {
@@ -43,6 +44,8 @@ static const struct argp_option demo_options[] = {
     { "rate", KEY_RATE, "SIZE", 0, "at most so many input bytes a second (256M)", 0 },
     { "min-in-flight", KEY_MIN_IN_FLIGHT, "N", 0,
       "a stop with fewer requests in flight fails the demo (16)", 0 },
+    { "trace", KEY_TRACE, "TRACE", 0,
+      "write the timeline of every migration: for `ferry report', Perfetto", 0 },
     { "keep", KEY_KEEP, "FOLDER", 0, "work in FOLDER and leave the results there", 0 },
     { "json", KEY_JSON, NULL, 0, "print the figures as JSON", 0 },
     { NULL, 0, NULL, 0, NULL, 0 },
@@ -72,6 +75,9 @@ static error_t parse_demo(int key, char *text, struct argp_state *state)
     case KEY_MIN_IN_FLIGHT:
         args->min_in_flight =
             (uint32_t)parse_number(state, "--min-in-flight", text, 1, 1000);
+        return 0;
+    case KEY_TRACE:
+        args->trace = text;
         return 0;
     case KEY_KEEP:
         args->keep = text;
@@ -290,6 +296,33 @@ static int take_arrival(struct demo *demo, int to, struct demo_move *one,
     return status;
 }
 
+/* Adds the timelines of both sides to what --trace writes. */
+static int take_timelines(struct demo *demo, struct ferry_error *reterr)
+{
+    int status = FERRY_OK;
+
+    if (demo->args.trace == NULL) {
+        return FERRY_OK;
+    }
+    if (demo->trace == NULL) {
+        demo->trace = trace_file_new();
+    }
+    for (int side = 0; side < 2 && status == FERRY_OK; side++) {
+        struct json_object *fetched = NULL;
+
+        status = trace_fetch(&demo->control[side], &fetched, reterr);
+        if (status == FERRY_OK) {
+            trace_file_add(demo->trace, fetched);
+            json_object_put(fetched);
+        }
+    }
+    if (status == FERRY_OK) {
+        trace_file_align(demo->trace);
+        status = trace_file_write(demo->trace, demo->args.trace, reterr);
+    }
+    return status;
+}
+
 static int move_once(struct demo *demo, int from, struct ferry_error *reterr)
 {
     struct demo_move *one = &demo->move[demo->moves];
@@ -322,6 +355,9 @@ static int move_once(struct demo *demo, int from, struct ferry_error *reterr)
     }
     one->report = result.report;
     status = take_arrival(demo, !from, one, reterr);
+    if (status == FERRY_OK) {
+        status = take_timelines(demo, reterr);
+    }
     if (status == FERRY_OK && one->in_flight < demo->args.min_in_flight) {
         status = ferry_error_set(reterr, FERRY_E_STATE, "demo", NULL, 0,
                                  "stop %u had %llu requests in flight, %u are asked for",
@@ -512,6 +548,7 @@ static void clean_up(struct demo *demo)
         json_object_put(demo->move[i].report);
     }
     json_object_put(demo->work);
+    json_object_put(demo->trace);
 }
 
 int command_demo(int argc, char **argv)

@@ -7,6 +7,7 @@
 
 #include "cli/control.h"
 #include "cli/move.h"
+#include "cli/trace/trace.h"
 #include "drivers/acc_driver.h"
 
 #define DEMO_PATH_BYTES 256
@@ -19,6 +20,7 @@
 
 struct demo_args {
     const char *input; /* NULL: files of this machine */
+    const char *trace; /* NULL: none is written */
     const char *keep;  /* NULL: a temporary folder, removed at the end */
     uint32_t migrations, lanes, min_in_flight, block_bytes, depth;
     uint64_t rate;
@@ -43,7 +45,8 @@ struct demo {
     struct demo_child child[DEMO_CHILDREN_MAX];
     struct control_lines control[2]; /* of host A and host B */
     struct demo_move move[DEMO_MIGRATIONS_MAX];
-    struct json_object *work; /* the last status of the work */
+    struct json_object *trace; /* of every migration so far, or NULL */
+    struct json_object *work;  /* the last status of the work */
     uint32_t moves;
     uint64_t input_bytes, lanes_verified, start_ns;
     int stop_fd; /* readable: interrupted */

@@ -300,8 +300,18 @@ static void on_event(void *user, struct ferry_context *context,
     if (event->kind == FERRY_HOST_FINISHED && event->report != NULL) {
         /* Devices cannot be reopened from within a callback; the loop does it. */
         note_end(host, event->report);
+        host->trace.over = 1;
     }
     host_tell(host, object, event->kind == FERRY_HOST_FINISHED);
+}
+
+static void on_trace(void *user, struct ferry_context *context,
+                     const struct ferry_trace_event *event)
+{
+    struct host *host = user;
+
+    (void)context;
+    trace_log_add(&host->trace, event);
 }
 
 const struct ferry_context_ops host_ops = {
@@ -310,6 +320,7 @@ const struct ferry_context_ops host_ops = {
     .resume_cpus = resume_cpus,
     .track_cpus = track_cpus,
     .event = on_event,
+    .trace = on_trace,
 };
 
 static void accept_client(struct host *host)
@@ -501,6 +512,7 @@ int command_host(int argc, char **argv)
         }
     }
     host_close(host);
+    trace_log_free(&host->trace);
     if (host->control_fd >= 0) {
         close(host->control_fd);
         unlink(args.control);

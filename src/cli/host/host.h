@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "cli/control.h"
+#include "cli/trace/trace.h"
 #include "drivers/guest/workload.h"
 #include "ferry/host.h"
 
@@ -55,11 +56,12 @@ struct host {
     int control_fd, signal_fd;
     struct host_client client[HOST_CLIENTS_MAX];
     int quit;
-    int listening;  /* 1: the context is empty and waits for another */
-    int moved_away; /* 1: released; reopen it and listen again */
-    int listen_after; /* 1: it listened before a save or restore: again then */
-    int discards;   /* 1: the operator's last word was "not here" */
-    int waits;      /* 1: that has failed, and is tried again and again */
+    int listening;          /* 1: the context is empty and waits for another */
+    int moved_away;         /* 1: released; reopen it and listen again */
+    int listen_after;       /* 1: it listened before a save or restore: again then */
+    int discards;           /* 1: the operator's last word was "not here" */
+    struct trace_log trace; /* of the last migration */
+    int waits;              /* 1: that has failed, and is tried again and again */
 };
 
 /* Opens devices, memory, peer maps, workload. Return: FERRY_OK or a printed error's code.

@@ -235,6 +235,29 @@ static int do_resolve(struct host *host, struct host_client *client,
     return answer(client, new_reply("resolve"));
 }
 
+/* A page of the timeline of the last migration; the first one also says whose it is. */
+static int do_trace(struct host *host, struct host_client *client,
+                    struct json_object *request)
+{
+    uint64_t from = json_get_u64(request, "from");
+    struct json_object *reply = trace_log_page(&host->trace, from);
+    struct ferry_report report;
+
+    json_object_object_add(reply, "reply", json_object_new_string("trace"));
+    if (from == 0) {
+        struct json_object *devices = json_object_new_array();
+
+        for (uint32_t i = 0; i < host->args->device_count; i++) {
+            json_object_array_add(devices,
+                                  json_object_new_string(host->args->device[i].name));
+        }
+        json_object_object_add(reply, "devices", devices);
+        ferry_context_report(host->context, &report);
+        json_object_object_add(reply, "report", json_report(&report));
+    }
+    return answer(client, reply);
+}
+
 static int read_key(const char *text, uint8_t ret_key[ACC_KEY_BYTES])
 {
     static const char digits[] = "0123456789abcdef";
@@ -306,6 +329,7 @@ static const struct {
     { "watch", do_watch },
     { "cancel", do_cancel },
     { "resolve", do_resolve },
+    { "trace", do_trace },
     { "work-start", do_work_start },
     { "work-finish", do_work_finish },
     { "quit", do_quit },
@@ -324,7 +348,7 @@ int host_command(struct host *host, struct host_client *client,
     return fail_text(
         client, FERRY_E_MESSAGE,
         "unknown command; there are status, migrate, save, restore, watch, cancel, "
-        "resolve, work-start, work-finish, quit");
+        "resolve, trace, work-start, work-finish, quit");
 }
 
 void host_tell(struct host *host, struct json_object *event, int last)

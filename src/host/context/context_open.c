@@ -232,8 +232,7 @@ static int get_irqs(const struct opening *opening)
     struct ferry_host_device *device = opening->device;
 
     for (uint32_t i = 0; i < device->info.irq_count; i++) {
-        const uint32_t most =
-            i == FERRY_IRQ_MSIX ? FERRY_HOST_MSIX_MAX : MSI_VECTORS_MAX;
+        const uint32_t most = i == FERRY_IRQ_MSIX ? FERRY_HOST_MSIX_MAX : MSI_VECTORS_MAX;
         struct ferry_request request = { .kind = FERRY_RQ_GET_IRQ_INFO };
         int there;
         int rc;
