@@ -114,10 +114,10 @@ void ferry_channel_drop_data(struct ferry_channel *channel);
 /* Bytes per second at most; 0: no limit. */
 void ferry_channel_limit(struct ferry_channel *channel, uint64_t bytes_per_s);
 /*
- * The record just taken was long work: the loop gets its turn before the next one. To be
- * called from within record().
+ * The record just taken was as much work as `bytes` bytes of data: after too much of that
+ * the loop gets its turn before the next one. To be called from within record().
  */
-void ferry_channel_yield(struct ferry_channel *channel);
+void ferry_channel_worked(struct ferry_channel *channel, uint64_t bytes);
 /* Goes on with an input that rests. */
 void ferry_channel_resume(struct ferry_channel *channel);
 /* Bytes received / given to the socket since the beginning. */

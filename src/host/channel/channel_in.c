@@ -128,7 +128,8 @@ static int parse(struct ferry_channel *channel)
     for (;;) {
         int rc = FERRY_OK;
 
-        if (channel->in_dead || channel->resting || channel->yielding || !channel->sink) {
+        if (channel->in_dead || channel->resting ||
+            channel->worked >= INPUT_SLICE_BYTES || !channel->sink) {
             return 0;
         }
         if (channel->want == FERRY_CHANNEL_HEADER) {
@@ -220,7 +221,7 @@ void ferry_channel_input(struct ferry_channel *channel)
 {
     size_t slice = 0;
 
-    channel->yielding = 0;
+    channel->worked = 0;
     while (parse(channel) && slice < INPUT_SLICE_BYTES) {
         int rc = receive(channel);
 
@@ -235,11 +236,13 @@ void ferry_channel_input(struct ferry_channel *channel)
     }
 }
 
-void ferry_channel_yield(struct ferry_channel *channel)
+void ferry_channel_worked(struct ferry_channel *channel, uint64_t bytes)
 {
-    channel->yielding = 1;
-    /* What is buffered does not make the descriptor readable. */
-    ferry_loop_idle_start(channel->loop, &channel->flusher);
+    channel->worked += bytes;
+    if (channel->worked >= INPUT_SLICE_BYTES) {
+        /* What is buffered does not make the descriptor readable. */
+        ferry_loop_idle_start(channel->loop, &channel->flusher);
+    }
 }
 
 void ferry_channel_resume(struct ferry_channel *channel)

@@ -39,10 +39,10 @@ struct ferry_channel {
     void *user;
 
     /* input */
-    uint32_t want;     /* enum ferry_channel_want */
-    uint32_t skip;     /* 1: an unknown optional record */
-    uint32_t resting;  /* 1: place() had no room */
-    uint32_t yielding; /* 1: nothing more in this turn */
+    uint32_t want;    /* enum ferry_channel_want */
+    uint32_t skip;    /* 1: an unknown optional record */
+    uint32_t resting; /* 1: place() had no room */
+    uint64_t worked;  /* what the sink said of this turn's records */
     uint32_t in_dead, out_dead;
     struct ferry_record record;
     uint64_t record_off, in_bytes;

@@ -127,7 +127,7 @@ static int zero_pages(struct ferry_run *run, const struct ferry_record *record,
     if (rc == FERRY_OK) {
         clear(run->context->memory[run->memory_map[zero.memory]].address + zero.off,
               zero.bytes);
-        ferry_channel_yield(run->channel);
+        ferry_channel_worked(run->channel, zero.bytes);
     }
     return rc;
 }

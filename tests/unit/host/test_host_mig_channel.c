@@ -61,7 +61,7 @@ static int record_here(void *user, const struct ferry_record *record, uint64_t s
     end->bytes += record->payload_bytes;
     end->last_tag = record->tag;
     if (end->slow) {
-        ferry_channel_yield(end->channel);
+        ferry_channel_worked(end->channel, FERRY_STREAM_ZERO_MAX);
     }
     return FERRY_OK;
 }
