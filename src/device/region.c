@@ -135,8 +135,9 @@ static int check_bounds(const struct ferry_device *device,
 {
     const uint64_t size = device_region_size(device, io->index);
 
+    /* EINVAL, as the kernel's VFIO and libvfio-user say it. */
     if (io->index >= device->region_count) {
-        return ferry_error_set(reterr, FERRY_E_NOT_FOUND, "device", NULL, io->off,
+        return ferry_error_set(reterr, FERRY_E_ARGUMENT, "device", NULL, io->off,
                                "region %u: the device has %u", io->index,
                                device->region_count);
     }
