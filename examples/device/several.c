@@ -8,13 +8,14 @@
  * serves one over each socket, until SIGTERM. A user that is slow, silent or hostile
  * holds up its own device only.
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* ppoll() */
+#ifndef _DEFAULT_SOURCE
+#define _DEFAULT_SOURCE /* sigaction() */
 #endif
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "ferry/device.h"
 
@@ -89,36 +90,30 @@ static int pad_open(struct pad *pad, const char *path, uint64_t serial,
                : ferry_server_create(pad->device, &options, &pad->server, reterr);
 }
 
-static volatile sig_atomic_t stopping;
+static int stop_pipe[2];
 
 static void stop(int signal_number)
 {
     (void)signal_number;
-    stopping = 1;
+    (void)!write(stop_pipe[1], "", 1);
 }
 
 /* One server's descriptor is readable exactly when its dispatch has something to do. */
 static int serve(struct pad *pad, int count)
 {
-    struct pollfd ready[PADS_MAX];
-    sigset_t stop_set, old;
+    struct pollfd ready[PADS_MAX + 1] = { { .fd = stop_pipe[0], .events = POLLIN } };
     int status = FERRY_OK;
 
-    /* Signals come during ppoll() only: one that came before it would be slept over. */
-    sigemptyset(&stop_set);
-    sigaddset(&stop_set, SIGTERM);
-    sigaddset(&stop_set, SIGINT);
-    sigprocmask(SIG_BLOCK, &stop_set, &old);
-    while (!stopping && status == FERRY_OK) {
-        for (int i = 0; i < count; i++) {
-            ready[i].fd = ferry_server_fd(pad[i].server);
-            ready[i].events = POLLIN;
-        }
-        if (ppoll(ready, (nfds_t)count, NULL, &old) <= 0) {
-            continue;
+    for (int i = 0; i < count; i++) {
+        ready[i + 1].fd = ferry_server_fd(pad[i].server);
+        ready[i + 1].events = POLLIN;
+    }
+    while (ready[0].revents == 0 && status == FERRY_OK) {
+        if (poll(ready, (nfds_t)count + 1, -1) < 0) {
+            continue; /* a signal: the pipe tells of it */
         }
         for (int i = 0; i < count && status == FERRY_OK; i++) {
-            if (ready[i].revents != 0) {
+            if (ready[i + 1].revents != 0) {
                 status = ferry_server_dispatch(pad[i].server, 0);
             }
         }
@@ -136,6 +131,10 @@ int main(int argc, char **argv)
     if (argc < 2 || argc > PADS_MAX + 1) {
         fprintf(stderr, "usage: %s SOCKET... (at most %d)\n", argv[0], PADS_MAX);
         return 2;
+    }
+    if (pipe(stop_pipe) != 0) {
+        perror("pipe");
+        return 1;
     }
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
