@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +17,8 @@
 
 /*
  * Round trips of a 4-byte region read against a bare AF_UNIX ping-pong of the same sizes,
- * both blocking, the servers in processes of their own. Bursts of both take turns.
+ * the servers in processes of their own, blocking or ("spinning") looking for messages
+ * without waiting. Bursts of both take turns.
  */
 
 #define ASK_BYTES 32
@@ -68,7 +70,7 @@ static void gone(void *user, const struct ferry_error *error)
     _exit(0);
 }
 
-static void serve_ferry(int fd)
+static void serve_ferry(int fd, int spin)
 {
     static const struct ferry_endpoint_ops ops = {
         .struct_size = sizeof(ops),
@@ -79,7 +81,8 @@ static void serve_ferry(int fd)
     };
     struct ferry_endpoint endpoint = { .ops = &ops };
     struct ferry_link_server_options options = { .struct_size = sizeof(options),
-                                                 .closed = gone };
+                                                 .closed = gone,
+                                                 .spin_us = spin ? UINT32_MAX : 0 };
     struct ferry_link_server *server;
     struct ferry_loop *loop;
 
@@ -93,12 +96,23 @@ static void serve_ferry(int fd)
     _exit(1);
 }
 
-static void serve_floor(int fd)
+/* Waits for a message, or looks for it until it is there. */
+static ssize_t await(int fd, void *bytes, size_t size, int spin)
+{
+    ssize_t got;
+
+    do {
+        got = recv(fd, bytes, size, spin ? MSG_DONTWAIT : 0);
+    } while (got < 0 && errno == EAGAIN);
+    return got;
+}
+
+static void serve_floor(int fd, int spin)
 {
     char ask[ASK_BYTES];
     char answer[ANSWER_BYTES] = { 0 };
 
-    while (recv(fd, ask, sizeof(ask), 0) == (ssize_t)sizeof(ask)) {
+    while (await(fd, ask, sizeof(ask), spin) == (ssize_t)sizeof(ask)) {
         if (send(fd, answer, sizeof(answer), MSG_NOSIGNAL) != (ssize_t)sizeof(answer)) {
             break;
         }
@@ -106,7 +120,7 @@ static void serve_floor(int fd)
     _exit(0);
 }
 
-static void start(struct subject *subject, int ferry, int cpu)
+static void start(struct subject *subject, int ferry, int cpu, int spin)
 {
     int pair[2];
 
@@ -122,9 +136,9 @@ static void start(struct subject *subject, int ferry, int cpu)
         close(pair[0]);
         bench_pin(cpu);
         if (ferry) {
-            serve_ferry(pair[1]);
+            serve_ferry(pair[1], spin);
         } else {
-            serve_floor(pair[1]);
+            serve_floor(pair[1], spin);
         }
     }
     close(pair[1]);
@@ -199,7 +213,21 @@ struct result {
     double median, best; /* ratios: of pairs of bursts, of the best bursts */
 };
 
-static void measure(int client_cpu, int server_cpu, int bursts, struct result *ret_result)
+/* Two servers that spin would share the processor: each burst has its own server. */
+static double alone(int ferry, int server_cpu)
+{
+    struct subject subject;
+    double rate;
+
+    start(&subject, ferry, server_cpu, 1);
+    burst(&subject, BURST_NS / 4);
+    rate = burst(&subject, BURST_NS);
+    stop(&subject);
+    return rate;
+}
+
+static void measure(int client_cpu, int server_cpu, int spin, int bursts,
+                    struct result *ret_result)
 {
     struct subject floor;
     struct subject ferry;
@@ -209,19 +237,23 @@ static void measure(int client_cpu, int server_cpu, int bursts, struct result *r
     int i;
 
     bench_pin(client_cpu);
-    start(&floor, 0, server_cpu);
-    start(&ferry, 1, server_cpu);
-    burst(&floor, BURST_NS * 2);
-    burst(&ferry, BURST_NS * 2);
+    if (!spin) {
+        start(&floor, 0, server_cpu, 0);
+        start(&ferry, 1, server_cpu, 0);
+        burst(&floor, BURST_NS * 2);
+        burst(&ferry, BURST_NS * 2);
+    }
     for (i = 0; i < bursts; i++) {
-        rate[0][i] = burst(&floor, BURST_NS);
-        rate[1][i] = burst(&ferry, BURST_NS);
+        rate[0][i] = spin ? alone(0, server_cpu) : burst(&floor, BURST_NS);
+        rate[1][i] = spin ? alone(1, server_cpu) : burst(&ferry, BURST_NS);
         ratio[i] = rate[1][i] / rate[0][i];
         best[0] = rate[0][i] > best[0] ? rate[0][i] : best[0];
         best[1] = rate[1][i] > best[1] ? rate[1][i] : best[1];
     }
-    stop(&floor);
-    stop(&ferry);
+    if (!spin) {
+        stop(&floor);
+        stop(&ferry);
+    }
     ret_result->floor = bench_median(rate[0], (size_t)bursts);
     ret_result->ferry = bench_median(rate[1], (size_t)bursts);
     ret_result->median = bench_median(ratio, (size_t)bursts);
@@ -249,11 +281,13 @@ int main(int argc, char **argv)
 
     bench_open(&out, "region_read", "round trips of a 4-byte region read", argc, argv);
     bursts = out.quick ? 5 : BURSTS;
-    measure(0, 0, bursts, &result);
+    measure(0, 0, 0, bursts, &result);
     tell(&out, "4-byte region read, one core", 0.8, &result);
     if (sysconf(_SC_NPROCESSORS_ONLN) > 1) {
-        measure(0, 1, bursts, &result);
+        measure(0, 1, 0, bursts, &result);
         tell(&out, "4-byte region read, two cores", 0.95, &result);
+        measure(0, 1, 1, bursts, &result);
+        tell(&out, "4-byte region read, two cores, the server spins", 0.81, &result);
     }
     return bench_close(&out);
 }
