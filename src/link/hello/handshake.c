@@ -13,6 +13,7 @@ static void offer(const struct ferry_connection *connection,
     ret_mine->pgsizes = UINT64_MAX << 12;
     ret_mine->max_dma_maps = FERRY_DMA_MAPS_MAX;
     ret_mine->write_multiple = 1;
+    ret_mine->twin_socket = 1;
     ret_mine->extension = FERRY_LINK_EXTENSION_VERSION;
     ret_mine->notices = 1;
     ret_mine->precopy_info = 1;
@@ -82,6 +83,14 @@ static int reply(struct ferry_connection *connection,
     if (!job) {
         return FERRY_E_MEMORY;
     }
+    if (say.twin_socket) {
+        rc = ferry_port_twin(connection, &job->reply_fd[0]);
+        if (rc != FERRY_OK) {
+            ferry_job_release(job);
+            return rc;
+        }
+        job->own_fds = 1;
+    }
     data = ferry_job_data(job, FERRY_LINK_VERSION_MAX);
     if (!data) {
         ferry_job_release(job);
@@ -112,7 +121,8 @@ static int reply(struct ferry_connection *connection,
     job->node.head_bytes = (uint32_t)rc;
     job->node.data = message.data;
     job->node.data_bytes = message.data_bytes;
-    job->node.fd_count = 0;
+    job->node.fd_count = job->own_fds;
+    job->node.fds = job->reply_fd;
     ferry_connection_send(connection, &job->node);
     return FERRY_OK;
 }

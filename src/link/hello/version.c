@@ -321,7 +321,10 @@ static int add_caps(struct json_object *caps, const struct ferry_link_version *v
         twin = json_object_new_object();
         rc = add(caps, "twin_socket", twin);
         if (rc == FERRY_OK) {
-            rc = add(twin, "supported", json_object_new_boolean(0));
+            rc = add(twin, "supported", json_object_new_boolean(version->twin_socket));
+        }
+        if (rc == FERRY_OK && version->twin_socket) {
+            rc = add(twin, "fd_index", json_object_new_uint64(0));
         }
     }
     if (rc == FERRY_OK && version->keys & FERRY_LINK_KEY_FERRY) {
@@ -404,7 +407,7 @@ int ferry_link_version_agree(const struct ferry_link_version *mine,
     agreed.precopy_info = agreed.extension && mine->precopy_info && theirs->precopy_info;
     agreed.dirty_runs = agreed.extension && mine->dirty_runs && theirs->dirty_runs;
     agreed.data_fd = agreed.extension && mine->data_fd && theirs->data_fd;
-    agreed.twin_socket = 0;
+    agreed.twin_socket = mine->twin_socket && theirs->twin_socket;
     agreed.write_multiple = mine->write_multiple && theirs->write_multiple;
     agreed.has_identity = theirs->has_identity;
     *ret_agreed = agreed;

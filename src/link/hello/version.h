@@ -50,7 +50,7 @@ struct ferry_link_version {
     uint32_t max_dma_maps;
     uint32_t extension; /* version of the `ferry` object; 0: none */
     uint64_t pgsizes;
-    uint8_t twin_socket;    /* 1: the peer supports it (never used) */
+    uint8_t twin_socket;    /* 1: the server's commands go over a socket of their own */
     uint8_t write_multiple; /* 1: REGION_WRITE_MULTI is served */
     uint8_t notices;        /* 1: "dry" and "end" are told apart */
     uint8_t precopy_info;   /* 1: answers PRECOPY_INFO */

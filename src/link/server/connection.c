@@ -451,6 +451,7 @@ void ferry_connection_free(struct ferry_connection *connection)
         free(deferred);
     }
     ferry_job_free_all(connection);
+    ferry_port_end(connection);
     ferry_rx_free(&connection->rx);
     ferry_os_close(&connection->fd);
     free(connection);

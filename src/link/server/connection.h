@@ -103,6 +103,10 @@ struct ferry_connection {
     struct ferry_wire_limits limits;
     struct ferry_client_port port;
     struct ferry_port_call call;
+    /* The twin socket for DMA messages; fd -1: there is none. */
+    int twin_fd;
+    struct ferry_rx twin_rx;
+    struct ferry_tx twin_tx;
     struct ferry_incoming *current;
     struct ferry_deferred *deferred_first, *deferred_last;
     struct ferry_job *free_jobs;
@@ -230,6 +234,9 @@ void ferry_port_init(struct ferry_connection *connection);
 /* What is known of the client's DMA messages once it has shaken hands. */
 void ferry_port_guess(struct ferry_connection *connection,
                       const struct ferry_link_version *theirs);
+/* Makes the twin socket. ret_theirs: the client's end. Return: FERRY_OK, _LIMIT, ... */
+int ferry_port_twin(struct ferry_connection *connection, int *ret_theirs);
+void ferry_port_end(struct ferry_connection *connection);
 /* A reply of the client. */
 void ferry_port_reply(struct ferry_connection *connection,
                       const struct ferry_wire_header *header, const uint8_t *payload);

@@ -4,6 +4,7 @@
 
 #include "link/server/connection.h"
 #include "os/clock.h"
+#include "os/memory.h"
 
 #define PROBE_BYTES 64u
 #define PROBES_MAX 8u
@@ -243,7 +244,9 @@ static void intake(struct ferry_connection *connection)
 static int give_up(struct ferry_connection *connection)
 {
     struct ferry_port_call *call = &connection->call;
-    int rc = ferry_tx_remove(&connection->tx, &call->node);
+    struct ferry_tx *tx =
+        connection->twin_fd >= 0 ? &connection->twin_tx : &connection->tx;
+    int rc = ferry_tx_remove(tx, &call->node);
 
     if (rc == FERRY_E_BUSY ||
         (rc == FERRY_E_NOT_FOUND && connection->late_count == FERRY_SERVER_LATE_MAX)) {
@@ -255,8 +258,78 @@ static int give_up(struct ferry_connection *connection)
     return FERRY_E_TIMEOUT;
 }
 
+int ferry_port_twin(struct ferry_connection *connection, int *ret_theirs)
+{
+    int rc = ferry_rx_init(&connection->twin_rx);
+
+    return rc == FERRY_OK ? ferry_os_socketpair(&connection->twin_fd, ret_theirs) : rc;
+}
+
+void ferry_port_end(struct ferry_connection *connection)
+{
+    ferry_rx_free(&connection->twin_rx);
+    ferry_os_close(&connection->twin_fd);
+}
+
+/* Replies on the twin socket, where nothing else may come. */
+static void intake_twin(struct ferry_connection *connection)
+{
+    struct ferry_rx *rx = &connection->twin_rx;
+    struct ferry_wire_header header;
+    struct ferry_error error;
+    struct ferry_os_fds fds;
+    int rc;
+
+    while (!connection->call.done && connection->phase != FERRY_CONNECTION_DEAD &&
+           ferry_rx_size(rx) >= FERRY_WIRE_HEADER_BYTES) {
+        rc = ferry_wire_header_decode(ferry_rx_data(rx), &connection->limits, &header,
+                                      &error);
+        if (rc == FERRY_OK) {
+            rc = ferry_wire_header_check(&header, FERRY_WIRE_FROM_CLIENT,
+                                         &connection->limits, &error);
+        }
+        if (rc == FERRY_OK && !ferry_wire_is_reply(&header)) {
+            rc = ferry_error_set(&error, FERRY_E_PROTOCOL, "link", NULL, 0,
+                                 "%s on the twin socket",
+                                 ferry_wire_command_name(header.command));
+        }
+        if (rc != FERRY_OK) {
+            ferry_connection_kill_error(connection, &error);
+            return;
+        }
+        if (ferry_rx_size(rx) < header.size) {
+            if (ferry_rx_reserve(rx, header.size) != FERRY_OK) {
+                ferry_connection_kill(connection, FERRY_E_MEMORY, "out of memory");
+            }
+            return;
+        }
+        ferry_rx_take_fds(rx, header.size, &fds);
+        ferry_os_fds_close(&fds);
+        ferry_port_reply(connection, &header,
+                         ferry_rx_data(rx) + FERRY_WIRE_HEADER_BYTES);
+        ferry_rx_consume(rx, header.size);
+    }
+}
+
+static void exchange_twin(struct ferry_connection *connection)
+{
+    struct ferry_tx_node *left;
+    size_t direct;
+    int rc = ferry_tx_flush(&connection->twin_tx, connection->twin_fd, &left);
+
+    if (rc == FERRY_OK || rc == FERRY_E_AGAIN) {
+        rc = ferry_rx_receive(&connection->twin_rx, connection->twin_fd, NULL, 0,
+                              FERRY_OS_NOWAIT, &direct);
+    }
+    if (rc < 0 && rc != FERRY_E_AGAIN) {
+        ferry_connection_kill(connection, rc, "the twin socket is gone");
+    }
+}
+
 static int wait_reply(struct ferry_connection *connection)
 {
+    int twin = connection->twin_fd >= 0;
+    struct ferry_tx *tx = twin ? &connection->twin_tx : &connection->tx;
     uint64_t deadline =
         ferry_os_now_ns() +
         (uint64_t)connection->server->options.dma_timeout_ms * FERRY_NS_PER_MS;
@@ -266,7 +339,11 @@ static int wait_reply(struct ferry_connection *connection)
     int rc;
 
     for (;;) {
-        intake(connection);
+        if (twin) {
+            intake_twin(connection);
+        } else {
+            intake(connection);
+        }
         if (connection->phase == FERRY_CONNECTION_DEAD) {
             return FERRY_E_CLOSED;
         }
@@ -277,10 +354,12 @@ static int wait_reply(struct ferry_connection *connection)
         if (now >= deadline) {
             return give_up(connection);
         }
-        what = FERRY_OS_POLL_READ | (connection->tx.first ? FERRY_OS_POLL_WRITE : 0);
-        rc = ferry_os_poll(connection->fd, what,
+        what = FERRY_OS_POLL_READ | (tx->first ? FERRY_OS_POLL_WRITE : 0);
+        rc = ferry_os_poll(twin ? connection->twin_fd : connection->fd, what,
                            (uint32_t)((deadline - now) / FERRY_NS_PER_MS) + 1);
-        if (rc == FERRY_OK) {
+        if (rc == FERRY_OK && twin) {
+            exchange_twin(connection);
+        } else if (rc == FERRY_OK) {
             ferry_connection_flush(connection);
             ferry_connection_receive(connection);
         } else if (rc != FERRY_E_TIMEOUT) {
@@ -317,7 +396,12 @@ static int transfer(struct ferry_connection *connection, uint16_t command, uint6
     call->ret_data = ret_data;
     call->active = 1;
     call->done = 0;
-    ferry_connection_send(connection, &call->node);
+    if (connection->twin_fd >= 0) {
+        ferry_tx_push(&connection->twin_tx, &call->node);
+        exchange_twin(connection);
+    } else {
+        ferry_connection_send(connection, &call->node);
+    }
     rc = wait_reply(connection);
     call->active = 0;
     return rc;
@@ -388,4 +472,5 @@ void ferry_port_init(struct ferry_connection *connection)
     connection->port.dma_read = port_read;
     connection->port.dma_write = port_write;
     connection->port.user = connection;
+    connection->twin_fd = -1;
 }

@@ -179,6 +179,69 @@ static void test_the_layout_can_be_said(void **state)
     end(fd);
 }
 
+/* VERSION with a wish for a twin socket. ret_twin: the socket that came. */
+static int connect_twin(int *ret_twin)
+{
+    struct ferry_os_fds fds = { .count = 0 };
+    uint8_t bytes[1024];
+    struct iovec iov = { .iov_base = bytes, .iov_len = sizeof(bytes) - 1 };
+    int fd = served_start(&served, NULL);
+    int got;
+
+    raw_send(fd, bytes,
+             raw_version(bytes, 1,
+                         "{\"capabilities\":{\"twin_socket\":{\"supported\":true}}}"));
+    got = ferry_os_receive(fd, &iov, 1, &fds, FERRY_OS_WAIT);
+    assert_true(got > 20);
+    bytes[got] = 0;
+    assert_non_null(strstr((char *)bytes + 20, "\"fd_index\":0"));
+    assert_int_equal(fds.count, 1);
+    *ret_twin = fds.fd[0];
+    return fd;
+}
+
+static void test_a_twin_socket_carries_the_servers_commands(void **state)
+{
+    uint8_t bytes[128];
+    int twin;
+    int fd = connect_twin(&twin);
+
+    (void)state;
+    ask_device(fd, RAW_REGION_READ, 8, NULL);
+    answer_read(twin, SPEC_AT, data, 8);
+    read_answered(fd, data, 8);
+    ask_device(fd, RAW_REGION_WRITE, 8, data);
+    /* What the client asks meanwhile is answered when the device is through. */
+    raw_send(fd, bytes, raw_region(bytes, 10, RAW_REGION_READ, 0, 0, 4, NULL));
+    take_write(twin, SPEC_AT, data, 8);
+    write_answered(fd);
+    assert_int_equal(raw_receive(fd, bytes, sizeof(bytes)), 36);
+    assert_int_equal(raw_u16(bytes, 0), 10);
+    close(twin);
+    end(fd);
+}
+
+static void test_a_command_on_the_twin_socket_ends_the_connection(void **state)
+{
+    uint8_t bytes[128];
+    int twin;
+    int fd = connect_twin(&twin);
+
+    (void)state;
+    ask_device(fd, RAW_REGION_READ, 8, NULL);
+    assert_int_equal(raw_receive(twin, bytes, sizeof(bytes)), 32);
+    raw_send(twin, bytes, raw_region(bytes, 10, RAW_REGION_READ, 0, 0, 4, NULL));
+    assert_true(raw_is_closed(fd));
+    close(twin);
+    end(fd);
+    /* So does its end, while the server waits for an answer there. */
+    fd = connect_twin(&twin);
+    close(twin);
+    ask_device(fd, RAW_REGION_READ, 8, NULL);
+    assert_true(raw_is_closed(fd));
+    end(fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -187,6 +250,8 @@ int main(void)
         cmocka_unit_test(
             test_others_are_served_by_the_specification_until_they_prove_more),
         cmocka_unit_test(test_the_layout_can_be_said),
+        cmocka_unit_test(test_a_twin_socket_carries_the_servers_commands),
+        cmocka_unit_test(test_a_command_on_the_twin_socket_ends_the_connection),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
