@@ -12,28 +12,6 @@
 
 /* Who becomes the client: silence, a second one, VERSION in all its wrong forms. */
 
-static struct served served;
-
-static int start_listening(void **state)
-{
-    struct ferry_link_server_options options = { .struct_size = sizeof(options),
-                                                 .handshake_timeout_ms = 150,
-                                                 .message_timeout_ms = 150,
-                                                 .dma_timeout_ms = 100 };
-
-    (void)state;
-    served_listen(&served, &options);
-    return 0;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    served_stop(&served);
-    assert_int_not_equal(access(served.path, F_OK), 0);
-    return 0;
-}
-
 static void test_a_silent_client_keeps_nobody_waiting(void **state)
 {
     int silent[12];
@@ -41,21 +19,21 @@ static void test_a_silent_client_keeps_nobody_waiting(void **state)
 
     (void)state;
     for (i = 0; i < 12; i++) {
-        silent[i] = raw_connect(served.path);
+        silent[i] = raw_connect(listening.path);
     }
-    raw_assert_serves(served.path);
+    raw_assert_serves(listening.path);
     for (i = 0; i < 12; i++) {
         assert_true(raw_is_closed(silent[i]));
         close(silent[i]);
     }
-    await_int(&served.fake.closed_count, 13);
+    await_int(&listening.fake.closed_count, 13);
 }
 
 static void test_a_second_client_is_told_and_closed(void **state)
 {
     uint8_t bytes[512];
-    int first = raw_client(served.path);
-    int second = raw_connect(served.path);
+    int first = raw_client(listening.path);
+    int second = raw_connect(listening.path);
 
     (void)state;
     assert_int_equal(raw_receive(second, bytes, sizeof(bytes)), 16);
@@ -70,18 +48,18 @@ static void test_a_second_client_is_told_and_closed(void **state)
 
 static void test_a_second_client_learns_that_the_server_is_busy(void **state)
 {
-    int first = raw_client(served.path);
+    int first = raw_client(listening.path);
     struct ferry_client *second = NULL;
     struct ferry_error error = { .code = 0 };
 
     (void)state;
-    assert_int_equal(ferry_client_connect(served.path, NULL, &second, &error),
+    assert_int_equal(ferry_client_connect(listening.path, NULL, &second, &error),
                      FERRY_E_BUSY);
     assert_int_equal(error.code, FERRY_E_BUSY);
     assert_non_null(strstr(error.text, "another client"));
     close(first);
-    await_int(&served.fake.attached, 0);
-    assert_int_equal(ferry_client_connect(served.path, NULL, &second, NULL), FERRY_OK);
+    await_int(&listening.fake.attached, 0);
+    assert_int_equal(ferry_client_connect(listening.path, NULL, &second, NULL), FERRY_OK);
     ferry_client_close(second);
 }
 
@@ -91,9 +69,9 @@ static void test_a_client_may_follow_at_once(void **state)
 
     (void)state;
     for (i = 0; i < 50; i++) {
-        raw_assert_serves(served.path);
+        raw_assert_serves(listening.path);
     }
-    await_int(&served.fake.detaches, 50);
+    await_int(&listening.fake.detaches, 50);
 }
 
 static void test_bad_versions_are_refused(void **state)
@@ -112,21 +90,21 @@ static void test_bad_versions_are_refused(void **state)
 
     (void)state;
     for (i = 0; i < sizeof(text) / sizeof(text[0]); i++) {
-        int fd = raw_connect(served.path);
+        int fd = raw_connect(listening.path);
 
         raw_send(fd, bytes, raw_version(bytes, 8, text[i]));
         raw_assert_error(fd, 8, RAW_VERSION);
         assert_true(raw_is_closed(fd));
         close(fd);
     }
-    assert_int_equal(atomic_load(&served.fake.attaches), 0);
-    raw_assert_serves(served.path);
+    assert_int_equal(atomic_load(&listening.fake.attaches), 0);
+    raw_assert_serves(listening.path);
 }
 
 static void test_another_major_version_is_refused(void **state)
 {
     uint8_t bytes[64];
-    int fd = raw_connect(served.path);
+    int fd = raw_connect(listening.path);
     size_t size = raw_version(bytes, 8, NULL);
 
     (void)state;
@@ -135,13 +113,13 @@ static void test_another_major_version_is_refused(void **state)
     raw_assert_error(fd, 8, RAW_VERSION);
     assert_true(raw_is_closed(fd));
     close(fd);
-    await_int(&served.fake.closed_code, FERRY_E_VERSION);
+    await_int(&listening.fake.closed_code, FERRY_E_VERSION);
 }
 
 static void test_a_higher_minor_version_is_answered_with_ours(void **state)
 {
     uint8_t bytes[512];
-    int fd = raw_connect(served.path);
+    int fd = raw_connect(listening.path);
     size_t size = raw_version(bytes, 8, NULL);
 
     (void)state;
@@ -157,20 +135,20 @@ static void test_nothing_is_served_before_version(void **state)
 {
     uint8_t payload[16] = { 16 };
     uint8_t bytes[64];
-    int fd = raw_connect(served.path);
+    int fd = raw_connect(listening.path);
 
     (void)state;
     raw_send(fd, bytes, raw_message(bytes, 1, RAW_GET_INFO, 0, payload, 16));
     raw_assert_error(fd, 1, RAW_GET_INFO);
     assert_true(raw_is_closed(fd));
     close(fd);
-    assert_int_equal(atomic_load(&served.fake.attaches), 0);
+    assert_int_equal(atomic_load(&listening.fake.attaches), 0);
 }
 
 static void test_a_client_without_the_extension_is_told_nothing_of_it(void **state)
 {
     uint8_t bytes[2048] = { 0 };
-    int fd = raw_connect(served.path);
+    int fd = raw_connect(listening.path);
 
     (void)state;
     raw_send(fd, bytes, raw_version(bytes, 1, "{\"capabilities\":{}}"));
@@ -190,7 +168,7 @@ test_a_client_of_few_fds_is_told_no_number_that_it_calls_malformed(void **state)
     (void)state;
     for (size_t i = 0; i < 2; i++) {
         uint8_t bytes[2048] = { 0 };
-        int fd = raw_connect(served.path);
+        int fd = raw_connect(listening.path);
 
         raw_send(fd, bytes, raw_version(bytes, 1, said[i]));
         assert_true(raw_receive(fd, bytes, sizeof(bytes)) >= 20);
@@ -209,9 +187,9 @@ static void test_a_path_in_use_is_not_taken_over(void **state)
     (void)state;
     fake_init(&fake);
     assert_int_equal(ferry_loop_create(&loop), FERRY_OK);
-    assert_int_equal(
-        ferry_link_server_listen(served.path, &fake.endpoint, loop, NULL, &server, NULL),
-        FERRY_E_EXISTS);
+    assert_int_equal(ferry_link_server_listen(listening.path, &fake.endpoint, loop, NULL,
+                                              &server, NULL),
+                     FERRY_E_EXISTS);
     memset(path, 'x', sizeof(path));
     path[0] = '/';
     path[sizeof(path) - 1] = 0;
@@ -220,7 +198,7 @@ static void test_a_path_in_use_is_not_taken_over(void **state)
         FERRY_E_LIMIT);
     ferry_loop_destroy(loop);
     fake_free(&fake);
-    raw_assert_serves(served.path);
+    raw_assert_serves(listening.path);
 }
 
 /* Answers one handshake in this thread. */
@@ -245,7 +223,7 @@ static void test_a_successor_is_admitted_although_the_close_was_not_yet_seen(voi
     int second;
 
     (void)state;
-    snprintf(path, sizeof(path), "%s2", served.path);
+    snprintf(path, sizeof(path), "%s2", listening.path);
     fake_init(&fake);
     assert_int_equal(ferry_loop_create(&loop), FERRY_OK);
     assert_int_equal(
@@ -311,7 +289,7 @@ static int start_patient(void **state)
                                                  .handshake_timeout_ms = 60000 };
 
     (void)state;
-    served_listen(&served, &options);
+    served_listen(&listening, &options);
     return 0;
 }
 
@@ -322,7 +300,7 @@ static void test_of_too_many_silent_clients_the_oldest_goes(void **state)
 
     (void)state;
     for (i = 0; i < 9; i++) {
-        silent[i] = raw_connect(served.path);
+        silent[i] = raw_connect(listening.path);
     }
     assert_true(raw_is_closed(silent[0]));
     /* The others can still become the client. */
@@ -333,7 +311,7 @@ static void test_of_too_many_silent_clients_the_oldest_goes(void **state)
     }
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, start_listening, stop)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, listening_start, listening_stop)
 
 int main(void)
 {
@@ -352,7 +330,7 @@ int main(void)
         TEST(test_a_successor_is_admitted_although_the_close_was_not_yet_seen),
         TEST(test_the_server_may_be_destroyed_when_its_client_goes),
         cmocka_unit_test_setup_teardown(test_of_too_many_silent_clients_the_oldest_goes,
-                                        start_patient, stop),
+                                        start_patient, listening_stop),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -507,3 +507,25 @@ void await_int(atomic_int *value, int wanted)
         ferry_os_sleep_ns(200000);
     }
 }
+
+struct served listening;
+
+int listening_start(void **state)
+{
+    struct ferry_link_server_options options = { .struct_size = sizeof(options),
+                                                 .handshake_timeout_ms = 150,
+                                                 .message_timeout_ms = 150,
+                                                 .dma_timeout_ms = 100 };
+
+    (void)state;
+    served_listen(&listening, &options);
+    return 0;
+}
+
+int listening_stop(void **state)
+{
+    (void)state;
+    served_stop(&listening);
+    assert_int_not_equal(access(listening.path, F_OK), 0);
+    return 0;
+}

@@ -85,6 +85,11 @@ void served_listen(struct served *served,
                    const struct ferry_link_server_options *options);
 void served_stop(struct served *served);
 
+/* A fixture: a server that listens and waits for nothing long. */
+extern struct served listening;
+int listening_start(void **state);
+int listening_stop(void **state);
+
 /* Waits until *value is `wanted`; fails the test after some seconds. */
 void await_int(atomic_int *value, int wanted);
 

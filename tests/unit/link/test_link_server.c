@@ -13,34 +13,12 @@
 
 /* What bytes a client can send to a server: in pieces, too many, too few, nonsense. */
 
-static struct served served;
-
-static int start_listening(void **state)
-{
-    struct ferry_link_server_options options = { .struct_size = sizeof(options),
-                                                 .handshake_timeout_ms = 150,
-                                                 .message_timeout_ms = 150,
-                                                 .dma_timeout_ms = 100 };
-
-    (void)state;
-    served_listen(&served, &options);
-    return 0;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    served_stop(&served);
-    assert_int_not_equal(access(served.path, F_OK), 0);
-    return 0;
-}
-
 static void test_messages_may_come_byte_by_byte(void **state)
 {
     uint8_t bytes[512];
     uint8_t back[512];
     uint8_t data[40];
-    int fd = raw_connect(served.path);
+    int fd = raw_connect(listening.path);
     size_t size = raw_version(bytes, 3, "{\"capabilities\":{}}");
     size_t i;
 
@@ -68,7 +46,7 @@ static void test_many_messages_may_come_at_once(void **state)
 {
     uint8_t bytes[64 * 36];
     uint8_t back[64];
-    int fd = raw_client(served.path);
+    int fd = raw_client(listening.path);
     size_t size = 0;
     uint16_t i;
 
@@ -88,7 +66,7 @@ static void test_a_message_may_fill_the_buffer_while_a_reply_waits(void **state)
 {
     static uint8_t back[(1 << 20) + 64];
     static uint8_t bytes[32 + 32 + 65536];
-    int fd = raw_client(served.path);
+    int fd = raw_client(listening.path);
     size_t size = raw_region(bytes, 1, RAW_REGION_READ, 0, 0, 1 << 20, NULL);
 
     (void)state;
@@ -99,14 +77,14 @@ static void test_a_message_may_fill_the_buffer_while_a_reply_waits(void **state)
     raw_put_u32(bytes + size + 24, 0);
     raw_put_u32(bytes + size + 28, 65536);
     memset(bytes + size + 32, 0x2f, 65536);
-    await_int(&served.fake.work_calls, 1);
+    await_int(&listening.fake.work_calls, 1);
     raw_send(fd, bytes, sizeof(bytes));
     /* work() is called when the server has sent what the socket takes. */
-    await_int(&served.fake.work_calls, 2);
+    await_int(&listening.fake.work_calls, 2);
     assert_int_equal(raw_receive(fd, back, sizeof(back)), 32 + (1 << 20));
     assert_int_equal(raw_receive(fd, back, sizeof(back)), 32);
     assert_int_equal(raw_u16(back, 0), 2);
-    assert_int_equal(served.fake.bar[65535], 0x2f);
+    assert_int_equal(listening.fake.bar[65535], 0x2f);
     close(fd);
 }
 
@@ -121,35 +99,35 @@ static void test_a_client_may_close_at_any_byte(void **state)
     (void)state;
     whole = version + raw_region(bytes + version, 2, RAW_REGION_WRITE, 0, 0, 24, data);
     for (i = 0; i <= whole; i++) {
-        int fd = raw_connect(served.path);
+        int fd = raw_connect(listening.path);
 
         raw_send(fd, bytes, i);
         close(fd);
     }
-    raw_assert_serves(served.path);
-    await_int(&served.fake.attached, 0);
-    assert_int_equal(atomic_load(&served.fake.attaches),
-                     atomic_load(&served.fake.detaches));
+    raw_assert_serves(listening.path);
+    await_int(&listening.fake.attached, 0);
+    assert_int_equal(atomic_load(&listening.fake.attaches),
+                     atomic_load(&listening.fake.detaches));
 }
 
 static void test_a_client_that_stops_in_a_message_is_dropped(void **state)
 {
     uint8_t bytes[64];
-    int fd = raw_client(served.path);
+    int fd = raw_client(listening.path);
 
     (void)state;
     raw_region(bytes, 1, RAW_REGION_WRITE, 0, 0, 4, "abcd");
     raw_send(fd, bytes, 20);
     assert_true(raw_is_closed(fd));
     close(fd);
-    await_int(&served.fake.closed_code, FERRY_E_TIMEOUT);
-    raw_assert_serves(served.path);
+    await_int(&listening.fake.closed_code, FERRY_E_TIMEOUT);
+    raw_assert_serves(listening.path);
 }
 
 static void test_a_client_that_reads_no_replies_is_dropped(void **state)
 {
     uint8_t bytes[64];
-    int fd = raw_client(served.path);
+    int fd = raw_client(listening.path);
     size_t size = raw_region(bytes, 1, RAW_REGION_READ, 0, 0, 1 << 20, NULL);
     int i;
 
@@ -157,16 +135,16 @@ static void test_a_client_that_reads_no_replies_is_dropped(void **state)
     for (i = 0; i < 4; i++) {
         raw_send(fd, bytes, size);
     }
-    await_int(&served.fake.closed_code, FERRY_E_TIMEOUT);
+    await_int(&listening.fake.closed_code, FERRY_E_TIMEOUT);
     close(fd);
-    raw_assert_serves(served.path);
+    raw_assert_serves(listening.path);
 }
 
 static void test_an_unknown_command_is_answered_with_an_error(void **state)
 {
     uint8_t payload[100] = { 0 };
     uint8_t bytes[256];
-    int fd = raw_client(served.path);
+    int fd = raw_client(listening.path);
 
     (void)state;
     raw_send(fd, bytes, raw_message(bytes, 9, 200, 0, payload, sizeof(payload)));
@@ -182,7 +160,7 @@ static void test_an_unknown_command_is_answered_with_an_error(void **state)
 static void test_a_second_version_is_answered_with_an_error(void **state)
 {
     uint8_t bytes[256];
-    int fd = raw_client(served.path);
+    int fd = raw_client(listening.path);
 
     (void)state;
     raw_send(fd, bytes, raw_version(bytes, 12, NULL));
@@ -195,7 +173,7 @@ static void test_malformed_payloads_are_answered_with_errors(void **state)
 {
     uint8_t payload[64] = { 0 };
     uint8_t bytes[256];
-    int fd = raw_client(served.path);
+    int fd = raw_client(listening.path);
 
     (void)state;
     /* Too short, with too little data, with too much, with wrap-around. */
@@ -223,7 +201,7 @@ static void test_an_unsound_header_ends_the_connection(void **state)
 
     (void)state;
     for (i = 0; i < sizeof(size) / sizeof(size[0]); i++) {
-        int fd = raw_client(served.path);
+        int fd = raw_client(listening.path);
 
         raw_message(bytes, 1, RAW_GET_INFO, 0, NULL, 0);
         raw_put_u32(bytes + 4, size[i]);
@@ -231,27 +209,27 @@ static void test_an_unsound_header_ends_the_connection(void **state)
         assert_true(raw_is_closed(fd));
         close(fd);
     }
-    raw_assert_serves(served.path);
+    raw_assert_serves(listening.path);
 }
 
 static void test_a_reply_that_nobody_asked_for_ends_the_connection(void **state)
 {
     uint8_t payload[16] = { 0 };
     uint8_t bytes[64];
-    int fd = raw_client(served.path);
+    int fd = raw_client(listening.path);
 
     (void)state;
     raw_send(fd, bytes, raw_message(bytes, 1, RAW_DMA_READ, RAW_REPLY, payload, 16));
     assert_true(raw_is_closed(fd));
     close(fd);
-    await_int(&served.fake.closed_code, FERRY_E_PROTOCOL);
-    raw_assert_serves(served.path);
+    await_int(&listening.fake.closed_code, FERRY_E_PROTOCOL);
+    raw_assert_serves(listening.path);
 }
 
 static void test_posted_nonsense_gets_no_reply(void **state)
 {
     uint8_t bytes[64];
-    int fd = raw_client(served.path);
+    int fd = raw_client(listening.path);
     size_t size = raw_region(bytes, 1, RAW_REGION_WRITE, 0, 9, 4, "abcd");
 
     (void)state;
@@ -269,7 +247,7 @@ static void test_wrong_descriptor_counts_are_refused_and_nothing_leaks(void **st
     uint8_t irqs[20] = { 20 };
     uint8_t bytes[64];
     uint8_t first;
-    int fd = raw_client(served.path);
+    int fd = raw_client(listening.path);
     int pair[2];
     int before;
     int after;
@@ -321,7 +299,7 @@ static void test_descriptors_go_to_the_message_they_came_with(void **state)
     uint8_t back[64];
     size_t reads = 0;
     uint64_t count;
-    int fd = raw_client(served.path);
+    int fd = raw_client(listening.path);
     int event;
     int i;
 
@@ -354,7 +332,7 @@ static void test_descriptors_go_to_the_message_they_came_with(void **state)
     close(fd);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, start_listening, stop)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, listening_start, listening_stop)
 
 int main(void)
 {

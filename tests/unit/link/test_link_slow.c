@@ -11,38 +11,16 @@
 
 /* What takes time in a server: DMA messages to the client, reads in parts, slow arcs. */
 
-static struct served served;
-
-static int start_listening(void **state)
-{
-    struct ferry_link_server_options options = { .struct_size = sizeof(options),
-                                                 .handshake_timeout_ms = 150,
-                                                 .message_timeout_ms = 150,
-                                                 .dma_timeout_ms = 100 };
-
-    (void)state;
-    served_listen(&served, &options);
-    return 0;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    served_stop(&served);
-    assert_int_not_equal(access(served.path, F_OK), 0);
-    return 0;
-}
-
 static void test_a_foreign_client_gets_full_reads_until_the_end(void **state)
 {
     uint8_t payload[8] = { 0 };
     uint8_t bytes[256];
     uint8_t back[256];
-    int fd = raw_client(served.path);
+    int fd = raw_client(listening.path);
 
     (void)state;
-    served.fake.data_left = 150;
-    served.fake.data_piece = 7; /* the device gives little at a time */
+    listening.fake.data_left = 150;
+    listening.fake.data_piece = 7; /* the device gives little at a time */
     raw_send(fd, bytes, raw_set_state(bytes, 1, FERRY_STATE_PRE_COPY));
     assert_true(raw_receive(fd, back, sizeof(back)) > 0);
     raw_put_u32(payload, 8 + 100);
@@ -65,7 +43,7 @@ test_a_dma_without_answer_ends_in_time_and_its_late_reply_is_dropped(void **stat
     uint8_t bytes[256];
     uint8_t ask[256];
     uint8_t back[256];
-    int fd = raw_client(served.path);
+    int fd = raw_client(listening.path);
 
     (void)state;
     raw_send(fd, bytes,
@@ -75,7 +53,7 @@ test_a_dma_without_answer_ends_in_time_and_its_late_reply_is_dropped(void **stat
     assert_int_equal(raw_u32(ask, 16), 0x1000);
     assert_int_equal(raw_u32(ask, 24), 4);
     raw_assert_error(fd, 1, RAW_REGION_READ);
-    assert_int_equal(atomic_load(&served.fake.dma_status), FERRY_E_TIMEOUT);
+    assert_int_equal(atomic_load(&listening.fake.dma_status), FERRY_E_TIMEOUT);
     raw_put_u32(payload, 0x1000);
     raw_put_u32(payload + 8, 4);
     raw_send(fd, bytes,
@@ -97,7 +75,7 @@ static void test_a_dma_reply_with_too_much_data_ends_the_connection(void **state
     uint8_t payload[64] = { 0 };
     uint8_t bytes[256];
     uint8_t ask[256];
-    int fd = raw_client(served.path);
+    int fd = raw_client(listening.path);
 
     (void)state;
     raw_send(fd, bytes,
@@ -109,35 +87,35 @@ static void test_a_dma_reply_with_too_much_data_ends_the_connection(void **state
              raw_message(bytes, raw_u16(ask, 0), RAW_DMA_READ, RAW_REPLY, payload, 64));
     assert_true(raw_is_closed(fd));
     close(fd);
-    await_int(&served.fake.dma_status, FERRY_E_CLOSED);
-    raw_assert_serves(served.path);
+    await_int(&listening.fake.dma_status, FERRY_E_CLOSED);
+    raw_assert_serves(listening.path);
 }
 
 static void test_a_client_may_close_while_a_dma_waits(void **state)
 {
     uint8_t bytes[256];
-    int fd = raw_client(served.path);
+    int fd = raw_client(listening.path);
 
     (void)state;
     raw_send(fd, bytes,
              raw_region(bytes, 1, RAW_REGION_READ, 0x1000, FAKE_REGION_DMA, 4, NULL));
     assert_int_equal(raw_receive(fd, bytes, sizeof(bytes)), 32);
     close(fd);
-    await_int(&served.fake.dma_status, FERRY_E_CLOSED);
-    raw_assert_serves(served.path);
+    await_int(&listening.fake.dma_status, FERRY_E_CLOSED);
+    raw_assert_serves(listening.path);
 }
 
 static void test_what_is_pending_ends_with_its_client(void **state)
 {
     uint8_t bytes[256];
-    int fd = raw_client(served.path);
+    int fd = raw_client(listening.path);
 
     (void)state;
     raw_send(fd, bytes, raw_set_state(bytes, 1, FERRY_STATE_STOP));
     raw_assert_alive(fd);
     close(fd);
-    await_int(&served.fake.detaches, 1);
-    raw_assert_serves(served.path);
+    await_int(&listening.fake.detaches, 1);
+    raw_assert_serves(listening.path);
 }
 
 static void test_commands_that_came_before_a_dma_reply_are_answered_soon(void **state)
@@ -185,7 +163,7 @@ static void test_the_reply_to_log_start_echoes_its_ranges(void **state)
 {
     uint8_t payload[24 + 32] = { 24 + 32 };
     uint8_t bytes[256];
-    int fd = raw_client(served.path);
+    int fd = raw_client(listening.path);
 
     (void)state;
     raw_put_u32(payload + 4, 6u | 1u << 17);
@@ -202,7 +180,7 @@ static void test_the_reply_to_log_start_echoes_its_ranges(void **state)
     close(fd);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, start_listening, stop)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, listening_start, listening_stop)
 
 int main(void)
 {
