@@ -332,12 +332,40 @@ static void test_descriptors_go_to_the_message_they_came_with(void **state)
     close(fd);
 }
 
+static void test_a_server_that_spins_still_hears_everybody(void **state)
+{
+    struct ferry_link_server_options options = { .struct_size = sizeof(options),
+                                                 .spin_us = UINT32_MAX };
+    static struct served spinning;
+    uint8_t bytes[64];
+    int first, second;
+
+    (void)state;
+    served_listen(&spinning, &options);
+    first = raw_client(spinning.path);
+    for (uint16_t i = 0; i < 100; i++) {
+        raw_send(first, bytes, raw_region(bytes, i, RAW_REGION_READ, 0, 0, 4, NULL));
+        assert_int_equal(raw_receive(first, bytes, sizeof(bytes)), 36);
+        assert_int_equal(raw_u16(bytes, 0), i);
+    }
+    /* The listener is looked at too, and so is the client's end. */
+    second = raw_connect(spinning.path);
+    raw_send(second, bytes, raw_version(bytes, 7, "{}"));
+    assert_int_equal(raw_receive(second, bytes, sizeof(bytes)), 16);
+    close(second);
+    close(first);
+    await_int(&spinning.fake.closed_count, 1);
+    raw_assert_serves(spinning.path);
+    served_stop(&spinning);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, listening_start, listening_stop)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_messages_may_come_byte_by_byte),
+        cmocka_unit_test(test_a_server_that_spins_still_hears_everybody),
         TEST(test_many_messages_may_come_at_once),
         TEST(test_a_message_may_fill_the_buffer_while_a_reply_waits),
         TEST(test_a_client_may_close_at_any_byte),
