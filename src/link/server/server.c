@@ -72,6 +72,7 @@ int ferry_server_attach(struct ferry_connection *connection)
     int rc;
 
     if (server->client) {
+        connection->tell_end = 0;
         return FERRY_E_BUSY;
     }
     rc = server->endpoint->ops->attach(server->endpoint, &connection->port);
@@ -169,30 +170,6 @@ static int on_idle(struct ferry_loop_idle *idle)
     return server->options.spin_us > 0 && spin(server);
 }
 
-/* Tells a client that came while another is served, and forgets it. fd: given away. */
-static void turn_away(int fd)
-{
-    struct ferry_wire_header asked = { .command = FERRY_WIRE_VERSION,
-                                       .size = FERRY_WIRE_HEADER_BYTES };
-    uint8_t bytes[FERRY_WIRE_HEADER_BYTES];
-    struct iovec iov = { .iov_base = bytes, .iov_len = sizeof(bytes) };
-    struct ferry_wire_limits limits = { .max_data_bytes = FERRY_WIRE_MAX_DATA_DEFAULT };
-    struct ferry_os_fds fds = { .count = 0 };
-
-    /* Its VERSION may be there already: then the reply carries the right id. */
-    if (ferry_os_receive(fd, &iov, 1, &fds, FERRY_OS_NOWAIT) == (int)sizeof(bytes)) {
-        struct ferry_wire_header header;
-
-        if (ferry_wire_header_decode(bytes, &limits, &header, NULL) == FERRY_OK) {
-            asked.id = header.id;
-        }
-    }
-    ferry_os_fds_close(&fds);
-    ferry_wire_error_encode(&asked, FERRY_E_BUSY, bytes);
-    (void)ferry_os_send(fd, &iov, 1, NULL, 0, FERRY_OS_NOWAIT);
-    ferry_os_close(&fd);
-}
-
 /* Of too many that shake hands, the oldest has had the most time. */
 static void drop_oldest(struct ferry_link_server *server)
 {
@@ -237,10 +214,8 @@ static void on_accept(struct ferry_watch *watch, uint32_t events)
         /* It may have closed just now, and this be its successor. */
         ferry_connection_step(server->client);
     }
-    if (server->client && server->client->phase == FERRY_CONNECTION_READY) {
-        turn_away(fd);
-        return;
-    }
+    /* While another is served its VERSION is refused; not every client copes
+     * with an answer before the question. */
     drop_oldest(server);
     (void)admit(server, fd);
 }

@@ -36,7 +36,9 @@ static void test_a_second_client_is_told_and_closed(void **state)
     int second = raw_connect(listening.path);
 
     (void)state;
+    raw_send(second, bytes, raw_version(bytes, 7, "{\"capabilities\":{}}"));
     assert_int_equal(raw_receive(second, bytes, sizeof(bytes)), 16);
+    assert_int_equal(raw_u16(bytes, 0), 7);
     assert_int_equal(raw_u16(bytes, 2), RAW_VERSION);
     assert_int_equal(raw_u32(bytes, 8), RAW_REPLY_ERROR);
     assert_int_equal(raw_u32(bytes, 12), 16); /* EBUSY */
