@@ -42,6 +42,9 @@ def test_acc_and_copy_side_by_side(rig):
         raise RuntimeError("two QEMUs have one device")
     except AssertionError:
         assert rig.qemus[-1].process.wait(rig_of.END_S) != 0
+    reply = qemu.ask("device_add", driver="vfio-user-pci", bus="plug",
+                     socket={"type": "unix", "path": rig.path("acc")})
+    assert "busy" in reply["desc"], reply
     check(rig, qemu, "acc", 2)
     assert qemu.end() == 0
     for name in ("acc", "copy"):
