@@ -87,6 +87,14 @@ static int open_link(struct ferry_server *server,
                                     &server->link, reterr);
 }
 
+/* The caller has given it away, whatever becomes of the server. */
+static void give_up_fd(const struct ferry_server_options *options)
+{
+    int fd = options->fd != NULL ? *options->fd : -1;
+
+    ferry_os_close(&fd);
+}
+
 /* The caller's options, as far as he knows them. Return: FERRY_OK, FERRY_E_ARGUMENT. */
 static int take_options(struct ferry_server_options *mine,
                         const struct ferry_server_options *options,
@@ -131,6 +139,7 @@ int ferry_server_create_endpoint(struct ferry_endpoint *endpoint,
     server->stop.fd = -1;
     status = take_options(&mine, options, reterr);
     if (status != FERRY_OK) {
+        give_up_fd(&mine);
         ferry_server_destroy(server);
         return status;
     }
@@ -152,6 +161,8 @@ int ferry_server_create_endpoint(struct ferry_endpoint *endpoint,
     }
     if (status == FERRY_OK) {
         status = open_link(server, &mine, reterr);
+    } else {
+        give_up_fd(&mine);
     }
     if (status != FERRY_OK) {
         ferry_server_destroy(server);
