@@ -164,11 +164,15 @@ FERRY_PUBLIC void ferry_context_destroy(struct ferry_context *context);
 /*
  * Memory of the context, mapped for every device that is there or comes later.
  * fd + offset: what backs address (MAP_SHARED); fd is duplicated. -1: devices reach it by
- *   messages. address: borrowed until the region is removed. iova, size: page aligned.
+ *   messages. address: borrowed until the region is removed. iova, size: page aligned;
+ *   no byte of it may be in another region or in a peer map of any device, and its end
+ *   fits into 64 bits (the last page of the address space is nobody's).
  * writable: 0 when devices may only read it.
- * Return: index >= 0; FERRY_E_ALIGN, FERRY_E_OVERLAP, FERRY_E_RANGE, FERRY_E_LIMIT, or
- * what a device's map returned (then no device has it). State: not during a migration
- * (FERRY_E_BUSY).
+ * Return: index >= 0; FERRY_E_ARGUMENT (no address, size 0), FERRY_E_ALIGN,
+ * FERRY_E_OVERLAP, FERRY_E_RANGE (it does not end, or its file ends before it),
+ * FERRY_E_LIMIT, or what a device's map returned (then no device has it).
+ * State: not during a migration (FERRY_E_BUSY), on neither side; from the
+ * FERRY_HOST_FINISHED event on again.
  */
 struct ferry_memory {
     uint64_t iova, size;
@@ -190,6 +194,8 @@ FERRY_PUBLIC int ferry_memory_create(uint64_t size, int *ret_fd, void **ret_addr
 FERRY_PUBLIC int ferry_context_add_memory(struct ferry_context *context,
                                           const struct ferry_memory *memory,
                                           struct ferry_error *reterr);
+/* Return: FERRY_OK; FERRY_E_NOT_FOUND; what a device's unmap returned (then every device
+ * still has it). State: as above. */
 FERRY_PUBLIC int ferry_context_remove_memory(struct ferry_context *context,
                                              uint32_t index, struct ferry_error *reterr);
 /* Pages that CPUs wrote. Thread: any. Outside every region: ignored. */
@@ -314,14 +320,30 @@ FERRY_PUBLIC int ferry_context_set_unmask(struct ferry_context *context, uint32_
 
 /*
  * Peer to peer: maps [off, off + size) of a region of `target` at iova in the DMA map of
- * `initiator` alone.
+ * `initiator` alone. Whole pages; no byte of it may be memory of the context or another
+ * peer map of the same initiator. The map lives until ferry_context_unmap_peer(), also
+ * while a device is closed and opened again.
  * Return: FERRY_OK; FERRY_E_PERMISSION (no_peer_maps), FERRY_E_UNSUPPORTED (region has no
- *   descriptor), FERRY_E_OVERLAP, FERRY_E_ALIGN, FERRY_E_RANGE.
+ *   descriptor), FERRY_E_OVERLAP, FERRY_E_ALIGN, FERRY_E_RANGE, FERRY_E_NOT_FOUND (no
+ * such devices, or one and the same), FERRY_E_CLOSED, FERRY_E_LIMIT (64); FERRY_E_BUSY
+ * (see State); what the initiator returned: nothing is mapped. State: at any time, a
+ * migration under way included, but for a source whose CPUs have paused for it. When an
+ * initiator without FERRY_MIG_P2P gets a peer map while it is a source, the map is made
+ * and the migration rolls back (FERRY_E_PEER_MAP).
  */
 FERRY_PUBLIC int ferry_context_map_peer(struct ferry_context *context, uint32_t initiator,
                                         uint32_t target, uint32_t region, uint64_t off,
                                         uint64_t size, uint64_t iova,
                                         struct ferry_error *reterr);
+/*
+ * Takes the peer map that begins at iova away, all of it. Waits until the initiator has
+ * let go of it. Return: FERRY_OK (also when the initiator is gone); FERRY_E_NOT_FOUND;
+ * FERRY_E_BUSY; what the initiator returned (FERRY_E_TIMEOUT: it still uses it): the map
+ * stays. State: as above.
+ */
+FERRY_PUBLIC int ferry_context_unmap_peer(struct ferry_context *context,
+                                          uint32_t initiator, uint64_t iova,
+                                          struct ferry_error *reterr);
 
 /* Choices of one migration; 0 or NULL takes the default. */
 struct ferry_migrate_options {

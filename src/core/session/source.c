@@ -389,7 +389,7 @@ static void idle_event(struct ferry_source *source, const struct ferry_event *ev
         ferry_source_enter(source, FERRY_SRC_HELLO, event->now_ns, actions);
         ferry_actions_send(actions, FERRY_MSG_HELLO, FERRY_OK);
     } else if (event->kind == FERRY_EV_CANCEL) {
-        source->status = FERRY_E_CANCELLED;
+        source->status = event->status < 0 ? event->status : FERRY_E_CANCELLED;
         ferry_source_end(source, FERRY_OUTCOME_ROLLED_BACK, actions);
     }
 }
@@ -414,7 +414,9 @@ static void dispatch(struct ferry_source *source, const struct ferry_event *even
                   actions);
         }
     } else if (event->kind == FERRY_EV_CANCEL) {
-        react(source, phase->on_cancel, FERRY_E_CANCELLED, event->now_ns, actions);
+        react(source, phase->on_cancel,
+              event->status < 0 ? event->status : FERRY_E_CANCELLED, event->now_ns,
+              actions);
     } else if (!peer_aborted(source, event, actions) && phase->event) {
         phase->event(source, event, actions);
     }

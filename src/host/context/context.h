@@ -111,6 +111,12 @@ struct ferry_host_peer_map {
 struct ferry_migration_ops {
     /* 1 while a migration is under way (memory and devices must not change). */
     int (*busy)(const struct ferry_context *context);
+    /* 1 while the CPUs stand still at a source: what they could not have done does not
+     * change. */
+    int (*cpus_stopped)(const struct ferry_context *context);
+    /* A peer's region has come into a device's DMA map: a migration under way may not be
+     * possible any more, and then rolls back. */
+    void (*peer_mapped)(struct ferry_context *context, uint32_t initiator);
     /* A device's connection has died; its requests have been completed already.
      * Return: 1 when the migration deals with it, 0: a FERRY_HOST_DEVICE_LOST is due. */
     int (*device_lost)(struct ferry_context *context, uint32_t device);

@@ -213,6 +213,17 @@ int ferry_memory_create(uint64_t size, int *ret_fd, void **ret_address,
     return FERRY_OK;
 }
 
+/* The introduction told the target of every region: a change would need its answer. */
+static int check_moment(const struct ferry_context *context, struct ferry_error *reterr)
+{
+    if (ferry_host_busy(context)) {
+        return ferry_error_set(reterr, FERRY_E_BUSY, FERRY_HOST_LAYER, NULL, 0,
+                               "memory cannot change during a migration: cancel it, or "
+                               "wait for its end (FERRY_HOST_FINISHED)");
+    }
+    return FERRY_OK;
+}
+
 int ferry_context_add_memory(struct ferry_context *context,
                              const struct ferry_memory *memory,
                              struct ferry_error *reterr)
@@ -223,9 +234,9 @@ int ferry_context_add_memory(struct ferry_context *context,
     if (rc != FERRY_OK) {
         return rc;
     }
-    if (ferry_host_busy(context)) {
-        return ferry_error_set(reterr, FERRY_E_BUSY, FERRY_HOST_LAYER, NULL, 0,
-                               "memory cannot change during a migration");
+    rc = check_moment(context, reterr);
+    if (rc != FERRY_OK) {
+        return rc;
     }
     while (slot < FERRY_CONTEXT_MEMORY_MAX && context->memory[slot].size != 0) {
         slot++;
@@ -261,23 +272,24 @@ int ferry_context_add_memory(struct ferry_context *context,
 int ferry_context_remove_memory(struct ferry_context *context, uint32_t index,
                                 struct ferry_error *reterr)
 {
+    int rc;
+
     if (index >= FERRY_CONTEXT_MEMORY_MAX || context->memory[index].size == 0) {
         return ferry_error_set(reterr, FERRY_E_NOT_FOUND, FERRY_HOST_LAYER, NULL, 0,
                                "no memory %u", index);
     }
-    if (ferry_host_busy(context)) {
-        return ferry_error_set(reterr, FERRY_E_BUSY, FERRY_HOST_LAYER, NULL, 0,
-                               "memory cannot change during a migration");
+    rc = check_moment(context, reterr);
+    if (rc != FERRY_OK) {
+        return rc;
     }
     for (uint32_t i = 0; i < context->device_count; i++) {
-        int rc;
-
         if (!ferry_host_device_is_open(context->device[i])) {
             continue;
         }
         rc = unmap_one(context->device[i], index, reterr);
-        /* A device that has just died holds nothing any more. */
-        if (rc != FERRY_OK && rc != FERRY_E_CLOSED) {
+        /* A device that has just died holds nothing any more; one that does not know it
+         * has let go too late for an earlier call. */
+        if (rc != FERRY_OK && rc != FERRY_E_CLOSED && rc != FERRY_E_NOT_FOUND) {
             for (uint32_t j = 0; j < i; j++) {
                 if (ferry_host_device_is_open(context->device[j])) {
                     (void)map_one(context->device[j], index, NULL);

@@ -39,17 +39,46 @@ static int map(struct ferry_host_device *initiator,
     return FERRY_OK;
 }
 
-static void unmap(struct ferry_host_device *initiator, struct ferry_host_peer_map *map)
+/* What a device that has just died held is gone as well; and what it does not know has
+ * gone after an unmap that ended too late for us. */
+static int unmap(struct ferry_host_device *initiator, struct ferry_host_peer_map *map,
+                 struct ferry_error *reterr)
 {
+    struct ferry_error detail = { 0 };
     struct ferry_request request = {
         .kind = FERRY_RQ_DMA_UNMAP,
         .u.unmap = { .iova = map->iova, .size = map->size },
+        .reterr = &detail,
     };
+    int rc = FERRY_OK;
 
     if (map->mapped && ferry_host_device_is_open(initiator)) {
-        (void)initiator->backend->ops->call(initiator->backend, &request);
+        rc = initiator->backend->ops->call(initiator->backend, &request);
+    }
+    if (rc != FERRY_OK && rc != FERRY_E_CLOSED && rc != FERRY_E_NOT_FOUND) {
+        return ferry_error_set(reterr, rc, FERRY_HOST_LAYER, NULL, 0,
+                               "device '%s' did not let go of the peer map at 0x%llx: %s",
+                               initiator->name, (unsigned long long)map->iova,
+                               detail.text[0] != '\0' ? detail.text
+                                                      : ferry_status_text(rc));
     }
     map->mapped = 0;
+    return FERRY_OK;
+}
+
+/*
+ * A guest moves BARs when it likes, and an access of a CPU cannot be answered "busy": so
+ * maps change until the CPUs have paused. No dirty log is asked before an unmap: what was
+ * written through the map is the peer's own state, and no page of the context's memory.
+ */
+static int check_moment(const struct ferry_context *context, struct ferry_error *reterr)
+{
+    if (context->migration != NULL && context->migration_ops->cpus_stopped(context)) {
+        return ferry_error_set(reterr, FERRY_E_BUSY, FERRY_HOST_LAYER, NULL, 0,
+                               "the CPUs have paused for a migration: peer maps change "
+                               "before they do, or when they run again");
+    }
+    return FERRY_OK;
 }
 
 /* Is the range free in the initiator's map? */
@@ -94,9 +123,9 @@ static int check(const struct ferry_context *context,
                                "(no_peer_maps): device '%s' gets no region of '%s'",
                                initiator->name, target->name);
     }
-    if (ferry_host_busy(context)) {
-        return ferry_error_set(reterr, FERRY_E_BUSY, FERRY_HOST_LAYER, NULL, 0,
-                               "peer maps cannot change during a migration");
+    rc = check_moment(context, reterr);
+    if (rc != FERRY_OK) {
+        return rc;
     }
     rc = ferry_host_region_mappable(target, wanted->region, wanted->off, wanted->size,
                                     reterr);
@@ -155,10 +184,40 @@ int ferry_context_map_peer(struct ferry_context *context, uint32_t initiator,
                                FERRY_HOST_PEER_MAPS_MAX);
     }
     rc = map(from, to, &wanted, reterr);
-    if (rc == FERRY_OK) {
-        context->peer_map[slot] = wanted;
+    if (rc != FERRY_OK) {
+        return rc;
     }
-    return rc;
+    context->peer_map[slot] = wanted;
+    if (context->migration != NULL) {
+        context->migration_ops->peer_mapped(context, initiator);
+    }
+    return FERRY_OK;
+}
+
+int ferry_context_unmap_peer(struct ferry_context *context, uint32_t initiator,
+                             uint64_t iova, struct ferry_error *reterr)
+{
+    struct ferry_host_device *from = ferry_host_device(context, initiator);
+    int rc = check_moment(context, reterr);
+
+    if (rc != FERRY_OK) {
+        return rc;
+    }
+    for (uint32_t i = 0; from != NULL && i < FERRY_HOST_PEER_MAPS_MAX; i++) {
+        struct ferry_host_peer_map *held = &context->peer_map[i];
+
+        if (held->size == 0 || held->initiator != initiator || held->iova != iova) {
+            continue;
+        }
+        rc = unmap(from, held, reterr);
+        if (rc == FERRY_OK) {
+            memset(held, 0, sizeof(*held));
+        }
+        return rc;
+    }
+    return ferry_error_set(reterr, FERRY_E_NOT_FOUND, FERRY_HOST_LAYER, NULL, 0,
+                           "device %u has no peer map at 0x%llx", initiator,
+                           (unsigned long long)iova);
 }
 
 int ferry_host_reaches_peer(const struct ferry_context *context, uint32_t device,
@@ -186,7 +245,8 @@ void ferry_host_peer_leave(struct ferry_host_device *device)
             continue;
         }
         if (map->target == device->index) {
-            unmap(context->device[map->initiator], map);
+            (void)unmap(context->device[map->initiator], map, NULL);
+            map->mapped = 0; /* by now it is a map of nothing that lives */
         } else if (map->initiator == device->index) {
             /* Its server forgets all maps with the connection. */
             map->mapped = 0;

@@ -111,6 +111,26 @@ static int busy(const struct ferry_context *context)
     return context->migration->run != NULL;
 }
 
+static int cpus_stopped(const struct ferry_context *context)
+{
+    const struct ferry_run *run = context->migration->run;
+
+    return run != NULL && run->cpus_stopped;
+}
+
+/* The guest has mapped it and cannot be told no: the migration is what gives way. */
+static void peer_mapped(struct ferry_context *context, uint32_t initiator)
+{
+    struct ferry_run *run = context->migration->run;
+    struct ferry_error error = { .code = FERRY_OK };
+
+    if (run != NULL && !run->incoming && !run->ended &&
+        ferry_run_check_peers(context, initiator, &error) != FERRY_OK) {
+        ferry_run_note(run, &error);
+        ferry_run_event(run, FERRY_EV_CANCEL, initiator, error.code, 0);
+    }
+}
+
 /* The session notices by the requests that fail; a device that nobody asks is told of
  * when the migration has ended. */
 static int device_lost(struct ferry_context *context, uint32_t device)
@@ -203,6 +223,8 @@ static void destroy(struct ferry_context *context)
 
 static const struct ferry_migration_ops ops = {
     .busy = busy,
+    .cpus_stopped = cpus_stopped,
+    .peer_mapped = peer_mapped,
     .device_lost = device_lost,
     .destroy = destroy,
 };

@@ -138,10 +138,11 @@ struct ferry_run {
     uint32_t introduced;          /* target: HELLO has come */
     uint32_t ended;               /* FINISHED was performed */
     uint32_t undecided;
-    uint32_t stopped;   /* CPUs were told to pause */
-    uint32_t cancelled; /* CANCEL_IO was performed */
-    uint32_t silent;    /* 1: no ABORT for bad input any more (commit may be out) */
-    uint32_t down;      /* the input has ended */
+    uint32_t stopped;      /* CPUs were told to pause */
+    uint32_t cpus_stopped; /* CPUs have paused and were not told to go on */
+    uint32_t cancelled;    /* CANCEL_IO was performed */
+    uint32_t silent;       /* 1: no ABORT for bad input any more (commit may be out) */
+    uint32_t down;         /* the input has ended */
     uint32_t device_count;
     uint32_t no_data_fd;
     void *session; /* struct ferry_source or ferry_target */
@@ -275,6 +276,12 @@ void ferry_op_free(struct ferry_op *op);
 int ferry_run_create(struct ferry_migration *migration, int fd, int incoming,
                      const struct ferry_migrate_options *options,
                      struct ferry_run **ret_run, struct ferry_error *reterr);
+/*
+ * MIG-P2P-4: a source's device without P2P support reaches no peer.
+ * Return: FERRY_OK, FERRY_E_PEER_MAP.
+ */
+int ferry_run_check_peers(struct ferry_context *context, uint32_t device,
+                          struct ferry_error *reterr);
 /* Begins it: a source introduces itself, a target waits for that. */
 void ferry_run_start(struct ferry_run *run);
 /* Lets the channel linger, frees the run; requests under way are left to themselves. */

@@ -328,6 +328,9 @@ static void cpus(struct ferry_run *run, uint32_t kind)
         kind == FERRY_EV_CPUS_PAUSED ? context->ops.pause_cpus : context->ops.resume_cpus;
     int status;
 
+    if (kind == FERRY_EV_CPUS_RESUMED) {
+        run->cpus_stopped = 0;
+    }
     /* A late answer to an earlier question is not the answer to this one. */
     ferry_migration_count_answers(migration);
     atomic_store(&migration->cpus_answered, 0);

@@ -19,6 +19,7 @@ void ferry_run_mark_event(struct ferry_run *run, const struct ferry_event *event
     uint32_t quiets = 0;
 
     if (event->kind == FERRY_EV_CPUS_PAUSED) {
+        run->cpus_stopped = !run->incoming && event->status >= 0;
         if (!run->incoming && !run->cancelled) {
             ferry_run_config_refresh(run); /* nobody writes it from here on */
         }

@@ -49,11 +49,27 @@ static int produce(struct ferry_loop_idle *idle)
     return more;
 }
 
+int ferry_run_check_peers(struct ferry_context *context, uint32_t device,
+                          struct ferry_error *reterr)
+{
+    const struct ferry_host_device *host = context->device[device];
+    uint32_t peer;
+
+    if ((host->migration_flags & FERRY_MIG_P2P) ||
+        !ferry_host_reaches_peer(context, device, &peer)) {
+        return FERRY_OK;
+    }
+    return ferry_error_set(reterr, FERRY_E_PEER_MAP, FERRY_HOST_LAYER, "MIG-P2P-4", 0,
+                           "device %s cannot be quieted (no P2P support) and reaches "
+                           "device %s: use the context with no peer maps, or leave %s "
+                           "out",
+                           host->name, context->device[peer]->name, host->name);
+}
+
 static int check_device(struct ferry_context *context, uint32_t device, int incoming,
                         struct ferry_error *reterr)
 {
     const struct ferry_host_device *host = context->device[device];
-    uint32_t peer;
 
     /* A target says this to the source, when it has introduced itself. */
     if (!incoming && atomic_load(&host->lost) != FERRY_OK) {
@@ -65,16 +81,7 @@ static int check_device(struct ferry_context *context, uint32_t device, int inco
         return ferry_error_set(reterr, FERRY_E_UNSUPPORTED, FERRY_HOST_LAYER, NULL, 0,
                                "device %s cannot migrate", host->name);
     }
-    if (!incoming && !(host->migration_flags & FERRY_MIG_P2P) &&
-        ferry_host_reaches_peer(context, device, &peer)) {
-        return ferry_error_set(
-            reterr, FERRY_E_PEER_MAP, FERRY_HOST_LAYER, "MIG-P2P-4", 0,
-            "device %s cannot be quieted (no P2P support) and reaches "
-            "device %s: use the context with no peer maps, or leave %s "
-            "out",
-            host->name, context->device[peer]->name, host->name);
-    }
-    return FERRY_OK;
+    return incoming ? FERRY_OK : ferry_run_check_peers(context, device, reterr);
 }
 
 static uint64_t ms(uint32_t value)

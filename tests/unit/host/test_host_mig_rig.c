@@ -146,6 +146,7 @@ static void open_device(struct rig_device *dev, const char *model)
                       .state_version_min = 1,
                       .migration_flags = dev->features },
         .region[0] = { .size_bytes = 0x2000 },
+        .region[2] = { .size_bytes = RIG_PEER_BYTES, .flags = FERRY_BAR_MEMORY },
         .msix_vectors = RIG_VECTORS,
         .msix_bar = 0,
         .msix_table_off = 0,
@@ -246,6 +247,9 @@ static void on_event(void *user, struct ferry_context *context,
     if (event->kind == FERRY_HOST_FINISHED) {
         side->finished++;
         side->report = *event->report;
+        if (side->on_finished) {
+            side->on_finished(side);
+        }
     }
 }
 

@@ -19,6 +19,8 @@
 #define RIG_MEMORY_BYTES (64u * 4096u)
 #define RIG_IOVA 0x100000u
 #define RIG_VECTORS 4u
+#define RIG_PEER_REGION 2u /* of each device: memory that the others can reach */
+#define RIG_PEER_BYTES 0x4000u
 
 /* A device that is nothing but state, and misbehaves when told to. */
 struct rig_device {
@@ -50,6 +52,7 @@ struct rig_side {
     uint32_t events[8];
     struct ferry_report report; /* with FINISHED */
     int finished;
+    void (*on_finished)(struct rig_side *side); /* in the event; NULL: nothing */
     char vmm[64];
     size_t vmm_bytes;
 };
