@@ -113,6 +113,8 @@ static int read_some(struct ferry_run *run, struct ferry_run_pipe *pipe,
             pipe->buffer = NULL;
             op->request.u.data.got = pipe->got;
             ferry_run_reader_send(run, op);
+            /* While it is in the cache; its memory is then the next record's. */
+            ferry_channel_flush(run->channel);
             records++;
         } else if (records >= RECORDS_PER_TURN && pipe->head_got < FERRY_FRAME_BYTES) {
             /* What is here is done; the rest makes the descriptor readable. */

@@ -8,7 +8,7 @@
 #include "os/clock.h"
 #include "os/memory.h"
 
-#define ROOM_BYTES (1u << 20)
+#define ROOM_BYTES (256u << 10)
 
 static int saves(uint32_t state)
 {
