@@ -84,7 +84,10 @@ class Qemu:
         self.errors = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
             command + list(args), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            stderr=self.errors, env=dict(os.environ, QEMU_MODULE_DIR=os.path.join(libs, "qemu")),
+            stderr=self.errors,
+            # meson's perturbed memory is for our own programs.
+            env=dict(os.environ, QEMU_MODULE_DIR=os.path.join(libs, "qemu"),
+                     MALLOC_PERTURB_="0"),
             pass_fds=[monitor_theirs.fileno(), console_theirs.fileno()],
             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, 0)))
         monitor_theirs.close()
