@@ -8,7 +8,8 @@ import re
 import subprocess
 import sys
 
-OPTION = re.compile(r"^ {2}(?:(-.), | {4})(--[a-z0-9-]+)(?:\[?=([^\s\]]+)\]?)?(?: {2,}(\S.*))?$")
+ONE = r"(--[a-z0-9-]+)(?:\[?=([^\s\],]+)\]?)?"
+OPTION = re.compile(rf"^ {{2}}(?:(-.), | {{4}}){ONE}((?:, --[a-z0-9=\[\]-]+)*)(?: {{2,}}(\S.*))?$", re.I)
 
 
 def ask(ferry, *args):
@@ -29,10 +30,11 @@ def read_options(ferry, command):
     for i, line in enumerate(lines):
         found = OPTION.match(line)
         if found:
-            short, name, value, summary = found.groups(default="")
+            short, name, value, others, summary = found.groups(default="")
             if not summary and i + 1 < len(lines):
                 summary = lines[i + 1].strip()
             options.append((short, name, value, summary))
+            options += [("", other, more, summary) for other, more in re.findall(ONE, others)]
     return options
 
 

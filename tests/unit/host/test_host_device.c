@@ -11,69 +11,10 @@
 #include "host/context/context.h"
 #include "os/eventfd.h"
 #include "os/memory.h"
-#include "test_host_fake.h"
+#include "test_host_pair.h"
 
-#define TIMEOUT_MS 40u
 #define BASE 0x100000u
 #define PEER_IOVA 0x8000000u
-
-struct events {
-    uint32_t lost;
-    uint32_t device;
-};
-
-static void on_event(void *user, struct ferry_context *context,
-                     const struct ferry_host_event *event)
-{
-    struct events *events = user;
-
-    (void)context;
-    if (event->kind == FERRY_HOST_DEVICE_LOST) {
-        events->lost++;
-        events->device = event->device;
-    }
-}
-
-/* A context with two devices. */
-struct pair {
-    struct ferry_context *context;
-    struct fake_device a, b;
-    struct events events;
-};
-
-static void setup_with(struct pair *pair, uint32_t no_peer_maps)
-{
-    static const struct ferry_context_ops ops = { .struct_size = sizeof(ops),
-                                                  .event = on_event };
-    const struct ferry_context_options options = { .struct_size = sizeof(options),
-                                                   .ops = &ops,
-                                                   .user = &pair->events,
-                                                   .device_timeout_ms = TIMEOUT_MS,
-                                                   .no_peer_maps = no_peer_maps };
-
-    memset(&pair->events, 0, sizeof(pair->events));
-    fake_init(&pair->a);
-    fake_init(&pair->b);
-    assert_int_equal(ferry_context_create(&options, &pair->context, NULL), FERRY_OK);
-    assert_int_equal(
-        ferry_context_add_endpoint(pair->context, "a", &pair->a.endpoint, NULL), 0);
-    assert_int_equal(
-        ferry_context_add_endpoint(pair->context, "b", &pair->b.endpoint, NULL), 1);
-}
-
-static void setup(struct pair *pair)
-{
-    setup_with(pair, 0);
-}
-
-static void teardown(struct pair *pair)
-{
-    ferry_context_destroy(pair->context);
-    assert_int_equal(pair->a.attaches, pair->a.detaches);
-    assert_int_equal(pair->b.attaches, pair->b.detaches);
-    fake_free(&pair->a);
-    fake_free(&pair->b);
-}
 
 static void regions_are_read_and_written_inside_their_bounds(void **state)
 {
@@ -172,130 +113,6 @@ static void a_region_whose_file_is_too_short_is_not_mapped(void **state)
         FERRY_E_RANGE);
     ferry_context_destroy(context);
     fake_free(&fake);
-}
-
-static void make_eventfds(int *fds, uint32_t count)
-{
-    for (uint32_t i = 0; i < count; i++) {
-        assert_int_equal(ferry_os_eventfd_create(&fds[i]), FERRY_OK);
-    }
-}
-
-static void close_all(int *fds, uint32_t count)
-{
-    for (uint32_t i = 0; i < count; i++) {
-        ferry_os_close(&fds[i]);
-    }
-}
-
-static void vectors_get_their_eventfds_in_messages_that_the_server_takes(void **state)
-{
-    static const uint32_t max_table[] = { 64, 8, 3, 1 };
-    int fds[FAKE_VECTORS];
-
-    (void)state;
-    make_eventfds(fds, FAKE_VECTORS);
-    for (size_t i = 0; i < sizeof(max_table) / sizeof(max_table[0]); i++) {
-        struct pair pair;
-
-        setup(&pair);
-        pair.a.fds_max = max_table[i];
-        assert_int_equal(ferry_context_set_irqs(pair.context, 0, fds, FAKE_VECTORS, NULL),
-                         FERRY_OK);
-        for (uint32_t vector = 0; vector < FAKE_VECTORS; vector++) {
-            uint64_t count = 0;
-
-            fake_raise(&pair.a, vector);
-            assert_int_equal(ferry_os_eventfd_drain(fds[vector], &count), FERRY_OK);
-            assert_int_equal(count, 1);
-        }
-        teardown(&pair);
-    }
-    close_all(fds, FAKE_VECTORS);
-}
-
-static void vectors_without_an_eventfd_are_left_out(void **state)
-{
-    int fds[FAKE_VECTORS];
-    struct pair pair;
-
-    (void)state;
-    make_eventfds(fds, FAKE_VECTORS);
-    ferry_os_close(&fds[0]);
-    ferry_os_close(&fds[3]);
-    ferry_os_close(&fds[7]);
-    setup(&pair);
-    assert_int_equal(ferry_context_set_irqs(pair.context, 0, fds, FAKE_VECTORS, NULL),
-                     FERRY_OK);
-    assert_true(pair.a.irq_fd[0] < 0 && pair.a.irq_fd[3] < 0 && pair.a.irq_fd[7] < 0);
-    assert_true(pair.a.irq_fd[1] >= 0 && pair.a.irq_fd[6] >= 0);
-    /* Fewer the next time: the rest is taken away. */
-    assert_int_equal(ferry_context_set_irqs(pair.context, 0, fds, 2, NULL), FERRY_OK);
-    assert_true(pair.a.irq_fd[1] >= 0);
-    assert_int_equal(pair.a.irq_fd[6], -1);
-    assert_int_equal(ferry_context_set_irqs(pair.context, 0, NULL, 0, NULL), FERRY_OK);
-    assert_int_equal(pair.a.irq_fd[1], -1);
-    teardown(&pair);
-    close_all(fds, FAKE_VECTORS);
-}
-
-static void wrong_vectors_are_refused(void **state)
-{
-    struct ferry_error error = { 0 };
-    int fds[FAKE_VECTORS + 1];
-    struct pair pair;
-    int file;
-
-    (void)state;
-    make_eventfds(fds, FAKE_VECTORS + 1);
-    setup(&pair);
-    assert_int_equal(
-        ferry_context_set_irqs(pair.context, 0, fds, FAKE_VECTORS + 1, &error),
-        FERRY_E_RANGE);
-    assert_int_equal(ferry_context_set_irqs(pair.context, 2, fds, 1, NULL),
-                     FERRY_E_NOT_FOUND);
-    assert_int_equal(ferry_os_memfd_create("no-eventfd", 4096, &file), FERRY_OK);
-    assert_int_equal(ferry_context_set_irqs(pair.context, 0, &file, 1, &error),
-                     FERRY_E_ARGUMENT);
-    assert_non_null(strstr(error.text, "vector 0"));
-    ferry_os_close(&file);
-    pair.a.fail_kind = FERRY_RQ_SET_IRQS;
-    pair.a.fail_status = FERRY_E_DEVICE;
-    assert_int_equal(ferry_context_set_irqs(pair.context, 0, fds, 2, &error),
-                     FERRY_E_DEVICE);
-    assert_non_null(strstr(error.text, "'a'"));
-    teardown(&pair);
-    close_all(fds, FAKE_VECTORS + 1);
-}
-
-static void pending_interrupts_are_taken_and_raised_again(void **state)
-{
-    uint8_t pending[FERRY_HOST_IRQ_BITMAP_BYTES];
-    uint64_t count = 0;
-    struct pair pair;
-    int fds[4];
-
-    (void)state;
-    make_eventfds(fds, 4);
-    ferry_os_close(&fds[2]);
-    setup(&pair);
-    assert_int_equal(ferry_context_set_irqs(pair.context, 0, fds, 4, NULL), FERRY_OK);
-    fake_raise(&pair.a, 1);
-    fake_raise(&pair.a, 1);
-    fake_raise(&pair.a, 3);
-    assert_int_equal(ferry_host_irqs_drain(pair.context, 0, pending), 2);
-    assert_int_equal(pending[0], 0x0a);
-    assert_int_equal(ferry_host_irqs_drain(pair.context, 0, pending), 0);
-    /* A peer's bitmap may name what is not there. */
-    pending[0] = 0xfe;
-    assert_int_equal(ferry_host_irqs_raise(pair.context, 0, pending, 1), 2);
-    assert_int_equal(ferry_os_eventfd_drain(fds[1], &count), FERRY_OK);
-    assert_int_equal(count, 1);
-    assert_int_equal(ferry_os_eventfd_drain(fds[0], &count), FERRY_OK);
-    assert_int_equal(count, 0);
-    assert_int_equal(ferry_host_irqs_raise(pair.context, 0, pending, 0), 0);
-    teardown(&pair);
-    close_all(fds, 4);
 }
 
 static void a_peer_map_goes_to_the_initiator_alone(void **state)
@@ -609,10 +426,6 @@ int main(void)
         cmocka_unit_test(regions_are_read_and_written_inside_their_bounds),
         cmocka_unit_test(only_the_mappable_part_of_a_region_can_be_mapped),
         cmocka_unit_test(a_region_whose_file_is_too_short_is_not_mapped),
-        cmocka_unit_test(vectors_get_their_eventfds_in_messages_that_the_server_takes),
-        cmocka_unit_test(vectors_without_an_eventfd_are_left_out),
-        cmocka_unit_test(wrong_vectors_are_refused),
-        cmocka_unit_test(pending_interrupts_are_taken_and_raised_again),
         cmocka_unit_test(a_peer_map_goes_to_the_initiator_alone),
         cmocka_unit_test(peer_maps_that_make_no_sense_are_refused),
         cmocka_unit_test(peer_maps_can_be_switched_off),
