@@ -59,8 +59,6 @@ static int stop(void **state)
     return 0;
 }
 
-/* --- requests --- */
-
 static int set_state(uint32_t state)
 {
     struct ferry_request request = { .kind = FERRY_RQ_SET_STATE };
@@ -129,22 +127,15 @@ static void assert_alive(void)
     assert_int_equal(ferry_client_call(client, &request), FERRY_OK);
 }
 
-/* --- frames --- */
-
-static void put(const void *data, size_t size)
-{
-    raw_send(data_fd, data, size);
-}
-
 static void put_frame(uint32_t kind, uint32_t length)
 {
     uint8_t head[FERRY_FRAME_BYTES];
 
     ferry_frame_encode(&out, kind, length, 0, head);
-    put(head, sizeof(head));
+    raw_send(data_fd, head, sizeof(head));
     if (length > 0) {
         memset(bytes, 3, length);
-        put(bytes, length);
+        raw_send(data_fd, bytes, length);
     }
 }
 
@@ -213,8 +204,6 @@ static uint32_t read_all(void)
     }
     return frame.kind;
 }
-
-/* --- asking --- */
 
 static void a_client_without_the_extension_gets_none(void **state)
 {
@@ -291,8 +280,6 @@ static void many_sessions_leave_no_descriptor_behind(void **state)
     }
     assert_int_equal(open_descriptors(), before);
 }
-
-/* --- saving --- */
 
 static void nothing_comes_before_it_is_wanted(void **state)
 {
@@ -382,7 +369,7 @@ static void what_is_no_frame_is_refused_with_einval(void **state)
 {
     (void)state;
     open_in(FERRY_STATE_STOP_COPY, FERRY_DATA_SAVED);
-    put("0123456789abcdef", 16);
+    raw_send(data_fd, "0123456789abcdef", 16);
     assert_error(22);
     assert_int_equal(get_state(), FERRY_STATE_STOP_COPY);
 }
@@ -408,8 +395,6 @@ static void a_client_that_goes_while_the_device_thinks_is_forgotten(void **state
     assert_closed();
     await_int(&served.fake.detaches, 1);
 }
-
-/* --- loading --- */
 
 static void what_was_sent_is_taken_and_said_to_be(void **state)
 {
@@ -496,7 +481,7 @@ static void a_frame_behind_the_last_byte_fails_too(void **state)
     (void)state;
     open_in(FERRY_STATE_RESUMING, FERRY_DATA_LOADED);
     put_frame(FERRY_FRAME_DATA, 100);
-    put("\1\0\0", 3);
+    raw_send(data_fd, "\1\0\0", 3);
     assert_int_equal(leave(session, 100), FERRY_E_LONG);
     assert_int_equal(get_state(), FERRY_STATE_RESUMING);
 }
@@ -547,7 +532,7 @@ static void a_frame_that_was_begun_must_end_in_time(void **state)
 {
     (void)state;
     open_in(FERRY_STATE_RESUMING, FERRY_DATA_LOADED);
-    put("\1\0\0", 3);
+    raw_send(data_fd, "\1\0\0", 3);
     assert_error(110);
 }
 
@@ -566,7 +551,7 @@ static void a_client_that_goes_in_the_middle_of_a_frame_is_forgotten(void **stat
 
     (void)state;
     open_in(FERRY_STATE_RESUMING, FERRY_DATA_LOADED);
-    put("\1\0\0", 3);
+    raw_send(data_fd, "\1\0\0", 3);
     fill_leave(&request, session, 7);
     assert_int_equal(ferry_client_submit(client, &request), FERRY_PENDING);
     ferry_client_close(client);
