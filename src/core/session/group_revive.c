@@ -131,7 +131,10 @@ static int nothing_ran(const struct ferry_group *group)
 static void forget_wishes(struct ferry_group *group)
 {
     for (uint32_t i = 0; i < group->count; i++) {
-        group->device[i].wanted = FERRY_STATE_ERROR;
+        /* One that hangs may yet get to where it was asked to go: nothing_ran() asks. */
+        if (!group->device[i].hung) {
+            group->device[i].wanted = FERRY_STATE_ERROR;
+        }
         group->device[i].retried = 0;
     }
 }

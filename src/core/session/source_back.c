@@ -39,7 +39,10 @@ static void enter_log(struct ferry_source *source, uint64_t now_ns,
         return;
     }
     for (uint32_t i = 0; i < source->group.count; i++) {
-        if (source->group.device[i].lost || source->group.device[i].hung) {
+        const struct ferry_group_device *device = &source->group.device[i];
+
+        /* One that was given up and answers late may be anywhere. */
+        if (device->lost || device->hung || device->state != FERRY_STATE_RUNNING) {
             outcome = FERRY_OUTCOME_LOST;
         }
     }

@@ -83,7 +83,9 @@ static void running(struct ferry_target *target, const struct ferry_event *event
     for (uint32_t i = 0; i < target->group.count; i++) {
         const struct ferry_group_device *device = &target->group.device[i];
 
-        if (device->lost || device->hung || device->was_reset) {
+        /* One that was given up and answers late may be anywhere. */
+        if (device->lost || device->hung || device->was_reset ||
+            device->state != FERRY_STATE_RUNNING) {
             outcome = FERRY_OUTCOME_LOST;
             status = device->hung ? FERRY_E_HUNG : FERRY_E_DEVICE;
         }
