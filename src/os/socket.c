@@ -13,13 +13,12 @@
 #include "os/errno.h"
 #include "os/memory.h"
 
-#define IOV_MAX_PIECES 16u
 #define CONTROL_BYTES CMSG_SPACE(FERRY_OS_FDS_MAX * sizeof(int))
 
 /* 1 when iov can be used: few enough pieces and at least one byte in them. */
 static int iov_valid(const struct iovec *iov, size_t iov_count)
 {
-    if (iov_count > IOV_MAX_PIECES) {
+    if (iov_count > FERRY_OS_PIECES_MAX) {
         return 0;
     }
     for (size_t i = 0; i < iov_count; i++) {
@@ -100,7 +99,7 @@ int ferry_os_send(int fd, const struct iovec *iov, size_t iov_count, const int *
                   uint32_t fd_count, uint32_t flags)
 {
     _Alignas(struct cmsghdr) char control[CONTROL_BYTES];
-    struct iovec piece[IOV_MAX_PIECES];
+    struct iovec piece[FERRY_OS_PIECES_MAX];
     struct msghdr msg = { 0 };
     ssize_t sent;
     int send_flags = MSG_NOSIGNAL | ((flags & FERRY_OS_NOWAIT) != 0 ? MSG_DONTWAIT : 0);
@@ -188,7 +187,7 @@ int ferry_os_receive(int fd, const struct iovec *iov, size_t iov_count,
                      struct ferry_os_fds *ret_fds, uint32_t flags)
 {
     _Alignas(struct cmsghdr) char control[CONTROL_BYTES];
-    struct iovec piece[IOV_MAX_PIECES];
+    struct iovec piece[FERRY_OS_PIECES_MAX];
     struct msghdr msg = { 0 };
     ssize_t got;
     int receive_flags =

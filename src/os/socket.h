@@ -15,6 +15,7 @@
  */
 
 #define FERRY_OS_FDS_MAX 64u
+#define FERRY_OS_PIECES_MAX 64u /* of one send or receive */
 #define FERRY_OS_HOST_BYTES 256
 #define FERRY_OS_UNIX_PATH_BYTES 108
 
@@ -100,8 +101,8 @@ void ferry_os_shutdown(int fd);
 
 /*
  * Sends bytes, and descriptors with the first of them, in one call.
- * iov: at most 16 pieces, not all empty. fds: fd_count descriptors, borrowed, sent
- *   whenever at least one byte is: a caller that goes on after a partial send gives
+ * iov: at most FERRY_OS_PIECES_MAX, not all empty. fds: fd_count descriptors, borrowed,
+ * sent whenever at least one byte is: a caller that goes on after a partial send gives
  *   none.
  * Return: bytes sent, > 0, perhaps fewer than given; FERRY_E_AGAIN (FERRY_OS_NOWAIT: no
  *   room), FERRY_E_TIMEOUT (the send limit ran out and nothing was sent),

@@ -49,28 +49,45 @@ static size_t pieces(struct ferry_tx_node *node, struct iovec iov[2])
     return count;
 }
 
-int ferry_tx_flush(struct ferry_tx *tx, int fd, struct ferry_tx_node **ret_left)
+/*
+ * The first messages of the queue, as many as one call takes. One with descriptors is
+ * a call of its own: they would belong to whatever message the receiver's last byte is
+ * of.
+ */
+static size_t gather(const struct ferry_tx *tx, struct iovec iov[FERRY_OS_PIECES_MAX])
 {
-    struct ferry_tx_node **tail = ret_left;
-    struct ferry_tx_node *node;
-    struct iovec iov[2];
-    size_t count;
-    int rc;
+    struct ferry_tx_node *node = tx->first;
+    size_t count = pieces(node, iov);
 
-    *ret_left = NULL;
-    while (tx->first) {
+    if (node->fd_count > 0) {
+        return count;
+    }
+    for (node = node->next; node && count + 2 <= FERRY_OS_PIECES_MAX; node = node->next) {
+        if (node->fd_count > 0) {
+            break;
+        }
+        count += pieces(node, iov + count);
+    }
+    return count;
+}
+
+/* Takes off what has left wholly. Return: where the next list entry goes. */
+static struct ferry_tx_node **take_sent(struct ferry_tx *tx, size_t bytes,
+                                        struct ferry_tx_node **tail)
+{
+    struct ferry_tx_node *node;
+    size_t left;
+
+    tx->total += bytes;
+    while (bytes > 0) {
         node = tx->first;
-        count = pieces(node, iov);
-        rc = ferry_os_send(fd, iov, count, node->sent == 0 ? node->fds : NULL,
-                           node->sent == 0 ? node->fd_count : 0, FERRY_OS_NOWAIT);
-        if (rc <= 0) {
-            return rc;
+        left = node->head_bytes + node->data_bytes - node->sent;
+        if (bytes < left) {
+            node->sent += bytes;
+            break;
         }
-        node->sent += (size_t)rc;
-        tx->total += (uint64_t)rc;
-        if (node->sent < node->head_bytes + node->data_bytes) {
-            continue;
-        }
+        bytes -= left;
+        node->sent += left;
         tx->first = node->next;
         if (!tx->first) {
             tx->last = NULL;
@@ -78,6 +95,28 @@ int ferry_tx_flush(struct ferry_tx *tx, int fd, struct ferry_tx_node **ret_left)
         node->next = NULL;
         *tail = node;
         tail = &node->next;
+    }
+    return tail;
+}
+
+int ferry_tx_flush(struct ferry_tx *tx, int fd, struct ferry_tx_node **ret_left)
+{
+    struct ferry_tx_node **tail = ret_left;
+    struct ferry_tx_node *node;
+    struct iovec iov[FERRY_OS_PIECES_MAX];
+    size_t count;
+    int rc;
+
+    *ret_left = NULL;
+    while (tx->first) {
+        node = tx->first;
+        count = gather(tx, iov);
+        rc = ferry_os_send(fd, iov, count, node->sent == 0 ? node->fds : NULL,
+                           node->sent == 0 ? node->fd_count : 0, FERRY_OS_NOWAIT);
+        if (rc <= 0) {
+            return rc;
+        }
+        tail = take_sent(tx, (size_t)rc, tail);
     }
     return FERRY_OK;
 }

@@ -14,27 +14,39 @@ static uint64_t later(uint32_t limit_ms)
     return ferry_os_now_ns() + (uint64_t)limit_ms * FERRY_NS_PER_MS;
 }
 
+static void release_left(struct ferry_connection *connection, struct ferry_tx_node *left)
+{
+    struct ferry_tx_node *next;
+
+    for (; left; left = next) {
+        next = left->next;
+        if (left != &connection->call.node) {
+            ferry_job_release((struct ferry_job *)left);
+        }
+    }
+}
+
 void ferry_connection_kill_error(struct ferry_connection *connection,
                                  const struct ferry_error *error)
 {
     struct ferry_link_server *server = connection->server;
     struct ferry_tx_node *node;
-    struct ferry_tx_node *next;
 
     if (connection->phase == FERRY_CONNECTION_DEAD) {
         return;
+    }
+    if (connection->gathered > 0) {
+        /* What was answered before, perhaps with the reason of this end. */
+        connection->gathered = 0;
+        (void)ferry_tx_flush(&connection->tx, connection->fd, &node);
+        release_left(connection, node);
     }
     connection->phase = FERRY_CONNECTION_DEAD;
     connection->error = *error;
     ferry_loop_remove(server->loop, &connection->watch);
     ferry_loop_timer_cancel(server->loop, &connection->message_timer);
     ferry_loop_timer_cancel(server->loop, &connection->tx_timer);
-    for (node = ferry_tx_clear(&connection->tx); node; node = next) {
-        next = node->next;
-        if (node != &connection->call.node) {
-            ferry_job_release((struct ferry_job *)node);
-        }
-    }
+    release_left(connection, ferry_tx_clear(&connection->tx));
     ferry_data_session_drop(connection);
     ferry_os_shutdown(connection->fd);
     ferry_loop_idle_start(server->loop, &server->idle);
@@ -49,18 +61,6 @@ void ferry_connection_kill(struct ferry_connection *connection, int code,
     ferry_connection_kill_error(connection, &error);
 }
 
-static void release_left(struct ferry_connection *connection, struct ferry_tx_node *left)
-{
-    struct ferry_tx_node *next;
-
-    for (; left; left = next) {
-        next = left->next;
-        if (left != &connection->call.node) {
-            ferry_job_release((struct ferry_job *)left);
-        }
-    }
-}
-
 void ferry_connection_flush(struct ferry_connection *connection)
 {
     struct ferry_link_server *server = connection->server;
@@ -70,6 +70,7 @@ void ferry_connection_flush(struct ferry_connection *connection)
     if (connection->phase == FERRY_CONNECTION_DEAD || !connection->tx.first) {
         return;
     }
+    connection->gathered = 0;
     rc = ferry_tx_flush(&connection->tx, connection->fd, &left);
     release_left(connection, left);
     if (rc == FERRY_OK) {
@@ -132,16 +133,37 @@ void ferry_connection_said(struct ferry_connection *connection,
     }
 }
 
+/*
+ * May a reply that was just queued wait for the next? Not with descriptors, of which the
+ * endpoint is the owner, and not behind others that the socket did not take.
+ */
+static int may_wait(struct ferry_connection *connection, const struct ferry_tx_node *node)
+{
+    if (!connection->gathering || node->fd_count > 0 ||
+        node->data_bytes > FERRY_SERVER_GATHER_BYTES ||
+        connection->gathered + 1 >= FERRY_SERVER_GATHER_MAX ||
+        connection->watch.events != FERRY_LOOP_READ) {
+        return 0;
+    }
+    if (connection->gathered++ == 0) {
+        connection->gathered_ns = ferry_os_now_ns();
+    }
+    return 1;
+}
+
 void ferry_connection_send(struct ferry_connection *connection,
                            struct ferry_tx_node *node)
 {
     if (connection->phase == FERRY_CONNECTION_DEAD) {
+        node->next = NULL; /* of an earlier list */
         release_left(connection, node);
         return;
     }
     ferry_connection_said(connection, node);
     ferry_tx_push(&connection->tx, node);
-    ferry_connection_flush(connection);
+    if (!may_wait(connection, node)) {
+        ferry_connection_flush(connection);
+    }
 }
 
 int ferry_connection_receive(struct ferry_connection *connection)
@@ -314,15 +336,28 @@ static void watch_begun(struct ferry_connection *connection)
     }
 }
 
+/* Nothing is handled while replies are stuck; those that wait by choice are not. */
+static int may_handle(struct ferry_connection *connection)
+{
+    if (connection->gathered > 0 &&
+        ferry_os_now_ns() - connection->gathered_ns >= FERRY_SERVER_GATHER_NS) {
+        ferry_connection_flush(connection);
+    }
+    return !connection->tx.first || connection->gathered > 0;
+}
+
 void ferry_connection_pump(struct ferry_connection *connection)
 {
     if (connection->pumping) {
         return;
     }
     connection->pumping = 1;
-    while (connection->phase != FERRY_CONNECTION_DEAD && !connection->tx.first &&
+    connection->gathering = 1;
+    while (connection->phase != FERRY_CONNECTION_DEAD && may_handle(connection) &&
            handle_next(connection)) {
     }
+    connection->gathering = 0;
+    ferry_connection_flush(connection);
     connection->pumping = 0;
     watch_begun(connection);
 }

@@ -26,6 +26,13 @@
 #define FERRY_SERVER_DEFERRED_BYTES (32u << 20)
 #define FERRY_SERVER_LATE_MAX 16u /* DMA messages whose limit ran out */
 #define FERRY_JOB_SMALL_BYTES 64u
+/*
+ * Replies that wait for those of the messages behind them, to leave in one call: so many,
+ * none with more data, and none for longer once another message has been handled.
+ */
+#define FERRY_SERVER_GATHER_MAX 32u
+#define FERRY_SERVER_GATHER_BYTES 1024u
+#define FERRY_SERVER_GATHER_NS 20000u
 /* A job's reply memory above this is not kept for the next request. */
 #define FERRY_JOB_KEEP_BYTES (1u << 20)
 
@@ -131,7 +138,10 @@ struct ferry_connection {
     uint8_t attached;
     uint8_t handled; /* a request was submitted: work() is due */
     uint8_t pumping;
-    uint8_t tell_end; /* options.closed is to hear of its end */
+    uint8_t gathering; /* replies may wait for those of the messages behind them */
+    uint32_t gathered;
+    uint64_t gathered_ns; /* since when the first of them waits */
+    uint8_t tell_end;     /* options.closed is to hear of its end */
     struct ferry_error error;
 };
 
@@ -188,6 +198,7 @@ int ferry_connection_peek(struct ferry_connection *connection,
 int ferry_connection_receive(struct ferry_connection *connection);
 /* Sends what the socket takes; what has left is released. */
 void ferry_connection_flush(struct ferry_connection *connection);
+/* Sends it, or while messages are being handled perhaps with the next. */
 void ferry_connection_send(struct ferry_connection *connection,
                            struct ferry_tx_node *node);
 

@@ -208,8 +208,11 @@ void ferry_job_finish(struct ferry_job *job, int status)
     } else {
         refuse_job(job, status);
     }
-    if (connection->tx.first) {
-        keep_fds(job);
+    if (job->node.fd_count > 0) {
+        ferry_connection_flush(connection);
+        if (connection->tx.first) {
+            keep_fds(job);
+        }
     }
     ferry_connection_send(connection, &job->node);
 }

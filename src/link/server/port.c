@@ -372,6 +372,7 @@ static int transfer(struct ferry_connection *connection, uint16_t command, uint6
                     uint8_t *ret_data, const uint8_t *data, size_t size)
 {
     struct ferry_port_call *call = &connection->call;
+    uint8_t gathering = connection->gathering;
     int rc;
 
     memset(&call->asked, 0, sizeof(call->asked));
@@ -396,6 +397,9 @@ static int transfer(struct ferry_connection *connection, uint16_t command, uint6
     call->ret_data = ret_data;
     call->active = 1;
     call->done = 0;
+    /* The client may need the replies that it was promised to answer this. */
+    connection->gathering = 0;
+    ferry_connection_flush(connection);
     if (connection->twin_fd >= 0) {
         ferry_tx_push(&connection->twin_tx, &call->node);
         exchange_twin(connection);
@@ -403,6 +407,7 @@ static int transfer(struct ferry_connection *connection, uint16_t command, uint6
         ferry_connection_send(connection, &call->node);
     }
     rc = wait_reply(connection);
+    connection->gathering = gathering;
     call->active = 0;
     return rc;
 }

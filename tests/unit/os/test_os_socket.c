@@ -271,14 +271,22 @@ static void wrong_descriptors_are_not_sent(void **state)
 
 static void nothing_to_send_or_too_many_pieces_are_the_callers_fault(void **state)
 {
-    const struct iovec none[17] = { { NULL, 0 } };
+    const struct iovec none[2] = { { NULL, 0 } };
+    struct iovec many[FERRY_OS_PIECES_MAX + 1];
+    char byte = 0;
     int pair[2];
 
     (void)state;
     make_pair(pair);
     assert_int_equal(ferry_os_send(pair[0], none, 2, NULL, 0, 0), FERRY_E_ARGUMENT);
     assert_int_equal(ferry_os_receive(pair[0], none, 0, NULL, 0), FERRY_E_ARGUMENT);
-    assert_int_equal(ferry_os_send(pair[0], none, 17, NULL, 0, 0), FERRY_E_ARGUMENT);
+    for (size_t i = 0; i <= FERRY_OS_PIECES_MAX; i++) {
+        many[i] = (struct iovec){ .iov_base = &byte, .iov_len = 1 };
+    }
+    assert_int_equal(ferry_os_send(pair[0], many, FERRY_OS_PIECES_MAX, NULL, 0, 0),
+                     FERRY_OS_PIECES_MAX);
+    assert_int_equal(ferry_os_send(pair[0], many, FERRY_OS_PIECES_MAX + 1, NULL, 0, 0),
+                     FERRY_E_ARGUMENT);
     close_pair(pair);
 }
 
