@@ -121,6 +121,16 @@ int ferry_tx_flush(struct ferry_tx *tx, int fd, struct ferry_tx_node **ret_left)
     return FERRY_OK;
 }
 
+int ferry_tx_has(const struct ferry_tx *tx, const struct ferry_tx_node *node)
+{
+    const struct ferry_tx_node *one = tx->first;
+
+    while (one && one != node) {
+        one = one->next;
+    }
+    return one != NULL;
+}
+
 int ferry_tx_remove(struct ferry_tx *tx, struct ferry_tx_node *node)
 {
     struct ferry_tx_node **link = &tx->first;

@@ -40,6 +40,9 @@ void ferry_tx_push(struct ferry_tx *tx, struct ferry_tx_node *node);
  */
 int ferry_tx_flush(struct ferry_tx *tx, int fd, struct ferry_tx_node **ret_left);
 
+/* Return: 1 when a node is queued: its bytes have not all left. */
+int ferry_tx_has(const struct ferry_tx *tx, const struct ferry_tx_node *node);
+
 /*
  * Takes a node back out of the queue.
  * Return: FERRY_OK; FERRY_E_BUSY (a part has left: the stream would break);

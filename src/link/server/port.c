@@ -347,21 +347,25 @@ static int wait_reply(struct ferry_connection *connection)
         if (connection->phase == FERRY_CONNECTION_DEAD) {
             return FERRY_E_CLOSED;
         }
-        if (call->done) {
+        /* Its bytes are the caller's: an early answer does not end their way. */
+        if (call->done && !ferry_tx_has(tx, &call->node)) {
             return call->status;
         }
         now = ferry_os_now_ns();
         if (now >= deadline) {
             return give_up(connection);
         }
-        what = FERRY_OS_POLL_READ | (tx->first ? FERRY_OS_POLL_WRITE : 0);
+        what =
+            (call->done ? 0 : FERRY_OS_POLL_READ) | (tx->first ? FERRY_OS_POLL_WRITE : 0);
         rc = ferry_os_poll(twin ? connection->twin_fd : connection->fd, what,
                            (uint32_t)((deadline - now) / FERRY_NS_PER_MS) + 1);
         if (rc == FERRY_OK && twin) {
             exchange_twin(connection);
         } else if (rc == FERRY_OK) {
             ferry_connection_flush(connection);
-            ferry_connection_receive(connection);
+            if (!call->done) {
+                ferry_connection_receive(connection);
+            }
         } else if (rc != FERRY_E_TIMEOUT) {
             ferry_connection_kill(connection, rc, "poll failed");
         }

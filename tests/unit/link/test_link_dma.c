@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -242,6 +244,48 @@ static void test_a_command_on_the_twin_socket_ends_the_connection(void **state)
     end(fd);
 }
 
+/* The whole of a large DMA_WRITE, of which the header was taken before. */
+static void take_the_rest(int fd, const uint8_t *want, uint32_t n)
+{
+    uint8_t *bytes = malloc(16 + n);
+
+    assert_non_null(bytes);
+    assert_int_equal(recv(fd, bytes, 16 + n, MSG_WAITALL), 16 + n);
+    assert_int_equal(raw_u32(bytes, 8), n);
+    assert_memory_equal(bytes + 16, want, n);
+    free(bytes);
+}
+
+/* The bytes are the device's until the last one has left, whatever the client says. */
+static void test_an_answer_before_the_write_has_left_waits_for_it(void **state)
+{
+    const uint32_t n = 1u << 20;
+    uint8_t *bytes = malloc(n + 64), *large = malloc(n), header[16], reply[64];
+    int fd = connect_as(qemu_hello, FERRY_LINK_DMA_SPEC);
+
+    (void)state;
+    assert_true(bytes && large);
+    for (int round = 0; round < 2; round++) {
+        memset(large, 'a' + round, n);
+        raw_region(bytes, 9, RAW_REGION_WRITE, 0x1000, FAKE_REGION_DMA, 0, NULL);
+        raw_put_u32(bytes + 4, 32 + n);
+        raw_put_u32(bytes + 28, n);
+        memcpy(bytes + 32, large, n);
+        raw_send(fd, bytes, 32 + n);
+        assert_int_equal(recv(fd, header, 16, MSG_WAITALL), 16);
+        assert_int_equal(raw_u16(header, 2), RAW_DMA_WRITE);
+        raw_send(fd, reply,
+                 raw_message(reply, raw_u16(header, 0), RAW_DMA_WRITE, RAW_REPLY,
+                             "\0\x10\0\0\0\0\0\0\0\0\x10\0\0\0\0", 16));
+        usleep(20000); /* it has heard the answer */
+        take_the_rest(fd, large, n);
+        write_answered(fd);
+    }
+    free(bytes);
+    free(large);
+    end(fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -252,6 +296,7 @@ int main(void)
         cmocka_unit_test(test_the_layout_can_be_said),
         cmocka_unit_test(test_a_twin_socket_carries_the_servers_commands),
         cmocka_unit_test(test_a_command_on_the_twin_socket_ends_the_connection),
+        cmocka_unit_test(test_an_answer_before_the_write_has_left_waits_for_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
