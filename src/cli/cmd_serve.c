@@ -1,14 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "cli/serve.h"
+
+/* The first descriptor of systemd's socket activation. */
+#define ACTIVATION_FD 3
 
 enum serve_key {
     KEY_SOCKET = 's',
@@ -94,22 +100,60 @@ static void add_filter(struct served_device *device, const char *text,
     device->filter[device->filter_count++] = text;
 }
 
-/* systemd's socket activation: descriptors from 3 on, one for each device. */
-static void take_activation(struct serve_args *args)
+/* Return: 1 when fd is a socket that listens at this path. */
+static int listens_at(int fd, const char *path)
+{
+    struct sockaddr_un name = { .sun_family = AF_UNSPEC };
+    socklen_t bytes = sizeof(name);
+
+    return getsockname(fd, (struct sockaddr *)&name, &bytes) == 0 &&
+           name.sun_family == AF_UNIX &&
+           strncmp(name.sun_path, path, sizeof(name.sun_path)) == 0;
+}
+
+/* The device whose --socket is this one's path, else the first without any; or NULL. */
+static struct served_device *taker(struct serve_args *args, int fd)
+{
+    struct served_device *first = NULL;
+
+    for (size_t i = args->count; i > 0; i--) {
+        struct served_device *device = &args->device[i - 1];
+
+        if (device->has_fd) {
+            continue;
+        }
+        if (device->socket == NULL) {
+            first = device;
+        } else if (listens_at(fd, device->socket)) {
+            return device;
+        }
+    }
+    return first;
+}
+
+/* systemd's socket activation: descriptors from 3 on, which are meant for this process.
+ */
+static void take_activation(struct serve_args *args, const struct argp_state *state)
 {
     const char *pid = getenv("LISTEN_PID");
     const char *count = getenv("LISTEN_FDS");
-    long fds;
+    uint64_t fds;
 
     if (pid == NULL || count == NULL || strtol(pid, NULL, 10) != (long)getpid()) {
         return;
     }
-    fds = strtol(count, NULL, 10);
-    for (size_t i = 0; i < args->count && (long)i < fds; i++) {
-        if (args->device[i].socket == NULL && !args->device[i].has_fd) {
-            args->device[i].fd = 3 + (int)i;
-            args->device[i].has_fd = 1;
+    fds = parse_number(state, "LISTEN_FDS", count, 0, SERVE_DEVICES_MAX);
+    for (int fd = ACTIVATION_FD; fd < ACTIVATION_FD + (int)fds; fd++) {
+        struct served_device *device = taker(args, fd);
+
+        if (device == NULL || fcntl(fd, F_GETFD) < 0) {
+            argp_error(state,
+                       "LISTEN_FDS is %s: no MODEL for socket %d, or it is not open",
+                       count, fd - ACTIVATION_FD + 1);
+            return;
         }
+        device->fd = fd;
+        device->has_fd = 1;
     }
 }
 
@@ -127,7 +171,7 @@ static uint32_t parse_layout(const struct argp_state *state, const char *option,
 
 static void check_args(struct serve_args *args, const struct argp_state *state)
 {
-    take_activation(args);
+    take_activation(args, state);
     if (args->count == 0) {
         argp_error(state, "MODEL and --socket are needed");
     }

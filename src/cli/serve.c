@@ -101,7 +101,7 @@ static int open_server(struct served_device *served, uint32_t timeout_ms)
 {
     const struct ferry_server_options options = {
         .struct_size = sizeof(options),
-        .path = served->socket,
+        .path = served->has_fd ? NULL : served->socket,
         .fd = served->has_fd ? &served->fd : NULL,
         .record = served->record,
         .spin_us = served->spin_us,
@@ -193,7 +193,7 @@ int served_run(struct served_device *served, size_t count)
             pthread_join(served[i].thread, NULL);
         }
         if (served[i].status < 0) {
-            print_error("serve", NULL, "%s: serving ended: %s", served[i].socket,
+            print_error("serve", NULL, "%s: serving ended: %s", served_name(&served[i]),
                         ferry_status_text(served[i].status));
             result = EXIT_FAILED;
         }

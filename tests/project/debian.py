@@ -74,6 +74,7 @@ def check_contents(root):
     """The unpacked packages have what they promise, and the command runs."""
     library = next(root.glob("usr/lib/*/libferry.so.0"))
     for name in ("usr/include/ferry/host.h", "usr/lib/systemd/system/ferry-serve@.service",
+                 "usr/lib/systemd/system/ferry-serve@.socket",
                  "usr/share/man/man1/ferry.1.gz", "usr/libexec/ferry/bench/bench_dma_log",
                  "usr/share/doc/libferry-dev/examples/out-of-tree/main.c",
                  "usr/share/bash-completion/completions/ferry",
