@@ -186,7 +186,7 @@ static int shake_hands(struct ferry_client *client,
                        struct ferry_error *reterr)
 {
     uint64_t deadline_ns =
-        ferry_os_now_ns() + (uint64_t)client->timeout_ms * FERRY_NS_PER_MS;
+        ferry_os_now_ns() + (uint64_t)(uint64_t)client->timeout_ms * FERRY_NS_PER_MS;
     struct ferry_error error = { .code = FERRY_OK };
     struct ferry_link_version mine;
     struct ferry_link_version theirs;
@@ -297,6 +297,10 @@ int ferry_client_from_fd(int fd, const struct ferry_client_options *options,
     client->fd = fd;
     client->wake_watch.fd = -1;
     client->timeout_ms = mine.timeout_ms;
+    client->spin_ns = (uint64_t)mine.spin_us * (FERRY_NS_PER_MS / 1000);
+    if (client->spin_ns > (uint64_t)client->timeout_ms * FERRY_NS_PER_MS) {
+        client->spin_ns = (uint64_t)client->timeout_ms * FERRY_NS_PER_MS;
+    }
     client->memory = mine.memory;
     client->limits.max_data_bytes = mine.max_data_xfer_bytes;
     client->limits.max_bitmap_bytes = FERRY_WIRE_MAX_BITMAP_DEFAULT;

@@ -29,6 +29,12 @@ struct ferry_client_options {
     uint32_t timeout_ms;          /* limit of every wait; 0: FERRY_CLIENT_TIMEOUT_MS */
     uint32_t max_data_xfer_bytes; /* 0: 1 MiB */
     struct ferry_client_memory memory; /* NULL functions: refused */
+    /*
+     * ferry_client_call() looks for its reply that long before it sleeps, at most the
+     * limit: good towards a server that spins as well, on processors of their own.
+     */
+    uint32_t spin_us;
+    uint32_t pad;
 };
 
 /*

@@ -76,6 +76,7 @@ struct ferry_client {
     pthread_mutex_t lock;
     int fd;
     uint32_t timeout_ms;
+    uint64_t spin_ns;
     struct ferry_client_memory memory;
     struct ferry_link_version agreed;
     struct ferry_wire_limits limits;

@@ -4,6 +4,8 @@
 #include "link/client/client_inside.h"
 #include "os/clock.h"
 
+#define SPINS 16u /* looks at the socket between two at the clock */
+
 void ferry_client_rouse(struct ferry_waiter *waiter)
 {
     waiter->done = 1;
@@ -91,6 +93,30 @@ static int follow(struct ferry_client *client, struct ferry_slot *slot,
     return in_time;
 }
 
+/* Receives, the lock released; looks for bytes for a while before it sleeps. */
+static int receive_waiting(struct ferry_client *client, void *dst, size_t bytes,
+                           size_t *ret_direct)
+{
+    uint64_t until;
+    uint32_t i;
+    int rc;
+
+    if (client->spin_ns > 0) {
+        until = ferry_os_now_ns() + client->spin_ns;
+        do {
+            for (i = 0; i < SPINS; i++) {
+                rc = ferry_rx_receive(&client->rx, client->fd, dst, bytes,
+                                      FERRY_OS_NOWAIT, ret_direct);
+                if (rc != FERRY_E_AGAIN) {
+                    return rc;
+                }
+            }
+        } while (ferry_os_now_ns() < until);
+    }
+    return ferry_rx_receive(&client->rx, client->fd, dst, bytes, FERRY_OS_WAIT,
+                            ret_direct);
+}
+
 /*
  * The short way: one waiting receive with the lock released. It writes to rx and, when
  * the reply that is coming in is this thread's own, to its request's memory, which
@@ -107,7 +133,7 @@ static int read_blocking(struct ferry_client *client)
         direct = sink->bytes;
     }
     pthread_mutex_unlock(&client->lock);
-    rc = ferry_rx_receive(&client->rx, client->fd, dst, direct, FERRY_OS_WAIT, &direct);
+    rc = receive_waiting(client, dst, direct, &direct);
     pthread_mutex_lock(&client->lock);
     ferry_client_received(client, rc, direct);
     return rc != FERRY_E_TIMEOUT;
