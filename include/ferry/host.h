@@ -394,10 +394,12 @@ struct ferry_save_options {
  * Starts to save the state of the context in a file (docs/stream.md, section 4): mode
  * 0600, under its name only when it is whole and on disk; what had the name before stays
  * until then. On any failure the devices run on here and no file is left. Writing blocks
- * the dispatching thread while the disk does. Ends with a FERRY_HOST_FINISHED event:
- * FERRY_OUTCOME_SAVED (FERRY_SAVE_RUN), FERRY_OUTCOME_MOVED (FERRY_SAVE_STOP), else the
- * report's error. Return: as ferry_context_send(); FERRY_E_ARGUMENT (no such level),
- * FERRY_E_NOT_FOUND, FERRY_E_PERMISSION, FERRY_E_IO (the file).
+ * the dispatching thread while the disk does; a pipe that nobody reads fails it within
+ * 2 s, one whose reader has gone at once and without SIGPIPE. Ends with a
+ * FERRY_HOST_FINISHED event: FERRY_OUTCOME_SAVED (FERRY_SAVE_RUN), FERRY_OUTCOME_MOVED
+ * (FERRY_SAVE_STOP), else the report's error. Return: as ferry_context_send();
+ * FERRY_E_ARGUMENT (no such level), FERRY_E_NOT_FOUND, FERRY_E_PERMISSION, FERRY_E_IO
+ * (the file).
  */
 FERRY_PUBLIC int ferry_context_save(struct ferry_context *context, const char *path,
                                     const struct ferry_save_options *options,

@@ -344,6 +344,7 @@ int command_serve(int argc, char **argv)
         return EXIT_FAILED;
     }
     args->ready_fd = -1;
+    signal(SIGPIPE, SIG_IGN); /* messages that nobody reads are not worth a device */
     /* In order: what is said behind a MODEL is about that device. */
     argp_parse(&serve_argp, argc, argv, ARGP_IN_ORDER, NULL, args);
     result = serve(args);

@@ -4,9 +4,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <unistd.h>
 
 #include "os/errno.h"
+#include "os/output.h"
 
 int ferry_os_append_open(const char *path, int *ret_fd, struct ferry_error *reterr)
 {
@@ -21,17 +21,7 @@ int ferry_os_append_open(const char *path, int *ret_fd, struct ferry_error *rete
 
 int ferry_os_append(int fd, const void *data, size_t size)
 {
-    const char *from = data;
+    int err;
 
-    while (size > 0) {
-        const ssize_t count = write(fd, from, size);
-
-        if (count > 0) {
-            from += count;
-            size -= (size_t)count;
-        } else if (count == 0 || errno != EINTR) {
-            return FERRY_E_IO;
-        }
-    }
-    return FERRY_OK;
+    return ferry_os_output(fd, data, size, FERRY_OS_OUTPUT_FOREVER, &err);
 }

@@ -11,6 +11,7 @@
 
 #include "os/errno.h"
 #include "os/memory.h"
+#include "os/output.h"
 #include "os/random.h"
 
 static int open_temp(struct ferry_os_draft *draft, struct ferry_error *reterr)
@@ -45,6 +46,7 @@ int ferry_os_draft_open(const char *path, struct ferry_os_draft *ret_draft,
     }
     if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
         ret_draft->direct = 1;
+        ret_draft->piped = 1;
         /* A pipe that nobody reads must not stop us here. */
         ret_draft->fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
         if (ret_draft->fd >= 0 && fcntl(ret_draft->fd, F_SETFL, 0) < 0) {
@@ -57,9 +59,12 @@ int ferry_os_draft_open(const char *path, struct ferry_os_draft *ret_draft,
 
 void ferry_os_draft_fd(int fd, struct ferry_os_draft *ret_draft)
 {
+    struct stat st;
+
     memset(ret_draft, 0, sizeof(*ret_draft));
     ret_draft->fd = fd;
     ret_draft->direct = 1;
+    ret_draft->piped = fstat(fd, &st) < 0 || !S_ISREG(st.st_mode);
     (void)snprintf(ret_draft->path, sizeof(ret_draft->path), "descriptor %d", fd);
 }
 
@@ -67,7 +72,13 @@ int ferry_os_draft_write(struct ferry_os_draft *draft, const void *data, size_t 
                          struct ferry_error *reterr)
 {
     const uint8_t *bytes = data;
+    int status, err = 0;
 
+    if (draft->piped) {
+        status = ferry_os_output(draft->fd, data, size, FERRY_OS_DRAFT_WAIT_MS, &err);
+        return status == FERRY_OK ? status
+                                  : ferry_os_error_as(reterr, status, err, draft->path);
+    }
     while (size > 0) {
         ssize_t put = write(draft->fd, bytes, size);
 

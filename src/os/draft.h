@@ -16,6 +16,7 @@
 struct ferry_os_draft {
     int fd;     /* -1: none */
     int direct; /* 1: no regular file (a device, a pipe, a descriptor): no renaming */
+    int piped;  /* 1: somebody is at the other end, who may go away or not read */
     char path[FERRY_OS_PATH_MAX + 1];
     char temp[FERRY_OS_PATH_MAX + 32];
 };
@@ -30,7 +31,11 @@ int ferry_os_draft_open(const char *path, struct ferry_os_draft *ret_draft,
                         struct ferry_error *reterr);
 /* The same into a descriptor, which it owns. */
 void ferry_os_draft_fd(int fd, struct ferry_os_draft *ret_draft);
-/* Return: FERRY_OK; FERRY_E_IO, also for a full disk. */
+/* Longest time that one write waits for who reads the other end of a pipe. */
+#define FERRY_OS_DRAFT_WAIT_MS 2000u
+
+/* Return: FERRY_OK; FERRY_E_IO, also for a full disk or a pipe whose reader has gone (no
+ * SIGPIPE); FERRY_E_TIMEOUT (a pipe that nobody reads). */
 int ferry_os_draft_write(struct ferry_os_draft *draft, const void *data, size_t size,
                          struct ferry_error *reterr);
 /* Puts what was written on disk. FERRY_OK, FERRY_E_IO. */

@@ -173,6 +173,47 @@ def show_reads_a_pipe_and_hides_data(ferry):
         assert "DEVICE_CONFIG" in done.stdout and "model=acc" not in done.stdout
 
 
+def a_pipe_costs_no_device(ferry):
+    """Its reader goes away, or never reads: the save fails, the work goes on."""
+    with KillRig(ferry) as rig:
+        rig.start_worker("A")
+        rig.begin("A")
+        os.mkfifo(rig.path("pipe"))
+        reader = subprocess.Popen(["head", "-c", "10", rig.path("pipe")],
+                                  stdout=subprocess.DEVNULL)
+        done = rig.run("save", "--control", rig.path("A.sock"), rig.path("pipe"))
+        expect("the reader has gone: " + done.stderr, done.returncode, 4)
+        assert "Broken pipe" in done.stderr, done.stderr
+        reader.wait()
+        rig.proceed("A")
+        end = os.open(rig.path("pipe"), os.O_RDWR)
+        done = rig.run("save", "--control", rig.path("A.sock"), rig.path("pipe"))
+        expect("nobody reads: " + done.stderr, done.returncode, 4)
+        assert "timed out" in done.stderr, done.stderr
+        os.close(end)
+        rig.finish("A")
+
+
+def nobody_who_listens_costs_no_device(ferry):
+    """Messages and a log go to a pipe that has no reader any more."""
+    with KillRig(ferry) as rig:
+        ends = os.pipe()
+        before = os.dup(2)
+        os.dup2(ends[1], 2)
+        try:
+            rig.start("acc", "serve", "acc", "--filter", "log", "--socket",
+                      rig.path("acc.sock"))
+        finally:
+            os.dup2(before, 2)
+            os.close(before)
+            os.close(ends[1])
+        os.close(ends[0])
+        for _ in range(2):
+            done = rig.run("save", "--device", "acc=" + rig.path("acc.sock"),
+                           rig.path("file"))
+            expect("save: " + done.stderr, done.returncode, 0)
+
+
 def wrong_options_exit_with_2(ferry):
     """And nobody there with 1."""
     with KillRig(ferry) as rig:
@@ -195,5 +236,6 @@ def wrong_options_exit_with_2(ferry):
 if __name__ == "__main__":
     sys.exit(main_of((work_goes_on_from_a_file, the_work_goes_on_beside_a_copy,
                       devices_are_saved_without_a_host, a_bad_file_is_refused_and_explained,
-                      show_reads_a_pipe_and_hides_data, wrong_options_exit_with_2),
+                      show_reads_a_pipe_and_hides_data, a_pipe_costs_no_device,
+                      nobody_who_listens_costs_no_device, wrong_options_exit_with_2),
                      sys.argv[1]))

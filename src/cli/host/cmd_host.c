@@ -426,6 +426,7 @@ static int open_signals(void)
 {
     sigset_t set;
 
+    signal(SIGPIPE, SIG_IGN); /* messages that nobody reads are not worth the devices */
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
