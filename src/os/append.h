@@ -15,7 +15,8 @@
  */
 int ferry_os_append_open(const char *path, int *ret_fd, struct ferry_error *reterr);
 
-/* Writes all of it, without SIGPIPE. fd: borrowed. Return: FERRY_OK, FERRY_E_IO. Thread: any. */
+/* Writes all of it, without SIGPIPE. fd: borrowed. Return: FERRY_OK, FERRY_E_IO. Thread:
+ * any. */
 int ferry_os_append(int fd, const void *data, size_t size);
 
 #endif
