@@ -71,7 +71,10 @@ int ferry_run_pipe_write(struct ferry_run *run, uint32_t device)
     }
     if (rc != FERRY_E_AGAIN) {
         ferry_run_pipe_watch(pipe, 0);
-        ferry_run_writer_fail(run, device, rc, error.text);
+        /* One that has all of its state closes it as it leaves RESUMING. */
+        if (!writer->ended) {
+            ferry_run_writer_fail(run, device, rc, error.text);
+        }
         return 0;
     }
     ferry_run_pipe_watch(pipe, told == FERRY_E_AGAIN ? FERRY_LOOP_READ | FERRY_LOOP_WRITE
