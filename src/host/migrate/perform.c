@@ -238,7 +238,7 @@ static void set_state(struct ferry_run *run, const struct ferry_action *action)
 {
     struct ferry_op *op =
         ferry_op_new(run, FERRY_RQ_SET_STATE, action->device, 0, state_done);
-    const struct ferry_run_pipe *pipe = &run->device[action->device].pipe;
+    struct ferry_run_pipe *pipe = &run->device[action->device].pipe;
 
     run->device[action->device].touched = 1;
     if (!op) {
@@ -248,7 +248,9 @@ static void set_state(struct ferry_run *run, const struct ferry_action *action)
     op->arg = action->arg;
     op->request.u.state = action->arg;
     if (run->incoming && pipe->open) {
-        /* Nothing that is still under way may be overtaken. */
+        /* Nothing that is still under way may be overtaken. The device closes its end as it
+         * leaves, maybe before its answer is seen: that is no loss of the device. */
+        ferry_run_pipe_watch(pipe, 0);
         op->request.kind = FERRY_RQ_LEAVE_STATE;
         op->request.u.leave = (struct ferry_leave_state){ .state = action->arg,
                                                           .session = pipe->session,
