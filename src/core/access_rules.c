@@ -309,6 +309,14 @@ const struct ferry_rule ferry_rules[] = {
         .enforced = 1,
     },
     {
+        .id = "MIG-PEER-1",
+        .text = "A device without P2P support that reaches a peer does not leave.",
+        .why = "It cannot be quieted, and would write into a peer whose state was read "
+               "already.",
+        .source = "Ferry",
+        .enforced = 1,
+    },
+    {
         .id = "STR-HDR-1",
         .text = "A record begins with the magic number.",
         .why = "A reader that lost its place must not go on.",

@@ -366,7 +366,7 @@ static int start_refused(struct ferry_source *source, struct ferry_actions *acti
     for (uint32_t i = 0; i < source->config.device_count; i++) {
         const struct ferry_session_device *device = &source->config.device[i];
 
-        /* MIG-P2P-4: an initiator that cannot be quieted and reaches a peer. */
+        /* MIG-PEER-1: an initiator that cannot be quieted and reaches a peer. */
         if (!(device->features & FERRY_MIG_P2P) && device->reaches_peer) {
             source->status = FERRY_E_PEER_MAP;
             source->group.failed_device = i;

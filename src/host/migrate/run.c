@@ -59,7 +59,7 @@ int ferry_run_check_peers(struct ferry_context *context, uint32_t device,
         !ferry_host_reaches_peer(context, device, &peer)) {
         return FERRY_OK;
     }
-    return ferry_error_set(reterr, FERRY_E_PEER_MAP, FERRY_HOST_LAYER, "MIG-P2P-4", 0,
+    return ferry_error_set(reterr, FERRY_E_PEER_MAP, FERRY_HOST_LAYER, "MIG-PEER-1", 0,
                            "device %s cannot be quieted (no P2P support) and reaches "
                            "device %s: use the context with no peer maps, or leave %s "
                            "out",

@@ -192,7 +192,7 @@ static void map_at_a(struct rig *rig)
     assert_int_equal(map_peer(&rig->side[0], PEER_A, &error), FERRY_OK);
 }
 
-/* MIG-P2P-4. */
+/* MIG-PEER-1. */
 static void a_device_that_cannot_be_quieted_and_reaches_a_peer_calls_it_off(void **state)
 {
     static const uint32_t phases[] = { FERRY_SRC_LOG, FERRY_SRC_PRE_COPY,
@@ -213,7 +213,7 @@ static void a_device_that_cannot_be_quieted_and_reaches_a_peer_calls_it_off(void
         assert_int_equal(moment.done, 1);
         assert_int_equal(rig_outcome(&rig, 0), FERRY_OUTCOME_ROLLED_BACK);
         assert_int_equal(rig.side[0].report.error.code, FERRY_E_PEER_MAP);
-        assert_string_equal(rig.side[0].report.error.rule, "MIG-P2P-4");
+        assert_string_equal(rig.side[0].report.error.rule, "MIG-PEER-1");
         assert_non_null(strstr(rig.side[0].report.error.text, "dev0"));
         assert_non_null(strstr(rig.side[0].report.error.text, "dev1"));
         assert_int_equal(rig.side[1].report.error.code, FERRY_E_PEER_MAP);
