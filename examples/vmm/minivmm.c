@@ -29,9 +29,8 @@ struct vmm {
 static int pause_cpus(void *user, struct ferry_context *context)
 {
     (void)context;
-    cpu_ask_pause(
-        &((struct vmm *)user)->cpu); /* it ends with ferry_context_cpus_done() */
-    return FERRY_PENDING;
+    cpu_ask_pause(&((struct vmm *)user)->cpu);
+    return FERRY_PENDING; /* it ends with ferry_context_cpus_done() */
 }
 
 static int resume_cpus(void *user, struct ferry_context *context)
@@ -94,6 +93,7 @@ static int open_vmm(struct vmm *vmm, const char *device, struct ferry_error *ret
         .event = on_event,
     };
     const struct ferry_context_options options = { sizeof(options), &ops, vmm, 0, 0 };
+    static struct ferry_device_view view;
     struct ferry_memory memory = { .iova = CPU_IOVA, .size = CPU_BYTES, .writable = 1 };
     int rc = ferry_memory_create(CPU_BYTES, &vmm->memory_fd, &memory.address, reterr);
 
@@ -104,6 +104,10 @@ static int open_vmm(struct vmm *vmm, const char *device, struct ferry_error *ret
     memset(memory.address, 0, memory.size); /* touched before a migration comes in */
     if ((rc = ferry_context_add_memory(vmm->context, &memory, reterr)) < 0 ||
         (rc = ferry_context_add_device(vmm->context, "dev0", device, reterr)) < 0 ||
+        (rc = ferry_context_device(vmm->context, 0, &view, reterr)) < 0) {
+        return rc;
+    }
+    if (view.irq[FERRY_IRQ_MSIX] > 0 &&
         (rc = ferry_context_set_irqs(vmm->context, 0, &vmm->irq_fd, 1, reterr)) < 0) {
         return rc;
     }
