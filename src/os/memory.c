@@ -78,6 +78,21 @@ int ferry_os_file_look(int fd, struct ferry_os_file *ret_file)
     return FERRY_OK;
 }
 
+int ferry_os_file_may(int fd, uint32_t access)
+{
+    const int flags = fcntl(fd, F_GETFL);
+
+    if (flags < 0 || (flags & O_PATH) != 0) {
+        return FERRY_E_FDS;
+    }
+    /* Pages that are written are read as well. */
+    if ((flags & O_ACCMODE) == O_RDWR ||
+        ((flags & O_ACCMODE) == O_RDONLY && (access & FERRY_OS_MAP_WRITE) == 0)) {
+        return FERRY_OK;
+    }
+    return FERRY_E_PERMISSION;
+}
+
 int ferry_os_file_keeps_length(int fd)
 {
     const int seals = fcntl(fd, F_GET_SEALS);

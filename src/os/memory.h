@@ -48,6 +48,13 @@ struct ferry_os_file {
 int ferry_os_file_look(int fd, struct ferry_os_file *ret_file);
 
 /*
+ * May a shared mapping of a regular file be made through this descriptor? What mmap()
+ * would say. access: FERRY_OS_MAP_*. Return: FERRY_OK; FERRY_E_PERMISSION; FERRY_E_FDS (a
+ * descriptor that is no way into its file).
+ */
+int ferry_os_file_may(int fd, uint32_t access);
+
+/*
  * 1 when the file cannot become shorter any more (F_SEAL_SHRINK), whoever else has it:
  * what is asked about its length from then on stays true. 0 for all other files.
  */

@@ -139,6 +139,13 @@ int device_window_get(struct device_windows *windows, int fd, uint64_t off, uint
         if (status != FERRY_OK) {
             return status;
         }
+    } else {
+        /* Another descriptor opened the window; this one may be good for less. */
+        status = ferry_os_file_may(fd, access);
+        if (status != FERRY_OK) {
+            return ferry_error_set(reterr, status, "device", NULL, 0,
+                                   "DMA_MAP: the descriptor does not permit that access");
+        }
     }
     window->keeps_length = keeps;
     window->refs++;

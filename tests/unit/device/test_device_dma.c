@@ -350,6 +350,41 @@ static void files_and_kinds_of_access_are_not_mixed_up(void **state)
 }
 
 /* More files than the table of windows has places. */
+/* The window that a better descriptor opened is no way in for a worse one. */
+static void a_descriptor_gives_no_more_than_it_may(void **state)
+{
+    struct toy *toy = *state;
+    const int fd = toy_memfd(4 * PAGE);
+    char path[64];
+    int worse[2];
+    uint8_t byte = 7;
+
+    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    worse[0] = open(path, O_RDONLY | O_CLOEXEC);
+    worse[1] = open(path, O_PATH | O_CLOEXEC);
+    assert_true(worse[0] >= 0 && worse[1] >= 0);
+    assert_int_equal(toy_map(toy, 0, 4 * PAGE, 0, worse[0], RW), FERRY_E_PERMISSION);
+    assert_int_equal(toy_map(toy, 0, 4 * PAGE, 0, fd, RW), FERRY_OK);
+    assert_int_equal(toy_map(toy, 8 * PAGE, PAGE, 0, fd, FERRY_DMA_READ), FERRY_OK);
+    for (int i = 0; i < 2; i++) {
+        assert_int_not_equal(toy_map(toy, 16 * PAGE, PAGE, 0, worse[i], RW), FERRY_OK);
+    }
+    assert_int_not_equal(toy_map(toy, 16 * PAGE, PAGE, 0, worse[1], FERRY_DMA_READ),
+                         FERRY_OK);
+    assert_int_equal(ferry_dma_write(toy->device, 16 * PAGE, &byte, 1), FERRY_E_RANGE);
+    assert_int_equal(toy_map(toy, 16 * PAGE, PAGE, 0, worse[0], FERRY_DMA_READ),
+                     FERRY_OK);
+    close(worse[0]);
+    worse[0] = open(path, O_WRONLY | O_CLOEXEC);
+    assert_true(worse[0] >= 0);
+    assert_int_equal(toy_map(toy, 24 * PAGE, PAGE, 0, worse[0], FERRY_DMA_READ),
+                     FERRY_E_PERMISSION);
+    assert_int_equal(toy_map(toy, 24 * PAGE, PAGE, 0, worse[0], RW), FERRY_E_PERMISSION);
+    close(worse[0]);
+    close(worse[1]);
+    close(fd);
+}
+
 static void many_files_are_told_apart(void **state)
 {
     enum { FILES = 600 };
@@ -447,6 +482,7 @@ int main(void)
         TEST(a_put_of_another_thread_wakes_the_loop),
         TEST(a_file_in_65536_pieces_is_one_mapping),
         TEST(files_and_kinds_of_access_are_not_mixed_up),
+        TEST(a_descriptor_gives_no_more_than_it_may),
         TEST(many_files_are_told_apart),
         TEST(each_map_looks_at_the_files_length_anew),
         TEST(the_table_has_a_named_end),
