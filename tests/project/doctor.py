@@ -4,6 +4,7 @@
 
 usage: doctor.py FERRY
 """
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -40,11 +41,30 @@ POOR = {
     "proc/self/cgroup": "0::/\n",
     "sys/fs/cgroup/memory.max": "16777216\n",
 }
+# By QMP; its help texts tell nothing.
 NEW_QEMU = """#!/bin/sh
+[ "$*" = --version ] && { echo 'QEMU emulator version 11.1.0'; exit; }
+[ "$*" = '-machine none -nodefaults -display none -qmp stdio' ] || exit 1
+echo '{"QMP": {"version": {"qemu": {"micro": 7, "minor": 1, "major": 11}}}}'
+while read -r line; do
+    id=${line##*\\"id\\":}
+    case "$line" in
+    *qmp_capabilities*) echo '{"return": {}}' ;;
+    *'"vfio-user-pci"'*) echo '{"return": [USER], "id": '"$id" ;;
+    *'"vfio-pci"'*) echo '{"return": [KERNEL], "id": '"$id" ;;
+    *memory-backend-memfd*) echo '{"return": [{"name": "share"}], "id": '"$id" ;;
+    *query-migrate*) echo '{"return": [CAPABILITIES], "id": '"$id" ;;
+    *quit*) echo '{"event": "SHUTDOWN"}'; exit ;;
+    *) exit 1 ;;
+    esac
+done
+exit 1
+"""
+HELP_QEMU = """#!/bin/sh
 case "$*" in
---version) echo 'QEMU emulator version 11.1.0' ;;
+--version) echo 'QEMU emulator version 10.1.0' ;;
 *vfio-user-pci,help) echo '  socket=<SocketAddress>' ;;
-*vfio-pci,help) echo '  enable-migration=<OnOffAuto>'; echo '  x-migration-multifd-transfer=<x>' ;;
+*vfio-pci,help) echo '  enable-migration=<OnOffAuto>' ;;
 *memfd,help) echo '  share=<bool>' ;;
 *) exit 1 ;;
 esac
@@ -86,6 +106,17 @@ def script(path, text):
     return path
 
 
+def qmp_qemu(path, user=("socket", "enable-migration"), capabilities=("return-path",)):
+    """A QEMU with these properties of vfio-user-pci and capabilities of migration."""
+    def entries(key, names):
+        return ", ".join(json.dumps({key: n, "type": "x"}) for n in names)
+
+    kernel = ("enable-migration", "x-migration-multifd-transfer")
+    return script(path, NEW_QEMU.replace("USER", entries("name", user))
+                  .replace("KERNEL", entries("name", kernel))
+                  .replace("CAPABILITIES", entries("capability", capabilities)))
+
+
 def levels(found, level):
     """Names of the findings of a level."""
     return {n for n, f in found.items() if f["level"] == level}
@@ -93,7 +124,7 @@ def levels(found, level):
 
 def check_machines(ferry, work):
     """A rich machine has all, a poor one has not what is needed; each line is told."""
-    qemu = script(work / "qemu-new", NEW_QEMU)
+    qemu = qmp_qemu(work / "qemu-new", capabilities=("return-path", "switchover-ack"))
     rich = machine(work / "rich", RICH)
     status, found = doctor(ferry, "--root", rich, "--qemu", qemu)
     assert status == 0 and levels(found, "good") == set(found), found
@@ -118,7 +149,7 @@ def check_qemus(ferry, work):
     old = script(work / "qemu-old", OLD_QEMU)
     status, found = doctor(ferry, "--root", root, "--qemu", old)
     assert status == 0
-    assert levels(found, "less") == {"vfio-user-pci", "vfio-pci migration",
+    assert levels(found, "less") == {"QMP", "vfio-user-pci", "vfio-pci migration",
                                      "memory-backend-memfd"}, found
     folder = work / "bin"
     folder.mkdir()
@@ -127,9 +158,47 @@ def check_qemus(ferry, work):
     assert status == 0 and "7.0.0" in found["QEMU"]["value"]
     status, found = doctor(ferry, "--root", root, "--qemu", "/nonexistent")
     assert status == 1 and levels(found, "bad") == {"QEMU"}
+
+
+def check_qmp(ferry, work):
+    """What a QEMU says by QMP counts; one that says nothing is asked for its help."""
+    root = machine(work / "rich", RICH)
+    _, found = doctor(ferry, "--root", root, "--qemu",
+                      qmp_qemu(work / "qemu-today", user=("socket", "x-send-queued")))
+    assert found["QMP"]["value"] == "11.1.7", found["QMP"]
+    assert found["vfio-user-pci"]["value"] == "socket, x-send-queued"
+    assert "lost silently" in found["vfio-user migration"]["means"]
+    assert "multifd" in found["vfio-pci migration"]["value"]
+    assert found["QEMU migration"]["value"] == "return-path"
+    assert levels(found, "less") == {"vfio-user migration", "QEMU migration"}, found
+    without = script(work / "qemu-without", (work / "qemu-today").read_text().replace(
+        '"return": [{"name": "socket"', '"error": [{"name": "socket"'))
+    _, found = doctor(ferry, "--root", root, "--qemu", without)
+    assert found["vfio-user-pci"]["level"] == "less" and "vfio-user migration" not in found
+    _, found = doctor(ferry, "--root", root, "--qemu",
+                      script(work / "qemu-help", HELP_QEMU))
+    assert "QEMU migration" not in found
+    assert levels(found, "less") == {"QMP", "vfio-user migration"}, found
+
+
+def check_limits(ferry, work):
+    """Those that never end are ended, with all that they started; both take the limit."""
+    root = machine(work / "rich", RICH)
     noisy = script(work / "qemu-noisy", "#!/bin/sh\nwhile :; do echo " + "x" * 500 + "; done\n")
-    status, found = doctor(ferry, "--root", root, "--qemu", noisy)
+    mark = f"600.{os.getpid()}"
+    silent = script(work / "qemu-silent", (work / "qemu-today").read_text().replace(
+        "*quit*) ", f"*quit*) /bin/sleep {mark}; "))
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        runs = [pool.submit(doctor, ferry, "--root", root, "--qemu", q) for q in (noisy, silent)]
+    status, found = runs[0].result()
     assert status == 1 and "in time" in found["QEMU"]["value"], found["QEMU"]
+    _, found = runs[1].result()
+    assert found["QMP"]["level"] == "less", found["QMP"]
+    for cmdline in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            assert mark.encode() not in cmdline.read_bytes(), "what it started still runs"
+        except OSError:
+            pass  # it has ended meanwhile
 
 
 def main():
@@ -138,6 +207,8 @@ def main():
         work = pathlib.Path(name)
         check_machines(ferry, work)
         check_qemus(ferry, work)
+        check_qmp(ferry, work)
+        check_limits(ferry, work)
     _, found = doctor(ferry)
     assert found["memfd"]["level"] == "good", found["memfd"]
     text = subprocess.run([ferry, "doctor"], capture_output=True, text=True, check=False).stdout

@@ -39,6 +39,42 @@ void doctor_machine(struct doctor *doctor);
 void doctor_limits(struct doctor *doctor);
 void doctor_qemu(struct doctor *doctor);
 
+/* What a QEMU is asked by QMP. */
+enum doctor_query {
+    DOCTOR_QUERY_USER = 0, /* properties of vfio-user-pci */
+    DOCTOR_QUERY_KERNEL,   /* of vfio-pci */
+    DOCTOR_QUERY_MEMFD,    /* of memory-backend-memfd */
+    DOCTOR_QUERY_CAPABILITIES,
+    DOCTOR_QUERY_COUNT
+};
+
+struct json_object;
+
+struct doctor_qmp {
+    char version[40];
+    int answers;                                  /* queries that were answered */
+    struct json_object *list[DOCTOR_QUERY_COUNT]; /* NULL: refused, such as unknown */
+};
+
+/*
+ * Starts a QEMU without a machine and asks all queries.
+ * Return: 1 when it answered all of them; doctor_qmp_free() is due in any case.
+ */
+int doctor_qmp_ask(struct doctor_qmp *qmp, const char *qemu);
+/* Return: 1 when the answer to a query lists this name. */
+int doctor_qmp_lists(const struct doctor_qmp *qmp, enum doctor_query query,
+                     const char *name);
+void doctor_qmp_free(struct doctor_qmp *qmp);
+
+#define DOCTOR_ARGS_MAX 15
+
+/*
+ * Runs a program to its end, for 5 seconds at most. input: at most 4096 bytes for its
+ * standard input, which stays open. ret_text: the first size-1 bytes of what it says.
+ * Return: its exit status; -1: it could not be started or had to be killed.
+ */
+int doctor_run(const char *const *argv, const char *input, char *ret_text, size_t size);
+
 /* Return: 1 when root/path exists. */
 int doctor_exists(const struct doctor *doctor, const char *path);
 /* The first size-1 bytes of root/path, without the last newline. Return: 1 when read. */

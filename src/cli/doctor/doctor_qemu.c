@@ -1,97 +1,30 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cli/doctor/doctor.h"
 
 #define PATH_BYTES 512
 #define OUTPUT_BYTES 16384
-#define QEMU_LIMIT_MS 5000
 
-static long now_ms(void)
-{
-    struct timespec now;
+/* One QEMU: what it says by QMP, or, when it does not, what its help says. */
+struct qemu {
+    const char *path;
+    int has_qmp;
+    struct doctor_qmp qmp;
+};
 
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (long)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-/* Reads until the end, the time limit or a full buffer. Return: 1 when it came to the
- * end. */
-static int read_all(int fd, char *ret_text, size_t size)
-{
-    struct pollfd wait = { .fd = fd, .events = POLLIN };
-    long until = now_ms() + QEMU_LIMIT_MS;
-    size_t at = 0;
-    char rest[256];
-
-    for (;;) {
-        long left = until - now_ms();
-        ssize_t n;
-
-        if (left <= 0 || poll(&wait, 1, (int)left) <= 0) {
-            break;
-        }
-        n = at < size - 1 ? read(fd, ret_text + at, size - 1 - at)
-                          : read(fd, rest, sizeof(rest));
-        if (n <= 0) {
-            ret_text[at] = '\0';
-            return n == 0;
-        }
-        at += at < size - 1 ? (size_t)n : 0;
-    }
-    ret_text[at] = '\0';
-    return 0;
-}
-
-/* Runs QEMU with two arguments at most. Return: its exit status, -1 when it had to be
- * killed. */
-static int run_qemu(const char *qemu, const char *option, const char *value,
-                    char ret_text[OUTPUT_BYTES])
-{
-    int ends[2], status = -1, null, ended;
-    pid_t pid;
-
-    ret_text[0] = '\0';
-    if (pipe(ends) < 0) {
-        return -1;
-    }
-    fflush(stdout);
-    pid = fork();
-    if (pid == 0) {
-        null = open("/dev/null", O_RDWR);
-        dup2(null, STDIN_FILENO);
-        dup2(ends[1], STDOUT_FILENO);
-        dup2(ends[1], STDERR_FILENO);
-        close(ends[0]);
-        close(ends[1]);
-        if (value == NULL) {
-            execl(qemu, qemu, option, (char *)NULL);
-        } else {
-            execl(qemu, qemu, "-machine", "none", "-nodefaults", "-display", "none",
-                  option, value, (char *)NULL);
-        }
-        _exit(127);
-    }
-    close(ends[1]);
-    ended = pid > 0 && read_all(ends[0], ret_text, OUTPUT_BYTES);
-    close(ends[0]);
-    if (pid > 0 && !ended) {
-        kill(pid, SIGKILL);
-    }
-    if (pid > 0) {
-        waitpid(pid, &status, 0);
-    }
-    return ended && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
+/* The help that tells the same as a query. */
+static const struct {
+    const char *option, *value;
+} help[DOCTOR_QUERY_CAPABILITIES] = {
+    { "-device", "vfio-user-pci,help" },
+    { "-device", "vfio-pci,help" },
+    { "-object", "memory-backend-memfd,help" },
+};
 
 /* Looks for this machine's QEMU in PATH. Return: 1 with its path. */
 static int search_qemu(char ret_path[PATH_BYTES])
@@ -114,35 +47,124 @@ static int search_qemu(char ret_path[PATH_BYTES])
     return 0;
 }
 
-/* Does QEMU know a device or object, and a property of it? */
-static int knows(const char *qemu, const char *option, const char *help,
-                 const char *property, char text[OUTPUT_BYTES])
+/* Does it have this property (of a device or object) or capability? */
+static int has(const struct qemu *qemu, enum doctor_query query, const char *name)
 {
-    return run_qemu(qemu, option, help, text) == 0 && strstr(text, property) != NULL;
+    const char *argv[] = { qemu->path, "-machine", "none", "-nodefaults", "-display",
+                           "none",     NULL,       NULL,   NULL };
+    char text[OUTPUT_BYTES];
+
+    if (qemu->has_qmp) {
+        return doctor_qmp_lists(&qemu->qmp, query, name);
+    }
+    if (query == DOCTOR_QUERY_CAPABILITIES) {
+        return 0;
+    }
+    argv[6] = help[query].option;
+    argv[7] = help[query].value;
+    return doctor_run(argv, "", text, sizeof(text)) == 0 && strstr(text, name) != NULL;
 }
 
-static void check_parts(struct doctor *doctor, const char *qemu)
+/* Those of the names that it has, as "a, b". */
+static void list_names(const struct qemu *qemu, enum doctor_query query,
+                       const char *const *name, char *ret_text, size_t size)
 {
-    char text[OUTPUT_BYTES];
-    int user = knows(qemu, "-device", "vfio-user-pci,help", "socket", text);
-    int kernel = knows(qemu, "-device", "vfio-pci,help", "enable-migration", text);
-    int multifd = kernel && strstr(text, "x-migration-multifd-transfer") != NULL;
-    int memfd = knows(qemu, "-object", "memory-backend-memfd,help", "share", text);
+    size_t at = 0;
 
-    doctor_note(doctor, "vfio-user-pci", user ? DOCTOR_GOOD : DOCTOR_LESS,
-                "QEMU uses devices of `ferry serve` itself (it does not migrate them)",
-                "QEMU 10.1 or later, built with vfio-user", "%s",
-                user ? "there" : "not in this QEMU");
+    ret_text[0] = '\0';
+    for (size_t i = 0; name[i] != NULL; i++) {
+        if (at < size && has(qemu, query, name[i])) {
+            at += (size_t)snprintf(ret_text + at, size - at, "%s%s", at > 0 ? ", " : "",
+                                   name[i]);
+        }
+    }
+}
+
+static void check_user(struct doctor *doctor, const struct qemu *qemu)
+{
+    static const char *const property[] = { "x-msg-timeout", "x-no-posted-writes",
+                                            "x-send-queued", NULL };
+    int there = has(qemu, DOCTOR_QUERY_USER, "socket");
+    int moves;
+    char text[120];
+
+    if (!there) {
+        doctor_note(doctor, "vfio-user-pci", DOCTOR_LESS,
+                    "QEMU cannot use devices of `ferry serve` itself",
+                    "QEMU 10.1 or later, built with vfio-user", "not in this QEMU");
+        return;
+    }
+    list_names(qemu, DOCTOR_QUERY_USER, property, text, sizeof(text));
+    doctor_note(doctor, "vfio-user-pci", DOCTOR_GOOD,
+                "QEMU uses devices of `ferry serve` itself", NULL, "socket%s%s",
+                text[0] != '\0' ? ", " : "", text);
+    moves = has(qemu, DOCTOR_QUERY_USER, "enable-migration");
+    doctor_note(doctor, "vfio-user migration", moves ? DOCTOR_GOOD : DOCTOR_LESS,
+                moves ? "QEMU moves the state of vfio-user devices"
+                      : "this QEMU's vfio-user-pci has no migration: its `migrate' ends "
+                        "well, and the state of such a device is lost silently",
+                "move machines with such devices by Ferry, not by QEMU (docs/interop.md)",
+                "%s", moves ? "enable-migration" : "none");
+}
+
+static void check_kernel(struct doctor *doctor, const struct qemu *qemu)
+{
+    int kernel = has(qemu, DOCTOR_QUERY_KERNEL, "enable-migration");
+    int multifd =
+        kernel && has(qemu, DOCTOR_QUERY_KERNEL, "x-migration-multifd-transfer");
+
     doctor_note(doctor, "vfio-pci migration", kernel ? DOCTOR_GOOD : DOCTOR_LESS,
                 "QEMU's own migration of VFIO devices",
                 "QEMU 8.1 or later, built with VFIO", "%s",
                 !kernel   ? "no enable-migration"
                 : multifd ? "enable-migration, multifd"
                           : "enable-migration, no multifd");
+}
+
+static void check_memfd(struct doctor *doctor, const struct qemu *qemu)
+{
+    int memfd = has(qemu, DOCTOR_QUERY_MEMFD, "share");
+
     doctor_note(doctor, "memory-backend-memfd", memfd ? DOCTOR_GOOD : DOCTOR_LESS,
-                "guest memory that a device in another process can map",
+                "guest memory that a device in another process can map; without it "
+                "each access is a message",
                 "another QEMU; or memory-backend-file with share=on", "%s",
                 memfd ? "there" : "not in this QEMU");
+}
+
+/* Only QMP tells them. */
+static void check_capabilities(struct doctor *doctor, const struct qemu *qemu)
+{
+    static const char *const name[] = { "return-path", "switchover-ack", "multifd",
+                                        "mapped-ram",  "postcopy-ram",   NULL };
+    int good = has(qemu, DOCTOR_QUERY_CAPABILITIES, "return-path") &&
+               has(qemu, DOCTOR_QUERY_CAPABILITIES, "switchover-ack");
+    char text[120];
+
+    list_names(qemu, DOCTOR_QUERY_CAPABILITIES, name, text, sizeof(text));
+    doctor_note(doctor, "QEMU migration", good ? DOCTOR_GOOD : DOCTOR_LESS,
+                "with return-path and switchover-ack QEMU stops a machine only when the "
+                "target has the initial data of its VFIO devices",
+                "QEMU 8.1 or later", "%s", text[0] != '\0' ? text : "none of interest");
+}
+
+static void check_parts(struct doctor *doctor, const char *path)
+{
+    struct qemu qemu = { .path = path };
+
+    qemu.has_qmp = doctor_qmp_ask(&qemu.qmp, path);
+    doctor_note(doctor, "QMP", qemu.has_qmp ? DOCTOR_GOOD : DOCTOR_LESS,
+                qemu.has_qmp ? "QEMU says itself what it can do"
+                             : "what QEMU can do is read from its help texts only",
+                "see what it answers by hand: -machine none -nodefaults -qmp stdio", "%s",
+                qemu.has_qmp ? qemu.qmp.version : "does not answer as it should");
+    check_user(doctor, &qemu);
+    check_kernel(doctor, &qemu);
+    check_memfd(doctor, &qemu);
+    if (qemu.has_qmp) {
+        check_capabilities(doctor, &qemu);
+    }
+    doctor_qmp_free(&qemu.qmp);
 }
 
 void doctor_qemu(struct doctor *doctor)
@@ -150,6 +172,7 @@ void doctor_qemu(struct doctor *doctor)
     static const char means[] = "Ferry works without it; a guest needs it";
     char text[OUTPUT_BYTES];
     char path[PATH_BYTES];
+    const char *const argv[] = { path, "--version", NULL };
     int status;
 
     if (doctor->qemu != NULL) {
@@ -159,7 +182,7 @@ void doctor_qemu(struct doctor *doctor)
                     "apt-get install qemu-system-x86, or --qemu PATH", "not in PATH");
         return;
     }
-    status = run_qemu(path, "--version", NULL, text);
+    status = doctor_run(argv, "", text, sizeof(text));
     text[strcspn(text, "\n")] = '\0';
     if (status != 0 || strstr(text, "version") == NULL) {
         /* One that was asked for by name has to work. */
