@@ -225,22 +225,34 @@ void ferry_os_fds_close(struct ferry_os_fds *fds)
     }
 }
 
+static short to_poll(uint32_t what)
+{
+    return (short)(((what & FERRY_OS_POLL_READ) != 0 ? POLLIN : 0) |
+                   ((what & FERRY_OS_POLL_WRITE) != 0 ? POLLOUT : 0));
+}
+
 int ferry_os_poll(int fd, uint32_t what, uint32_t limit_ms)
 {
-    uint64_t deadline_ns = ferry_os_now_ns() + (uint64_t)limit_ms * FERRY_NS_PER_MS;
-    struct pollfd one = { .fd = fd };
+    return ferry_os_poll_two(fd, what, -1, 0, limit_ms);
+}
 
-    one.events = (short)(((what & FERRY_OS_POLL_READ) != 0 ? POLLIN : 0) |
-                         ((what & FERRY_OS_POLL_WRITE) != 0 ? POLLOUT : 0));
+int ferry_os_poll_two(int fd, uint32_t what, int other, uint32_t other_what,
+                      uint32_t limit_ms)
+{
+    uint64_t deadline_ns = ferry_os_now_ns() + (uint64_t)limit_ms * FERRY_NS_PER_MS;
+    struct pollfd both[2] = { { .fd = fd, .events = to_poll(what) },
+                              { .fd = other, .events = to_poll(other_what) } };
+
     for (;;) {
         uint64_t now = ferry_os_now_ns();
         uint64_t left = now < deadline_ns ? deadline_ns - now : 0;
         struct timespec wait = { .tv_sec = (time_t)(left / FERRY_NS_PER_S),
                                  .tv_nsec = (long)(left % FERRY_NS_PER_S) };
-        int ready = ppoll(&one, 1, &wait, NULL);
+        int ready = ppoll(both, other < 0 ? 1 : 2, &wait, NULL);
 
         if (ready > 0) {
-            return (one.revents & POLLNVAL) != 0 ? FERRY_E_IO : FERRY_OK;
+            return ((both[0].revents | both[1].revents) & POLLNVAL) != 0 ? FERRY_E_IO
+                                                                         : FERRY_OK;
         }
         if (ready == 0 || errno != EINTR) {
             return ready == 0 ? FERRY_E_TIMEOUT : FERRY_E_IO;

@@ -135,5 +135,8 @@ void ferry_os_fds_close(struct ferry_os_fds *fds);
 #define FERRY_OS_POLL_READ 1u
 #define FERRY_OS_POLL_WRITE 2u
 int ferry_os_poll(int fd, uint32_t what, uint32_t limit_ms);
+/* The same for whichever of two is ready first. other: -1 for none. */
+int ferry_os_poll_two(int fd, uint32_t what, int other, uint32_t other_what,
+                      uint32_t limit_ms);
 
 #endif

@@ -35,6 +35,9 @@ static void offer(const struct ferry_client_options *options,
     ret_mine->pgsizes = UINT64_MAX << 12;
     ret_mine->max_dma_maps = FERRY_DMA_MAPS_MAX;
     ret_mine->write_multiple = 1;
+    ret_mine->twin_socket =
+        options->twin == FERRY_CLIENT_TWIN_ASK &&
+        (options->memory.dma_read != NULL || options->memory.dma_write != NULL);
     ret_mine->extension = FERRY_LINK_EXTENSION_VERSION;
     ret_mine->keys = FERRY_LINK_KEY_FDS | FERRY_LINK_KEY_DATA | FERRY_LINK_KEY_DMA_MAPS |
                      FERRY_LINK_KEY_PGSIZES | FERRY_LINK_KEY_TWIN |
@@ -150,12 +153,13 @@ static int check_version_header(const struct ferry_wire_header *header,
     return FERRY_OK;
 }
 
+/* ret_fds: what came with it; the caller's. */
 static int receive_version(struct ferry_client *client,
-                           struct ferry_link_version *ret_theirs, uint64_t deadline_ns,
+                           struct ferry_link_version *ret_theirs,
+                           struct ferry_os_fds *ret_fds, uint64_t deadline_ns,
                            struct ferry_error *reterr)
 {
     struct ferry_wire_header header;
-    struct ferry_os_fds fds;
     size_t payload;
     int rc = await_bytes(client, FERRY_WIRE_HEADER_BYTES, deadline_ns);
 
@@ -175,8 +179,7 @@ static int receive_version(struct ferry_client *client,
     payload = header.size - FERRY_WIRE_HEADER_BYTES;
     rc = ferry_link_version_parse(ferry_rx_data(&client->rx) + FERRY_WIRE_HEADER_BYTES,
                                   payload, ret_theirs, &client->identity, reterr);
-    ferry_rx_take_fds(&client->rx, header.size, &fds);
-    ferry_os_fds_close(&fds);
+    ferry_rx_take_fds(&client->rx, header.size, ret_fds);
     ferry_rx_consume(&client->rx, header.size);
     return rc;
 }
@@ -188,6 +191,7 @@ static int shake_hands(struct ferry_client *client,
     uint64_t deadline_ns =
         ferry_os_now_ns() + (uint64_t)(uint64_t)client->timeout_ms * FERRY_NS_PER_MS;
     struct ferry_error error = { .code = FERRY_OK };
+    struct ferry_os_fds fds = { .count = 0 };
     struct ferry_link_version mine;
     struct ferry_link_version theirs;
     int rc;
@@ -195,11 +199,15 @@ static int shake_hands(struct ferry_client *client,
     offer(options, &mine);
     rc = send_version(client, &mine, deadline_ns);
     if (rc == FERRY_OK) {
-        rc = receive_version(client, &theirs, deadline_ns, &error);
+        rc = receive_version(client, &theirs, &fds, deadline_ns, &error);
     }
     if (rc == FERRY_OK) {
         rc = agree(client, &mine, &theirs, &error);
     }
+    if (rc == FERRY_OK) {
+        rc = ferry_client_twin_take(client, &theirs, &fds, &error);
+    }
+    ferry_os_fds_close(&fds);
     if (rc == FERRY_E_LIMIT) {
         rc = FERRY_E_PROTOCOL;
     }
@@ -235,9 +243,11 @@ static void destroy(struct ferry_client *client)
     if (client->loop) {
         ferry_loop_remove(client->loop, &client->socket_watch);
         ferry_loop_remove(client->loop, &client->wake_watch);
+        ferry_loop_remove(client->loop, &client->twin.watch);
         ferry_loop_destroy(client->loop);
     }
     ferry_rx_free(&client->rx);
+    ferry_client_twin_free(client);
     ferry_os_close(&client->wake_watch.fd);
     ferry_os_close(&client->fd);
     free(client->slot);
@@ -296,6 +306,7 @@ int ferry_client_from_fd(int fd, const struct ferry_client_options *options,
     pthread_mutex_init(&client->lock, NULL);
     client->fd = fd;
     client->wake_watch.fd = -1;
+    client->twin.fd = -1;
     client->timeout_ms = mine.timeout_ms;
     client->spin_ns = (uint64_t)mine.spin_us * (FERRY_NS_PER_MS / 1000);
     if (client->spin_ns > (uint64_t)client->timeout_ms * FERRY_NS_PER_MS) {
@@ -415,6 +426,12 @@ int ferry_client_fd(struct ferry_client *client)
     pthread_mutex_lock(&client->lock);
     if (!client->dead && client->socket_watch.priv[0] == 0) {
         rc = ferry_loop_add(client->loop, &client->socket_watch);
+        if (rc == FERRY_OK && client->twin.fd >= 0) {
+            rc = ferry_loop_add(client->loop, &client->twin.watch);
+        }
+        if (rc != FERRY_OK) {
+            ferry_loop_remove(client->loop, &client->socket_watch);
+        }
         ferry_client_watch(client);
     }
     pthread_mutex_unlock(&client->lock);
@@ -441,6 +458,8 @@ int ferry_client_dispatch(struct ferry_client *client)
     } else {
         client->reading = 1;
         for (i = 0; i < FERRY_CLIENT_BATCH && ferry_client_receive(client); i++) {
+        }
+        for (i = 0; i < FERRY_CLIENT_BATCH && ferry_client_twin_step(client); i++) {
         }
         ferry_client_stop_reading(client);
     }

@@ -24,6 +24,13 @@ struct ferry_client_memory {
     void *user;
 };
 
+/*
+ * A twin socket carries the device's DMA messages: servers that cannot tell them from
+ * replies on one socket need it. Without `memory` functions none is asked for.
+ */
+#define FERRY_CLIENT_TWIN_ASK 0u
+#define FERRY_CLIENT_TWIN_NONE 1u
+
 struct ferry_client_options {
     size_t struct_size;
     uint32_t timeout_ms;          /* limit of every wait; 0: FERRY_CLIENT_TIMEOUT_MS */
@@ -34,7 +41,7 @@ struct ferry_client_options {
      * limit: good towards a server that spins as well, on processors of their own.
      */
     uint32_t spin_us;
-    uint32_t pad;
+    uint32_t twin; /* FERRY_CLIENT_TWIN_* */
 };
 
 /*

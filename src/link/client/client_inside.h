@@ -16,7 +16,9 @@
  *   client.c        options, handshake, close, the user's calls
  *   client_multi.c  several small writes in one message
  *   client_queue.c  requests under way: slots, sending, ends, time limits
- *   client_read.c   bytes to replies; the device's DMA messages
+ *   client_read.c   bytes to replies
+ *   client_serve.c  the device's DMA messages
+ *   client_twin.c   those that come over a socket of their own
  *   client_wait.c   who reads: one thread at a time
  *
  * Lock: `lock` guards everything. The thread that has set `reading` owns rx, intake
@@ -72,6 +74,14 @@ struct ferry_intake {
     int status; /* with which the request will end */
 };
 
+/* The socket for the device's DMA messages alone; the reader owns fd's receiving side. */
+struct ferry_client_twin {
+    int fd; /* -1: there is none */
+    struct ferry_rx rx;
+    struct ferry_tx tx; /* of struct ferry_return */
+    struct ferry_watch watch;
+};
+
 struct ferry_client {
     pthread_mutex_t lock;
     int fd;
@@ -95,6 +105,7 @@ struct ferry_client {
     int reading;
     struct ferry_rx rx;
     struct ferry_intake intake;
+    struct ferry_client_twin twin;
     struct ferry_waiter *sleepers;
 
     /* For whoever dispatches. */
@@ -170,6 +181,45 @@ void ferry_client_process(struct ferry_client *client);
 int ferry_client_receive(struct ferry_client *client);
 /* The result of ferry_rx_receive(); direct: bytes that went to the intake's memory. */
 int ferry_client_received(struct ferry_client *client, int rc, size_t direct);
+
+/* client_serve.c; the caller is the reader and holds the lock */
+
+/*
+ * Serves a command of the server on the main socket.
+ * Return: 0 when more has to be received first, or the connection is dead.
+ */
+int ferry_client_serve(struct ferry_client *client,
+                       const struct ferry_wire_header *header);
+/*
+ * A command of the server on the main socket that is not served; the rest of it is
+ * passed over. Return: 0 when the connection is dead.
+ */
+int ferry_client_refuse(struct ferry_client *client,
+                        const struct ferry_wire_header *header, int status);
+/* Serves a command that is there wholly, in the twin's buffer; it is consumed. */
+void ferry_client_serve_twin(struct ferry_client *client,
+                             const struct ferry_wire_header *header);
+
+/* client_twin.c; lock held, except for take and free */
+
+/*
+ * Takes the twin socket out of the descriptors of VERSION's reply, when it was agreed on.
+ * Return: FERRY_OK; FERRY_E_PROTOCOL (it is not there, or no connected socket),
+ *   FERRY_E_MEMORY.
+ */
+int ferry_client_twin_take(struct ferry_client *client,
+                           const struct ferry_link_version *theirs,
+                           struct ferry_os_fds *fds, struct ferry_error *reterr);
+/* Sends what the socket takes. */
+void ferry_client_twin_flush(struct ferry_client *client);
+/*
+ * Sends and receives once without waiting, as the reader, and serves what came.
+ * Return: 1 when something came, 0 when not or the connection is dead.
+ */
+int ferry_client_twin_step(struct ferry_client *client);
+/* The connection is over. */
+void ferry_client_twin_end(struct ferry_client *client);
+void ferry_client_twin_free(struct ferry_client *client);
 
 /* client_wait.c; lock held */
 

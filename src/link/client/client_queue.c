@@ -141,8 +141,12 @@ void ferry_client_watch(struct ferry_client *client)
     uint32_t events = (client->parked ? 0 : FERRY_LOOP_READ) |
                       (client->tx.first ? FERRY_LOOP_WRITE : 0);
 
+    uint32_t twin_events = (client->parked ? 0 : FERRY_LOOP_READ) |
+                           (client->twin.tx.first ? FERRY_LOOP_WRITE : 0);
+
     if (!client->dead) {
         ferry_loop_change(client->loop, &client->socket_watch, events);
+        ferry_loop_change(client->loop, &client->twin.watch, twin_events);
     }
     if (client->due_first && client->timer.deadline_ns == 0) {
         ferry_loop_timer_set(client->loop, &client->timer,
@@ -200,6 +204,7 @@ void ferry_client_kill(struct ferry_client *client, const struct ferry_error *er
     client->intake.slot = NULL;
     ferry_loop_remove(client->loop, &client->socket_watch);
     ferry_os_shutdown(client->fd);
+    ferry_client_twin_end(client);
     ferry_client_wake(client);
 }
 

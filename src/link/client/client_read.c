@@ -186,146 +186,6 @@ static int begin_reply(struct ferry_client *client,
     return 1;
 }
 
-/* Performs a DMA message without the lock: the memory's owner has locks of his own. */
-static int perform(struct ferry_client *client, const struct ferry_wire_message *asked,
-                   uint8_t *ret_data)
-{
-    const struct ferry_client_memory *memory = &client->memory;
-    size_t size = (size_t)asked->u.dma.count;
-    int rc = FERRY_E_UNSUPPORTED;
-
-    pthread_mutex_unlock(&client->lock);
-    if (asked->command == FERRY_WIRE_DMA_READ && memory->dma_read) {
-        rc = memory->dma_read(memory->user, asked->u.dma.iova, ret_data, size);
-    } else if (asked->command == FERRY_WIRE_DMA_WRITE && memory->dma_write) {
-        rc = memory->dma_write(memory->user, asked->u.dma.iova, asked->data, size);
-    }
-    pthread_mutex_lock(&client->lock);
-    return rc;
-}
-
-/* The whole answer; data: bytes that follow it in the same allocation. */
-static struct ferry_return *new_return(size_t data)
-{
-    struct ferry_return *answer = malloc(sizeof(*answer) + data);
-
-    if (answer) {
-        memset(&answer->node, 0, offsetof(struct ferry_tx_node, head));
-    }
-    return answer;
-}
-
-static void refuse(struct ferry_return *answer, const struct ferry_wire_header *header,
-                   int status)
-{
-    ferry_wire_error_encode(header, status, answer->node.head);
-    answer->node.head_bytes = FERRY_WIRE_HEADER_BYTES;
-    answer->node.data_bytes = 0;
-}
-
-static void encode_answer(struct ferry_return *answer,
-                          const struct ferry_wire_header *header,
-                          const struct ferry_wire_message *asked)
-{
-    struct ferry_wire_message reply = *asked;
-    int rc;
-
-    reply.reply = 1;
-    reply.data = NULL;
-    reply.data_bytes = 0;
-    if (asked->command == FERRY_WIRE_DMA_READ) {
-        reply.data = (const uint8_t *)(answer + 1);
-        reply.data_bytes = (uint32_t)asked->u.dma.count;
-    }
-    rc = ferry_wire_encode(&reply, answer->node.head, sizeof(answer->node.head));
-    if (rc < 0) {
-        refuse(answer, header, rc);
-        return;
-    }
-    answer->node.head_bytes = (uint32_t)rc;
-    answer->node.data = reply.data;
-    answer->node.data_bytes = reply.data_bytes;
-}
-
-static int send_answer(struct ferry_client *client, struct ferry_return *answer)
-{
-    if (client->dead) {
-        free(answer);
-        return 0;
-    }
-    if (client->return_count >= FERRY_CLIENT_RETURNS_MAX) {
-        free(answer);
-        ferry_client_kill_text(client, FERRY_E_LIMIT,
-                               "the server sends DMA messages and reads no replies");
-        return 0;
-    }
-    client->return_count++;
-    ferry_tx_push(&client->tx, &answer->node);
-    ferry_client_flush(client);
-    return !client->dead;
-}
-
-/* A command of the server that is not served. The rest of it is passed over. */
-static int refuse_command(struct ferry_client *client,
-                          const struct ferry_wire_header *header, int status)
-{
-    struct ferry_return *answer;
-
-    client->intake.active = 1;
-    client->intake.slot = NULL;
-    client->intake.sink.bytes = header->size;
-    client->intake.sink.mode = FERRY_CODEC_DROP;
-    if (!ferry_wire_wants_reply(header)) {
-        return 1;
-    }
-    answer = new_return(0);
-    if (!answer) {
-        ferry_client_kill_text(client, FERRY_E_MEMORY, "out of memory for a reply");
-        return 0;
-    }
-    refuse(answer, header, status);
-    return send_answer(client, answer);
-}
-
-/* Return: 0 when more has to be received first, or the connection is dead. */
-static int serve(struct ferry_client *client, const struct ferry_wire_header *header)
-{
-    struct ferry_wire_body body;
-    struct ferry_wire_message asked;
-    struct ferry_return *answer;
-    struct ferry_os_fds fds;
-    int rc;
-
-    if (ferry_rx_size(&client->rx) < header->size) {
-        if (ferry_rx_reserve(&client->rx, header->size) != FERRY_OK) {
-            ferry_client_kill_text(client, FERRY_E_MEMORY, "out of memory for a message");
-        }
-        return 0;
-    }
-    ferry_rx_take_fds(&client->rx, header->size, &fds);
-    body.bytes = ferry_rx_data(&client->rx) + FERRY_WIRE_HEADER_BYTES;
-    body.have = header->size - FERRY_WIRE_HEADER_BYTES;
-    body.fd_count = fds.count;
-    ferry_os_fds_close(&fds);
-    rc = ferry_wire_request_decode(header, &body, &client->limits, &asked, NULL);
-    if (rc != FERRY_OK) {
-        return refuse_command(client, header, rc);
-    }
-    answer =
-        new_return(asked.command == FERRY_WIRE_DMA_READ ? (size_t)asked.u.dma.count : 0);
-    if (!answer) {
-        return refuse_command(client, header, FERRY_E_MEMORY);
-    }
-    rc = perform(client, &asked, (uint8_t *)(answer + 1));
-    if (rc == FERRY_OK) {
-        encode_answer(answer, header, &asked);
-    } else {
-        refuse(answer, header, rc);
-    }
-    ferry_rx_consume(&client->rx, header->size);
-    return send_answer(client, answer);
-}
-
 /* A message whose header breaks a rule although its end is known. */
 static int refuse_header(struct ferry_client *client,
                          const struct ferry_wire_header *header,
@@ -334,7 +194,7 @@ static int refuse_header(struct ferry_client *client,
     struct ferry_slot *slot;
 
     if (!ferry_wire_is_reply(header)) {
-        return refuse_command(client, header, error->code);
+        return ferry_client_refuse(client, header, error->code);
     }
     slot = ferry_client_find(client, header);
     if (!slot) {
@@ -374,7 +234,7 @@ static int next_message(struct ferry_client *client)
         return refuse_header(client, &header, &error);
     }
     return ferry_wire_is_reply(&header) ? begin_reply(client, &header)
-                                        : serve(client, &header);
+                                        : ferry_client_serve(client, &header);
 }
 
 void ferry_client_process(struct ferry_client *client)

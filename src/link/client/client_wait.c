@@ -61,17 +61,22 @@ static int sleep_until(struct ferry_client *client, struct ferry_waiter *waiter,
     return in_time || waiter->done || !client->reading;
 }
 
-/* Waits for the socket with the lock released. Return: 0 when the limit ran out. */
+/*
+ * Waits for the socket with the lock released; who waits to read also for the twin.
+ * Return: 0 when the limit ran out.
+ */
 static int poll_until(struct ferry_client *client, uint32_t what, uint64_t deadline_ns)
 {
+    uint32_t twin =
+        FERRY_OS_POLL_READ | (client->twin.tx.first ? FERRY_OS_POLL_WRITE : 0);
     uint64_t now = ferry_os_now_ns();
 
     if (now >= deadline_ns) {
         return 0;
     }
     pthread_mutex_unlock(&client->lock);
-    ferry_os_poll(client->fd, what,
-                  (uint32_t)((deadline_ns - now) / FERRY_NS_PER_MS) + 1);
+    ferry_os_poll_two(client->fd, what, what & FERRY_OS_POLL_READ ? client->twin.fd : -1,
+                      twin, (uint32_t)((deadline_ns - now) / FERRY_NS_PER_MS) + 1);
     pthread_mutex_lock(&client->lock);
     return 1;
 }
@@ -148,7 +153,7 @@ static int read_once(struct ferry_client *client, const struct ferry_waiter *wai
                  intake->slot && intake->slot->waiter != waiter;
     uint32_t what = FERRY_OS_POLL_READ;
 
-    if (*fresh && !others && !client->tx.first) {
+    if (*fresh && !others && !client->tx.first && client->twin.fd < 0) {
         /* The socket's own limit is the whole limit: only good for the first wait. */
         *fresh = 0;
         return read_blocking(client);
@@ -160,7 +165,9 @@ static int read_once(struct ferry_client *client, const struct ferry_waiter *wai
         return 0;
     }
     ferry_client_flush(client);
-    ferry_client_receive(client);
+    if (!ferry_client_receive(client)) {
+        ferry_client_twin_step(client);
+    }
     return 1;
 }
 

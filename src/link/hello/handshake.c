@@ -13,7 +13,7 @@ static void offer(const struct ferry_connection *connection,
     ret_mine->pgsizes = UINT64_MAX << 12;
     ret_mine->max_dma_maps = FERRY_DMA_MAPS_MAX;
     ret_mine->write_multiple = 1;
-    ret_mine->twin_socket = 1;
+    ret_mine->twin_socket = connection->server->options.twin != FERRY_LINK_TWIN_NEVER;
     ret_mine->extension = FERRY_LINK_EXTENSION_VERSION;
     ret_mine->notices = 1;
     ret_mine->precopy_info = 1;
@@ -38,6 +38,10 @@ static int agree(struct ferry_connection *connection,
         asked.pgsizes = UINT64_MAX << 12;
     }
     offer(connection, &mine);
+    if (theirs->extension != 0 &&
+        connection->server->options.twin != FERRY_LINK_TWIN_ALWAYS) {
+        mine.twin_socket = 0;
+    }
     rc = ferry_link_version_agree(&mine, &asked, &connection->agreed, reterr);
     if (rc != FERRY_OK) {
         return rc;
@@ -90,6 +94,7 @@ static int reply(struct ferry_connection *connection,
             return rc;
         }
         job->own_fds = 1;
+        say.twin_fd = 1;
     }
     data = ferry_job_data(job, FERRY_LINK_VERSION_MAX);
     if (!data) {

@@ -85,6 +85,7 @@ static int read_flags(struct json_object *caps, struct ferry_link_version *versi
                       struct ferry_error *reterr)
 {
     struct json_object *object;
+    uint64_t index;
     int rc = ferry_json_flag(caps, "write_multiple", &version->write_multiple, reterr);
 
     if (rc == FERRY_OK) {
@@ -108,6 +109,13 @@ static int read_flags(struct json_object *caps, struct ferry_link_version *versi
     }
     version->keys |= FERRY_LINK_KEY_TWIN;
     rc = ferry_json_flag(object, "supported", &version->twin_socket, reterr);
+    if (rc == FERRY_OK || rc == FERRY_E_NOT_FOUND) {
+        rc = ferry_json_number(object, "fd_index", UINT32_MAX, &index, reterr);
+    }
+    if (rc == FERRY_OK) {
+        version->twin_index = (uint32_t)index;
+        version->twin_fd = 1;
+    }
     return rc == FERRY_E_NOT_FOUND ? FERRY_OK : rc;
 }
 
@@ -323,8 +331,8 @@ static int add_caps(struct json_object *caps, const struct ferry_link_version *v
         if (rc == FERRY_OK) {
             rc = add(twin, "supported", json_object_new_boolean(version->twin_socket));
         }
-        if (rc == FERRY_OK && version->twin_socket) {
-            rc = add(twin, "fd_index", json_object_new_uint64(0));
+        if (rc == FERRY_OK && version->twin_fd) {
+            rc = add(twin, "fd_index", json_object_new_uint64(version->twin_index));
         }
     }
     if (rc == FERRY_OK && version->keys & FERRY_LINK_KEY_FERRY) {

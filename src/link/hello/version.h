@@ -57,7 +57,9 @@ struct ferry_link_version {
     uint8_t has_identity;   /* 1: *ret_identity was filled */
     uint8_t dirty_runs;     /* 1: answers LOG_RUNS */
     uint8_t data_fd;        /* 1: gives a descriptor for a session's data */
-    uint8_t pad[1];
+    uint8_t twin_fd;        /* 1: twin_index is said */
+    uint32_t twin_index;    /* of the twin socket among the message's descriptors */
+    uint32_t pad;
 };
 
 /* Everything as if the peer had sent no capabilities. */

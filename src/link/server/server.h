@@ -18,6 +18,14 @@ struct ferry_link_server;
 #define FERRY_LINK_DMA_SPEC 1u
 #define FERRY_LINK_DMA_QEMU 2u
 
+/*
+ * Clients with the extension take commands in between replies: on one socket they wait
+ * with one system call, on two it takes another.
+ */
+#define FERRY_LINK_TWIN_FOREIGN 0u /* those without the extension */
+#define FERRY_LINK_TWIN_ALWAYS 1u
+#define FERRY_LINK_TWIN_NEVER 2u
+
 struct ferry_recorder;
 
 struct ferry_link_server_options {
@@ -36,7 +44,7 @@ struct ferry_link_server_options {
     uint32_t dma_layout;   /* FERRY_LINK_DMA_*: of DMA messages */
     uint32_t spin_us;      /* while there is a client: look for messages that long
                               before waiting for them */
-    uint32_t pad;
+    uint32_t twin;         /* FERRY_LINK_TWIN_*: who gets a twin socket for asking */
     struct ferry_recorder *recorder; /* borrowed; NULL: nothing is recorded */
 };
 
