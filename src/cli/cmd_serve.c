@@ -180,6 +180,11 @@ static void check_args(struct serve_args *args, const struct argp_state *state)
             argp_error(state, "MODEL and --socket are needed: none for '%s'",
                        args->device[i].model);
         }
+        for (size_t j = 0; j < i && args->device[i].has_fd; j++) {
+            if (args->device[j].has_fd && args->device[j].fd == args->device[i].fd) {
+                argp_error(state, "--fd %d serves one device only", args->device[i].fd);
+            }
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 #define FERRY_OS_APPEND_H
 
 #include <stddef.h>
+#include <stdio.h>
 
 #include "ferry/error.h"
 
@@ -14,6 +15,12 @@
  * folder), FERRY_E_PERMISSION, FERRY_E_LIMIT, FERRY_E_IO.
  */
 int ferry_os_append_open(const char *path, int *ret_fd, struct ferry_error *reterr);
+
+/*
+ * Makes a file anew, empty and for its owner alone (mode 0600, also when it was there
+ * before). ret_stream: the caller closes it. Return: as ferry_os_append_open().
+ */
+int ferry_os_fresh_open(const char *path, FILE **ret_stream, struct ferry_error *reterr);
 
 /* Writes all of it, without SIGPIPE. fd: borrowed. Return: FERRY_OK, FERRY_E_IO. Thread:
  * any. */

@@ -23,6 +23,8 @@ def replay(ferry, *args):
 def record(ferry, folder):
     """Serves an acc, lets `ferry info` look at it. Return: the transcript's path."""
     path, trace = os.path.join(folder, "s"), os.path.join(folder, "made.trc")
+    with open(trace, "w", encoding="ascii") as file:
+        os.fchmod(file.fileno(), 0o644)
     ready, told = os.pipe()
     server = subprocess.Popen([ferry, "serve", "acc", "--socket-path=" + path,
                                "--record", trace, "--ready-fd", str(told)], pass_fds=[told])
@@ -36,12 +38,35 @@ def record(ferry, folder):
     finally:
         server.terminate()
         assert server.wait() == 0
+    # What devices tell of themselves may hold keys.
+    assert os.stat(trace).st_mode & 0o777 == 0o600, oct(os.stat(trace).st_mode)
     return trace
+
+
+def full_disk(ferry, folder):
+    """It ends the recording, never the serving."""
+    path = os.path.join(folder, "full")
+    ready, told = os.pipe()
+    server = subprocess.Popen([ferry, "serve", "acc", "--socket", path, "--record",
+                               "/dev/full", "--ready-fd", str(told)], pass_fds=[told])
+    os.close(told)
+    try:
+        assert os.read(ready, 16) == b"ready\n"
+        for _ in range(2):
+            subprocess.run([ferry, "info", "vfio-user:" + path], check=True,
+                           stdout=subprocess.DEVNULL, timeout=20)
+    finally:
+        server.terminate()
+        assert server.wait() == 0
 
 
 def inherited(ferry):
     """A connected socket and a listening one in place of a path."""
     ours, theirs = socket.socketpair()
+    twice = ["acc", "--fd", str(theirs.fileno())] * 2
+    assert subprocess.run([ferry, "serve", *twice], pass_fds=[theirs.fileno()],
+                          stderr=subprocess.DEVNULL, timeout=20,
+                          check=False).returncode == 2
     server = subprocess.Popen([ferry, "serve", "acc", "--fd", str(theirs.fileno())],
                               pass_fds=[theirs.fileno()])
     theirs.close()
@@ -73,6 +98,7 @@ def main():
     ferry, transcripts = sys.argv[1:3]
     with tempfile.TemporaryDirectory() as folder:
         trace = record(ferry, folder)
+        full_disk(ferry, folder)
         with open(trace, "rb") as file:
             data = bytearray(file.read())
         code, said = replay(ferry, trace, "acc")

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "link/transcript/recorder.h"
+#include "os/append.h"
 #include "wire/transcript.h"
 
 struct ferry_recorder {
@@ -16,15 +17,16 @@ int ferry_recorder_open(const char *path, struct ferry_recorder **ret_recorder,
 {
     struct ferry_recorder *recorder = calloc(1, sizeof(*recorder));
     uint8_t head[FERRY_TRANSCRIPT_HEAD_BYTES];
+    int rc;
 
     if (!recorder) {
         return ferry_error_set(reterr, FERRY_E_MEMORY, "link", NULL, 0, "out of memory");
     }
-    recorder->file = fopen(path, "wbe");
-    if (!recorder->file) {
+    /* What devices tell of themselves may hold keys. */
+    rc = ferry_os_fresh_open(path, &recorder->file, reterr);
+    if (rc < 0) {
         free(recorder);
-        return ferry_error_set(reterr, FERRY_E_IO, "link", NULL, 0,
-                               "cannot write the transcript %s", path);
+        return rc;
     }
     ferry_transcript_head_encode(head);
     recorder->failed = fwrite(head, sizeof(head), 1, recorder->file) != 1;

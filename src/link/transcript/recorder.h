@@ -14,7 +14,8 @@
  */
 struct ferry_recorder;
 
-/* Return: FERRY_OK and *ret_recorder; FERRY_E_IO, FERRY_E_MEMORY. */
+/* The file is for its owner alone: mode 0600. Return: FERRY_OK and *ret_recorder;
+ * FERRY_E_NOT_FOUND, FERRY_E_PERMISSION, FERRY_E_IO, FERRY_E_MEMORY. */
 int ferry_recorder_open(const char *path, struct ferry_recorder **ret_recorder,
                         struct ferry_error *reterr);
 /* Return: FERRY_OK; FERRY_E_IO: the file is not complete. recorder: may be NULL. */
