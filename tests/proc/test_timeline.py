@@ -4,7 +4,9 @@
 Usage: test_timeline.py FERRY
 """
 import json
+import socket
 import sys
+import threading
 
 from cli_rig import DEVICES, Rig
 
@@ -140,6 +142,53 @@ def what_is_no_timeline_is_refused(rig, trace):
     assert done.returncode == 1 and "/dev/full" in done.stderr, done
 
 
+def answers_of_any_host_are_taken(rig):
+    """One that says nothing of what is expected neither ends the command nor its terminal."""
+    path = rig.path("strange.sock")
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen()
+    pages = [
+        {"next": 5, "total": 5, "role": "\033[2Jsource", "devices": [None, {}, "a\033"],
+         "report": {"outcome": "\033]0;x\007"}, "events": [
+             [1, 4, -1, 0, None, None, None], [1, 1, 0, 0, None, None, 0],
+             [2, 2, 0, -3, None, None, 7], [2, 3, 1, 0, {}, [], 0], [], 7, None,
+             [3, 1, 2, 0, "state\033", "b\033[1m", 0], [9, 2, 2, 0, "state\033", "s", 0]]},
+        {"next": 1 << 40, "total": 1 << 62, "role": 7, "devices": 3, "report": [],
+         "events": None},
+    ]
+
+    def answer():
+        for page in pages:
+            peer = listener.accept()[0]
+            with peer, peer.makefile("rw", encoding="utf-8") as lines:
+                at = 0
+                while lines.readline():
+                    # A host that never ends is left in the end.
+                    lines.write(json.dumps(dict(page, next=page["next"] + at)) + "\n")
+                    lines.flush()
+                    at += 1
+
+    thread = threading.Thread(target=answer, daemon=True)
+    thread.start()
+    for _ in pages:
+        done = rig.run("report", "--control", path)
+        assert done.returncode in (0, 1), (done.returncode, done.stderr)
+        assert "\033" not in done.stdout and "\007" not in done.stdout, done.stdout
+    thread.join(20)
+    assert not thread.is_alive()
+
+
+def times_that_are_none_are_printed(rig, trace):
+    """A length below zero, past every number, or none."""
+    for length in (-1e9, 1e300, float("nan")):
+        for event in trace["traceEvents"]:
+            if event["ph"] == "X":
+                event["dur"] = length
+        done = rig.run("report", write(rig, "odd.json", json.dumps(trace)))
+        assert done.returncode in (0, 1), (length, done.returncode, done.stderr)
+
+
 def a_host_without_a_migration_says_so(rig):
     """Instead of an empty page."""
     rig.start_side("c")
@@ -168,7 +217,9 @@ def main():
         clocks_of_two_machines_are_put_together(rig, read(rig, "both.json"))
         what_is_no_timeline_is_refused(rig, read(rig, "both.json"))
         a_page_holds_no_text_that_ends_its_script(rig, read(rig, "both.json"))
+        times_that_are_none_are_printed(rig, read(rig, "both.json"))
         a_host_without_a_migration_says_so(rig)
+        answers_of_any_host_are_taken(rig)
 
 
 main()

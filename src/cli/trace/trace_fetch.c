@@ -79,7 +79,9 @@ int trace_fetch(struct control_lines *lines, struct json_object **ret_side,
     do {
         at = next;
         status = next_page(lines, side, at, &next, reterr);
-    } while (status == FERRY_OK && next > at && next < json_get_u64(side, "total"));
+        /* No host has more; this one could go on for ever. */
+    } while (status == FERRY_OK && next > at && next < json_get_u64(side, "total") &&
+             next < TRACE_EVENTS_MAX);
     if (status == FERRY_OK && json_get_u64(side, "total") == 0) {
         status = ferry_error_set(reterr, FERRY_E_NOT_FOUND, "trace", NULL, 0,
                                  "nothing has migrated at this host yet");

@@ -31,6 +31,13 @@ static struct json_object *text(const char *value)
     return json_object_new_string(value);
 }
 
+/* A text of an answer, whatever came in its place. */
+static const char *text_at(struct json_object *value)
+{
+    return json_object_is_type(value, json_type_string) ? json_object_get_string(value)
+                                                        : "";
+}
+
 static void copy_text(char *to, size_t bytes, const char *from)
 {
     snprintf(to, bytes, "%s", from != NULL ? from : "");
@@ -55,7 +62,7 @@ static const char *device_name(const struct filling *filling, int64_t device)
         return "";
     }
     one = json_object_array_get_idx(devices, (size_t)device);
-    return one != NULL ? json_object_get_string(one) : "";
+    return text_at(one);
 }
 
 static struct json_object *new_event(const struct filling *filling, const char *phase,
@@ -190,14 +197,14 @@ static void add_event(struct filling *filling, struct json_object *from)
     time_ns = json_object_get_uint64(at[0]);
     device = json_object_get_int64(at[2]);
     status = json_object_get_int64(at[3]);
-    name = json_object_get_string(at[5]);
+    name = text_at(at[5]);
     value = json_object_get_uint64(at[6]);
     filling->last_ns = time_ns;
     if (json_object_get_uint64(at[1]) == FERRY_TRACE_FIGURE) {
         add_figure(filling, time_ns, name, value);
         return;
     }
-    index = track_of(filling, device, json_object_get_string(at[4]));
+    index = track_of(filling, device, text_at(at[4]));
     switch ((enum ferry_trace_kind)json_object_get_uint64(at[1])) {
     case FERRY_TRACE_BEGIN:
         add_span(filling, index, time_ns, 0, 0, NULL);

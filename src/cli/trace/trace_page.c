@@ -47,28 +47,52 @@ int trace_page_write(struct json_object *file, const char *path,
     return FERRY_OK;
 }
 
+#define SHOWN_BYTES 80
+
+/* A text as a terminal may have it: nothing that moves its cursor or names its window. */
+static const char *shown(const char *from, char ret_text[SHOWN_BYTES])
+{
+    size_t i;
+
+    for (i = 0; i + 1 < SHOWN_BYTES && from[i] != '\0'; i++) {
+        ret_text[i] = from[i] < 0x20 || from[i] > 0x7e ? '?' : from[i];
+    }
+    ret_text[i] = '\0';
+    return ret_text;
+}
+
+/* A file's number of microseconds; what is none, or cannot be one, is 0. */
+static double us_of(struct json_object *event, const char *name)
+{
+    struct json_object *member = NULL;
+    double us;
+
+    json_object_object_get_ex(event, name, &member);
+    us = json_object_get_double(member);
+    return us >= 0 && us < 1e15 ? us : 0;
+}
+
 static void print_span(struct json_object *event, double begin_us)
 {
-    struct json_object *args = NULL, *time = NULL, *length = NULL;
-    char text[2][TEXT_BYTES];
+    struct json_object *args = NULL;
+    char text[TEXT_BYTES], part[3][SHOWN_BYTES];
     const char *device, *error, *state;
 
     json_object_object_get_ex(event, "args", &args);
-    json_object_object_get_ex(event, "ts", &time);
-    json_object_object_get_ex(event, "dur", &length);
     device = json_get_text(args, "device");
     error = json_get_text(args, "error");
     state = json_get_text(args, "state");
-    printf("  %10.3f ms  %-10s %-8s %-16s %10s",
-           (json_object_get_double(time) - begin_us) / 1e3,
-           device[0] != '\0' ? device : "-", json_get_text(event, "cat"),
-           json_get_text(event, "name"),
-           text_time((uint64_t)(json_object_get_double(length) * 1e3), text[0]));
+    printf("  %10.3f ms  %-10s %-8s %-16s %10s", (us_of(event, "ts") - begin_us) / 1e3,
+           device[0] != '\0' ? shown(device, part[0]) : "-",
+           shown(json_get_text(event, "cat"), part[1]),
+           shown(json_get_text(event, "name"), part[2]),
+           text_time((uint64_t)(us_of(event, "dur") * 1e3), text));
     if (json_get_u64(args, "bytes") > 0) {
-        printf("  %s", text_bytes(json_get_u64(args, "bytes"), text[1]));
+        printf("  %s", text_bytes(json_get_u64(args, "bytes"), text));
     }
     if (error[0] != '\0') {
-        printf("  failed: %s%s%s", error, state[0] != '\0' ? ", is in " : "", state);
+        printf("  failed: %s%s%s", shown(error, part[0]),
+               state[0] != '\0' ? ", is in " : "", shown(state, part[1]));
     }
     putchar('\n');
 }
@@ -77,21 +101,22 @@ static void print_side(struct json_object *file, struct json_object *side)
 {
     struct json_object *events = NULL, *report = NULL;
     uint64_t pid = json_get_u64(side, "pid");
+    char text[3][SHOWN_BYTES];
     double begin_us = -1;
 
     json_object_object_get_ex(file, "traceEvents", &events);
     json_object_object_get_ex(side, "report", &report);
-    printf("%s of migration %s: %s\n", json_get_text(side, "role"),
-           json_get_text(side, "session"), json_get_text(report, "outcome"));
+    printf("%s of migration %s: %s\n", shown(json_get_text(side, "role"), text[0]),
+           shown(json_get_text(side, "session"), text[1]),
+           shown(json_get_text(report, "outcome"), text[2]));
     for (size_t i = 0; i < json_object_array_length(events); i++) {
-        struct json_object *event = json_object_array_get_idx(events, i), *time = NULL;
+        struct json_object *event = json_object_array_get_idx(events, i);
 
         if (json_get_u64(event, "pid") != pid || json_get_text(event, "ph")[0] != 'X') {
             continue;
         }
-        json_object_object_get_ex(event, "ts", &time);
         if (begin_us < 0) {
-            begin_us = json_object_get_double(time);
+            begin_us = us_of(event, "ts");
         }
         print_span(event, begin_us);
     }
