@@ -3,6 +3,7 @@
 # make check    the same with all tests; ends with "N passed, N failed"
 # make check-qemu  the devices in QEMU 11.1 and a guest (unpacks them into a cache once)
 # make fuzz     runs each fuzz target for FUZZ_SECONDS (30)
+# make coverage  prints which branches of base, core and wire the tests take
 # make bench    prints every benchmark
 # make install  installs what is built (DESTDIR, PREFIX)
 # make clean    removes the build folders
@@ -14,7 +15,7 @@ BENCH_ARGS ?=
 DEMO_ARGS ?=
 FUZZ_SECONDS ?= 30
 
-.PHONY: all demo check check-qemu fuzz bench install clean
+.PHONY: all demo check check-qemu fuzz coverage bench install clean
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD)
@@ -34,6 +35,9 @@ check-qemu:
 
 fuzz:
 	@scripts/fuzz $(FUZZ_SECONDS)
+
+coverage:
+	@scripts/coverage
 
 bench: all
 	@scripts/bench $(BUILD) $(BENCH_ARGS)

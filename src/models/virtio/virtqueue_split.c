@@ -77,10 +77,15 @@ static int walk_indirect(struct ferry_device *device, const struct vring_desc *d
     status = ferry_dma_read(device, le64toh(desc->addr), chain->table.split, bytes);
     /* A chain that visits more entries than the table has runs in a circle. */
     for (uint32_t steps = 0; status == FERRY_OK; steps++) {
-        const struct vring_desc *entry = &chain->table.split[at];
-        const uint16_t flags = at < count ? le16toh(entry->flags) : 0;
+        const struct vring_desc *entry;
+        uint16_t flags;
 
-        if (steps == count || at >= count || (flags & VRING_DESC_F_INDIRECT) != 0) {
+        if (steps == count || at >= count) {
+            return FERRY_E_PROTOCOL;
+        }
+        entry = &chain->table.split[at];
+        flags = le16toh(entry->flags);
+        if ((flags & VRING_DESC_F_INDIRECT) != 0) {
             return FERRY_E_PROTOCOL;
         }
         status = add_segment(chain, entry);
