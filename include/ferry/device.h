@@ -131,6 +131,31 @@ struct ferry_device_ops {
      */
     int (*dma_unmap)(void *state, struct ferry_device *device, uint64_t iova,
                      uint64_t size);
+    /* From here on since 0.3. */
+    /*
+     * save() without the copy, in STOP_COPY: *ret_data says where the next bytes are,
+     * which is the device's own memory, or buffer, into which they were put. save() and
+     * save_lend() take turns as the SDK likes and both go on from the same place.
+     *
+     * Memory of the device's stays readable and unchanged until the next arc or reset of
+     * the device begins; buffer is the SDK's and holds cap bytes. Return: as save, count
+     * at most cap; FERRY_E_DRY is an error. Default: save().
+     */
+    int (*save_lend)(void *state, struct ferry_device *device, void *buffer, size_t cap,
+                     const void **ret_data);
+    /*
+     * load() without the copy: where do the next bytes of the state belong? *ret_place
+     * has room for the returned number of them, most at most; 0: they come by load().
+     * Nothing is taken by this call, what was at the place may be overwritten whether or
+     * not load_done() follows.
+     */
+    size_t (*load_place)(void *state, struct ferry_device *device, size_t most,
+                         void **ret_place);
+    /*
+     * The first count bytes at the place that load_place() has just named are there; it
+     * is what load() is told otherwise. Return: as load. Required with load_place.
+     */
+    int (*load_done)(void *state, struct ferry_device *device, size_t count);
 };
 
 /* One BAR or the ROM. */

@@ -308,6 +308,20 @@ static int endpoint_reads_inside(struct ferry_endpoint *endpoint)
     return device_of(endpoint)->reads_inside != 0;
 }
 
+static int endpoint_place(struct ferry_endpoint *endpoint, uint64_t most,
+                          struct ferry_data_place *ret_place)
+{
+    struct ferry_device *device = device_of(endpoint);
+    int status = FERRY_E_UNSUPPORTED;
+
+    if (device->attached) {
+        device->depth++;
+        status = device_mig_place(device, most, ret_place);
+        device->depth--;
+    }
+    return status;
+}
+
 static const struct ferry_endpoint_ops endpoint_ops = {
     .struct_size = sizeof(struct ferry_endpoint_ops),
     .attach = endpoint_attach,
@@ -316,6 +330,7 @@ static const struct ferry_endpoint_ops endpoint_ops = {
     .work = endpoint_work,
     .wake_fd = endpoint_wake_fd,
     .reads_inside = endpoint_reads_inside,
+    .place = endpoint_place,
 };
 
 /* Everything that can fail. */

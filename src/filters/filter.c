@@ -215,6 +215,9 @@ static int endpoint_submit(struct ferry_endpoint *endpoint, struct ferry_request
         request->status = FERRY_E_CLOSED;
         return FERRY_E_CLOSED;
     }
+    if (request->kind == FERRY_RQ_DATA_READ) {
+        request->u.data.piece = NULL; /* a filter looks at the bytes, or keeps them */
+    }
     matched = filter_rule_takes(&filter->rule, request);
     if (filter->kind->submit != NULL) {
         return filter->kind->submit(filter, request, matched);

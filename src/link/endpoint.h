@@ -22,6 +22,13 @@ struct ferry_client_port {
     void *user;
 };
 
+struct ferry_data_place {
+    void *data;    /* the place; valid until the next request */
+    uint64_t size; /* it holds; 0: the next bytes have none */
+    uint64_t rest; /* bytes behind these that have no place either: they are best received
+                      with them and given as an ordinary DATA_WRITE */
+};
+
 struct ferry_endpoint_ops {
     size_t struct_size;
     /*
@@ -62,6 +69,16 @@ struct ferry_endpoint_ops {
      * Return: 1 when it may. NULL: it may not, the read waits for the DMA's end.
      */
     int (*reads_inside)(struct ferry_endpoint *endpoint);
+    /*
+     * Where do the next bytes of the state that is being loaded belong? They may be put
+     * there at once; a DATA_WRITE with `placed` then says how many are. Anything else but
+     * that DATA_WRITE makes the answer void.
+     * most: bytes that will come.
+     * Return: FERRY_OK; FERRY_E_UNSUPPORTED, with which nothing is placed now. NULL: as
+     *   FERRY_E_UNSUPPORTED. A filter has none: it wants to see the bytes.
+     */
+    int (*place)(struct ferry_endpoint *endpoint, uint64_t most,
+                 struct ferry_data_place *ret_place);
 };
 
 struct ferry_endpoint {

@@ -212,11 +212,29 @@ struct ferry_precopy_info {
     uint64_t dirty_bytes;
 };
 
+/* Pieces that one DATA_READ can name. */
+#define FERRY_DATA_PIECES_MAX 48u
+
+struct ferry_data_piece {
+    const void *data; /* in the device's memory or in the reader's */
+    uint64_t size;
+};
+
 struct ferry_data_io {
     void *data;    /* read: filled; write: source; borrowed */
     uint64_t size; /* in: wanted (read) or given (write) */
     uint64_t got;  /* out, read: bytes; 0 with FERRY_OK is the end of the stream.
                       FERRY_E_DRY: nothing for now (pre-copy) */
+    /*
+     * In, read: memory for FERRY_DATA_PIECES_MAX pieces when the bytes may stay where
+     * they are. A device may then name them there, in order, instead of putting all of
+     * them at data, whose size bytes it may still fill. They stay until a SET_STATE, a
+     * RESET or a REGION_WRITE. A filter takes it away (NULL).
+     */
+    struct ferry_data_piece *piece;
+    uint32_t piece_count; /* out, read: 0: all is at data */
+    uint32_t placed; /* in, write: 1: the bytes are where the endpoint's place() said;
+                        data is not used */
 };
 
 /*

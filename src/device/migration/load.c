@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "device/migration/stream.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "base/reader.h"
 #include "device/device_private.h"
+
+/* What is asked for at a time when the author has no place for the next bytes. */
+#define UNPLACED_BYTES 4096u
 
 /*
  * The way in. Each stage collects one item of `need` bytes, then looks at it whole; data
@@ -200,6 +204,16 @@ static int item_done(struct ferry_device *device, struct ferry_error *reterr)
     return refuse(reterr, FERRY_E_LONG, &device->load, "goes on after its end", 0);
 }
 
+/* The author has these. */
+static void took_data(struct device_load *load, uint64_t size)
+{
+    load->left -= size;
+    load->total += size;
+    if (load->left == 0) {
+        expect(load, LOAD_FRAME, DEVICE_STREAM_FRAME_BYTES);
+    }
+}
+
 /* Takes bytes of the stage. Return: bytes taken (> 0) or a negative code. */
 static int64_t take(struct ferry_device *device, const uint8_t *from, uint64_t size,
                     struct ferry_error *reterr)
@@ -214,11 +228,7 @@ static int64_t take(struct ferry_device *device, const uint8_t *from, uint64_t s
     if (load->stage == LOAD_DATA) {
         len = len < load->left ? len : load->left;
         status = device->ops.load(device->state, device, from, (size_t)len);
-        load->left -= len;
-        load->total += len;
-        if (load->left == 0) {
-            expect(load, LOAD_FRAME, DEVICE_STREAM_FRAME_BYTES);
-        }
+        took_data(load, len);
         return status < 0 ? status : (int64_t)len;
     }
     len = len < load->need - load->have ? len : load->need - load->have;
@@ -237,6 +247,7 @@ int device_load_write(struct ferry_device *device, const void *data, uint64_t si
     const uint8_t *from = data;
     uint64_t done = 0;
 
+    load->placed = 0;
     while (done < size && load->status == FERRY_OK) {
         const int64_t taken = take(device, from + done, size - done, reterr);
 
@@ -246,6 +257,58 @@ int device_load_write(struct ferry_device *device, const void *data, uint64_t si
             done += (uint64_t)taken;
         }
     }
+    return load->status;
+}
+
+int device_load_place(struct ferry_device *device, uint64_t most,
+                      struct ferry_data_place *ret_place)
+{
+    struct device_load *load = &device->load;
+    void *place = NULL;
+    uint64_t size = 0;
+
+    load->placed = 0;
+    if (device->ops.load_place == NULL || load->status != FERRY_OK ||
+        load->stage == LOAD_OVER || most == 0) {
+        return FERRY_E_UNSUPPORTED;
+    }
+    if (load->stage != LOAD_DATA) {
+        size = load->need - load->have;
+        *ret_place = (struct ferry_data_place){ .rest = size < most ? size : most };
+        return FERRY_OK;
+    }
+    most = most < load->left ? most : load->left;
+    size = device->ops.load_place(device->state, device, (size_t)most, &place);
+    if (size > most || (size > 0 && place == NULL)) {
+        load->status = FERRY_E_DEVICE; /* the author's mistake: the write hears of it */
+        return FERRY_E_UNSUPPORTED;
+    }
+    if (size == 0) {
+        *ret_place =
+            (struct ferry_data_place){ .rest = most < UNPLACED_BYTES ? most
+                                                                     : UNPLACED_BYTES };
+        return FERRY_OK;
+    }
+    load->placed = size;
+    *ret_place = (struct ferry_data_place){
+        .data = place,
+        .size = size,
+        .rest = size == load->left ? DEVICE_STREAM_FRAME_BYTES : 0,
+    };
+    return FERRY_OK;
+}
+
+int device_load_placed(struct ferry_device *device, uint64_t size)
+{
+    struct device_load *load = &device->load;
+
+    if (load->status != FERRY_OK || size == 0) {
+        return load->status;
+    }
+    assert(size <= load->placed); /* never without a place that was asked for */
+    load->placed = 0;
+    load->status = device->ops.load_done(device->state, device, (size_t)size);
+    took_data(load, size);
     return load->status;
 }
 

@@ -316,6 +316,14 @@ int device_mig_read(struct ferry_device *device, struct ferry_request *request)
     if (device_mig_pending(device) && !ferry_state_is_saving(device->mig.to)) {
         return FERRY_E_BUSY; /* the session is about to end */
     }
+    io->piece_count = 0;
+    if (io->piece != NULL) {
+        const int status = device_save_lend(device, io);
+
+        if (status != FERRY_E_UNSUPPORTED) {
+            return status;
+        }
+    }
     return device_save_read(device, io->data, io->size, &io->got);
 }
 
@@ -324,6 +332,19 @@ int device_mig_write(struct ferry_device *device, struct ferry_request *request)
     if (device_mig_pending(device)) {
         return FERRY_E_BUSY; /* what was loaded is being validated */
     }
+    if (request->u.data.placed) {
+        return device_load_placed(device, request->u.data.size);
+    }
     return device_load_write(device, request->u.data.data, request->u.data.size,
                              request->reterr);
+}
+
+int device_mig_place(struct ferry_device *device, uint64_t most,
+                     struct ferry_data_place *ret_place)
+{
+    if (device_mig_pending(device) ||
+        device_permit(device, FERRY_OP_DATA_WRITE, NULL) != FERRY_OK) {
+        return FERRY_E_UNSUPPORTED; /* the write will hear why */
+    }
+    return device_load_place(device, most, ret_place);
 }

@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 #include "ferry/device.h"
-#include "link/request.h"
+#include "link/endpoint.h"
 
 /* The device state and the arcs between states. Thread: the device's. */
 
@@ -34,6 +34,9 @@ int device_mig_size(struct ferry_device *device, struct ferry_request *request);
 int device_mig_precopy(struct ferry_device *device, struct ferry_request *request);
 int device_mig_read(struct ferry_device *device, struct ferry_request *request);
 int device_mig_write(struct ferry_device *device, struct ferry_request *request);
+/* ferry_endpoint_ops.place. */
+int device_mig_place(struct ferry_device *device, uint64_t most,
+                     struct ferry_data_place *ret_place);
 
 /* Goes on with an arc that has become ready; completes the SET when its path is done. */
 void device_mig_poll(struct ferry_device *device);

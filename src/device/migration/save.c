@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "device/migration/stream.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/writer.h"
 #include "device/device_private.h"
 
+/* What a frame may be cut into before a read ends in front of it. */
+#define FRAME_PIECES 8u
 #define BUFFER_BYTES (DEVICE_STREAM_FRAME_BYTES + DEVICE_STREAM_DATA_MAX)
 
 _Static_assert(DEVICE_STREAM_LATCH_BYTES + DEVICE_LATCH_MAX * DEVICE_STREAM_ENTRY_BYTES +
@@ -126,22 +129,34 @@ static int64_t fill(struct ferry_device *device, uint8_t *to)
     return got;
 }
 
-/* Header, latch or end, whatever is next, into the buffer. Return: 1 when one was. */
-static int next_section(struct ferry_device *device, struct ferry_writer *writer)
+/* Header or latch, when it is their turn, into the buffer. Return: 1 when one was. */
+static int next_section(struct ferry_device *device)
 {
     struct device_save *save = &device->save;
+    struct ferry_writer writer;
 
+    ferry_writer_init(&writer, save->buffer, BUFFER_BYTES);
     if (!save->header_sent) {
-        write_header(device, writer);
+        write_header(device, &writer);
         save->header_sent = 1;
-        return 1;
-    }
-    if (stopped(device) && !save->latch_sent) {
-        write_latch(device, writer);
+    } else if (stopped(device) && !save->latch_sent) {
+        write_latch(device, &writer);
         save->latch_sent = 1;
-        return 1;
     }
-    return 0;
+    save->pos = 0;
+    save->end = writer.pos;
+    return writer.pos > 0;
+}
+
+static void put_end(struct device_save *save)
+{
+    struct ferry_writer writer;
+
+    ferry_writer_init(&writer, save->buffer, BUFFER_BYTES);
+    put_frame(&writer, DEVICE_FRAME_END, DEVICE_STREAM_END_BYTES);
+    ferry_writer_u64(&writer, save->total);
+    save->end_sent = 1;
+    save->end = writer.pos;
 }
 
 /*
@@ -156,26 +171,16 @@ static int64_t next_frame(struct ferry_device *device, uint8_t *to, uint64_t roo
     const int direct = room >= BUFFER_BYTES;
     int64_t bytes;
 
-    ferry_writer_init(&writer, save->buffer, BUFFER_BYTES);
-    save->pos = 0;
-    save->end = 0;
-    if (next_section(device, &writer)) {
-        save->end = writer.pos;
+    if (next_section(device)) {
         return 0;
     }
-    if (direct) {
-        ferry_writer_init(&writer, to, BUFFER_BYTES);
-    }
+    ferry_writer_init(&writer, direct ? to : save->buffer, BUFFER_BYTES);
     bytes = fill(device, writer.data + DEVICE_STREAM_FRAME_BYTES);
     if (bytes < 0) {
         return bytes;
     }
     if (bytes == 0) {
-        ferry_writer_init(&writer, save->buffer, BUFFER_BYTES);
-        put_frame(&writer, DEVICE_FRAME_END, DEVICE_STREAM_END_BYTES);
-        ferry_writer_u64(&writer, save->total);
-        save->end_sent = 1;
-        save->end = writer.pos;
+        put_end(save);
         return 0;
     }
     put_frame(&writer, DEVICE_FRAME_DATA, (size_t)bytes);
@@ -188,6 +193,14 @@ static int64_t next_frame(struct ferry_device *device, uint8_t *to, uint64_t roo
     return 0;
 }
 
+static int make_buffer(struct device_save *save)
+{
+    if (save->buffer == NULL) {
+        save->buffer = malloc(BUFFER_BYTES);
+    }
+    return save->buffer != NULL ? FERRY_OK : FERRY_E_MEMORY;
+}
+
 int device_save_read(struct ferry_device *device, void *ret_data, uint64_t cap,
                      uint64_t *ret_got)
 {
@@ -195,11 +208,8 @@ int device_save_read(struct ferry_device *device, void *ret_data, uint64_t cap,
     uint8_t *to = ret_data;
     uint64_t got = 0;
 
-    if (save->buffer == NULL) {
-        save->buffer = malloc(BUFFER_BYTES);
-        if (save->buffer == NULL) {
-            return FERRY_E_MEMORY;
-        }
+    if (make_buffer(save) != FERRY_OK) {
+        return FERRY_E_MEMORY;
     }
     while (got < cap) {
         const uint64_t waiting = device_save_waiting(device);
@@ -213,8 +223,8 @@ int device_save_read(struct ferry_device *device, void *ret_data, uint64_t cap,
             got += len;
             continue;
         }
-        if (save->end_sent) {
-            break;
+        if (save->end_sent || (got >= BUFFER_BYTES && cap - got < BUFFER_BYTES)) {
+            break; /* a frame that does not fit would be copied twice */
         }
         made = next_frame(device, to + got, cap - got);
         if (made < 0 && got == 0) {
@@ -226,5 +236,106 @@ int device_save_read(struct ferry_device *device, void *ret_data, uint64_t cap,
         got += (uint64_t)made;
     }
     *ret_got = got;
+    return FERRY_OK;
+}
+
+/* Names the next bytes. Those that follow each other in memory are one piece. */
+static void name(struct ferry_data_io *io, const uint8_t *data, uint64_t size)
+{
+    struct ferry_data_piece *last = &io->piece[io->piece_count];
+
+    if (io->piece_count > 0 && (const uint8_t *)last[-1].data + last[-1].size == data) {
+        last[-1].size += size;
+    } else {
+        assert(io->piece_count < FERRY_DATA_PIECES_MAX); /* see lend_frame */
+        *last = (struct ferry_data_piece){ .data = data, .size = size };
+        io->piece_count++;
+    }
+    io->got += size;
+}
+
+/*
+ * A data frame of what the author lends; what is not lent goes to `to`, which holds the
+ * longest frame. Its segments are those of fill().
+ * Return: bytes used of `to`, 0 (end), or another code when there was nothing at all.
+ */
+static int64_t lend_frame(struct ferry_device *device, struct ferry_data_io *io,
+                          uint8_t *to)
+{
+    struct ferry_writer writer;
+    size_t filled = 0, used = DEVICE_STREAM_FRAME_BYTES;
+    int got = 1;
+
+    while (filled < DEVICE_STREAM_DATA_MAX && got > 0) {
+        const size_t room = DEVICE_STREAM_DATA_MAX - filled;
+        const void *from = NULL;
+
+        got = device->ops.save_lend(device->state, device, to + used, room, &from);
+        if (got > 0 && ((size_t)got > room || from == NULL)) {
+            return FERRY_E_DEVICE; /* the author's mistake */
+        }
+        if (got <= 0) {
+            break;
+        }
+        if (filled == 0) {
+            name(io, to, DEVICE_STREAM_FRAME_BYTES);
+        }
+        /* The last piece is kept for the rest of the frame, which is then in one. */
+        if (from != to + used && io->piece_count >= FERRY_DATA_PIECES_MAX - 1) {
+            memcpy(to + used, from, (size_t)got);
+            from = to + used;
+        }
+        used += from == to + used ? (size_t)got : 0;
+        name(io, from, (uint64_t)got);
+        filled += (size_t)got;
+    }
+    if (filled == 0) {
+        return got == FERRY_E_DRY ? FERRY_E_DEVICE : got; /* STOP_COPY is never dry */
+    }
+    ferry_writer_init(&writer, to, BUFFER_BYTES);
+    put_frame(&writer, DEVICE_FRAME_DATA, filled);
+    device->save.total += filled;
+    return (int64_t)used;
+}
+
+int device_save_lend(struct ferry_device *device, struct ferry_data_io *io)
+{
+    struct device_save *save = &device->save;
+    uint8_t *to = io->data;
+
+    if (device->ops.save_lend == NULL || !stopped(device) || io->size < BUFFER_BYTES) {
+        return FERRY_E_UNSUPPORTED;
+    }
+    if (make_buffer(save) != FERRY_OK) {
+        return FERRY_E_MEMORY;
+    }
+    io->got = 0;
+    while (io->size - io->got >= BUFFER_BYTES &&
+           io->piece_count + FRAME_PIECES <= FERRY_DATA_PIECES_MAX) {
+        const uint64_t waiting = device_save_waiting(device);
+        int64_t made;
+
+        if (waiting > 0) {
+            memcpy(to, save->buffer + save->pos, (size_t)waiting);
+            name(io, to, waiting);
+            save->pos = save->end;
+            to += waiting;
+            continue;
+        }
+        if (save->end_sent) {
+            break;
+        }
+        if (next_section(device)) {
+            continue;
+        }
+        made = lend_frame(device, io, to);
+        if (made < 0) {
+            return io->got == 0 ? (int)made : FERRY_OK; /* the next read meets it again */
+        }
+        if (made == 0) {
+            put_end(save);
+        }
+        to += made;
+    }
     return FERRY_OK;
 }

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "ferry/device.h"
+#include "link/endpoint.h"
 
 /*
  * A device's data as it leaves and enters: the author's bytes in frames, with the SDK's
@@ -54,6 +55,7 @@ struct device_load {
     uint64_t total;
     uint32_t latch_seen;
     uint32_t vectors_left; /* LATCH */
+    uint64_t placed;       /* room of the last place that was named */
 };
 
 void device_save_begin(struct ferry_device *device);
@@ -64,6 +66,11 @@ void device_save_end(struct ferry_device *device);
  */
 int device_save_read(struct ferry_device *device, void *ret_data, uint64_t cap,
                      uint64_t *ret_got);
+/*
+ * The same, but what the author lends stays where it is and is named in io->piece.
+ * Return: as device_save_read; FERRY_E_UNSUPPORTED: nothing can be lent, read it.
+ */
+int device_save_lend(struct ferry_device *device, struct ferry_data_io *io);
 /* Bytes that wait in the buffer. */
 uint64_t device_save_waiting(const struct ferry_device *device);
 /* Length of a stream with `data` bytes of the author's that begins now. */
@@ -77,6 +84,14 @@ void device_load_begin(struct ferry_device *device);
  */
 int device_load_write(struct ferry_device *device, const void *data, uint64_t size,
                       struct ferry_error *reterr);
+/*
+ * Where the author wants the next bytes, and what of the SDK's own follows them.
+ * Return: FERRY_OK; FERRY_E_UNSUPPORTED: the author has no places.
+ */
+int device_load_place(struct ferry_device *device, uint64_t most,
+                      struct ferry_data_place *ret_place);
+/* size bytes of the last place are there. Return: as device_load_write. */
+int device_load_placed(struct ferry_device *device, uint64_t size);
 /* Is the stream whole? Return: FERRY_OK, FERRY_E_SHORT, what spoilt the session. */
 int device_load_check(const struct ferry_device *device);
 

@@ -38,6 +38,9 @@ static int check_ops(const struct ferry_device_desc *desc,
         return wrong(reterr, "ops.precopy_info", flags,
                      "required with FERRY_MIG_PRE_COPY");
     }
+    if (ops->load_place != NULL && ops->load_done == NULL) {
+        return wrong(reterr, "ops.load_done", 0, "required with load_place");
+    }
     return FERRY_OK;
 }
 

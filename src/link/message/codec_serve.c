@@ -260,10 +260,10 @@ int ferry_codec_request(const struct ferry_wire_message *asked, void *data,
     case FERRY_WIRE_DATA_WRITE:
         request->kind = asked->command == FERRY_WIRE_DATA_READ ? FERRY_RQ_DATA_READ
                                                                : FERRY_RQ_DATA_WRITE;
+        memset(&request->u.data, 0, sizeof(request->u.data));
         request->u.data.data =
             asked->command == FERRY_WIRE_DATA_READ ? data : incoming(asked);
         request->u.data.size = asked->u.data_io.size;
-        request->u.data.got = 0;
         return FERRY_OK;
     default:
         return FERRY_E_MESSAGE;
