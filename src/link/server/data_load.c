@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "link/server/data_session.h"
+
+#include <assert.h>
+#include <stddef.h>
+
 #include "wire/status.h"
 
 /* Tells the client: 16 bytes into a socket in which at most one other such frame waits.
@@ -36,46 +40,81 @@ static int take_head(struct ferry_data_pipe *session)
     if (frame.kind == FERRY_FRAME_SYNC) {
         return tell(session, FERRY_FRAME_TAKEN, session->taken);
     }
-    session->piece_at = 0;
+    session->piece_at = session->handed = 0;
     session->piece_bytes = frame.length;
     return FERRY_OK;
 }
 
-/* One receive: the rest of a piece and the head behind it, or a head. */
+/* The device's place for what comes next, if it has one. */
+static void ask_place(struct ferry_data_pipe *session, size_t left,
+                      struct ferry_data_place *ret_place)
+{
+    struct ferry_endpoint *endpoint = session->connection->server->endpoint;
+    const struct ferry_endpoint_ops *ops = endpoint->ops;
+
+    *ret_place = (struct ferry_data_place){ .rest = left };
+    /* What the device has not heard of yet comes first. */
+    if (left == 0 || session->handed < session->piece_at ||
+        ops->struct_size <= offsetof(struct ferry_endpoint_ops, place) || !ops->place) {
+        return;
+    }
+    session->direct = ops->place(endpoint, left, ret_place) == FERRY_OK;
+    if (!session->direct) {
+        *ret_place = (struct ferry_data_place){ .rest = left };
+    }
+    assert(ret_place->size <= left);
+    if (ret_place->rest > left - ret_place->size) {
+        ret_place->rest = left - ret_place->size;
+    }
+}
+
+/* One receive: of a piece what has a place, or its rest, and the head behind it. */
 static int receive(struct ferry_data_pipe *session)
 {
-    size_t left = session->piece_bytes - session->piece_at;
-    struct iovec iov[2];
+    size_t left = session->piece_bytes - session->piece_at, got;
+    struct ferry_data_place place;
+    struct iovec iov[3];
     size_t count = 0;
     int rc;
 
-    if (left > 0) {
-        iov[count++] = (struct iovec){ session->piece + session->piece_at, left };
+    ask_place(session, left, &place);
+    if (place.size > 0) {
+        iov[count++] = (struct iovec){ place.data, (size_t)place.size };
     }
-    iov[count++] = (struct iovec){ session->head + session->head_got,
-                                   FERRY_FRAME_BYTES - session->head_got };
+    if (place.rest > 0) {
+        iov[count++] = (struct iovec){ session->piece + session->piece_at + place.size,
+                                       (size_t)place.rest };
+    }
+    if (place.size + place.rest == left) {
+        iov[count++] = (struct iovec){ session->head + session->head_got,
+                                       FERRY_FRAME_BYTES - session->head_got };
+    }
     rc = ferry_os_receive(session->watch.fd, iov, count, NULL, FERRY_OS_NOWAIT);
     if (rc <= 0) {
         return rc;
     }
-    session->moved += (uint64_t)rc;
-    if ((size_t)rc < left) {
-        session->piece_at += (size_t)rc;
-        return FERRY_OK;
-    }
+    got = (size_t)rc;
+    session->moved += got;
+    session->placed = got < place.size ? got : (size_t)place.size;
+    left = got < left ? got : left;
     session->piece_at += left;
-    session->head_got += (size_t)rc - left;
+    session->head_got += got - left;
     return FERRY_OK;
 }
 
+/* What has come of the piece: first what is in place, then what is not. */
 static int hand_over(struct ferry_data_pipe *session)
 {
-    struct ferry_data_io *io = &session->request.u.data;
+    size_t size =
+        session->placed > 0 ? session->placed : session->piece_at - session->handed;
 
     session->request.kind = FERRY_RQ_DATA_WRITE;
-    io->data = session->piece;
-    io->size = session->piece_bytes;
-    io->got = 0;
+    session->request.u.data = (struct ferry_data_io){
+        .data = session->piece + session->handed,
+        .size = size,
+        .placed = session->placed > 0,
+    };
+    session->placed = 0;
     return ferry_data_session_submit(session);
 }
 
@@ -83,32 +122,48 @@ static int hand_over(struct ferry_data_pipe *session)
 static int taken(struct ferry_data_pipe *session, int status)
 {
     if (status == FERRY_OK) {
-        session->taken += session->piece_bytes;
+        session->handed += (size_t)session->request.u.data.size;
+        session->taken += session->request.u.data.size;
     }
-    session->piece_at = session->piece_bytes = 0;
+    if (status != FERRY_OK || session->handed == session->piece_bytes) {
+        session->piece_at = session->piece_bytes = session->handed = 0;
+        session->placed = 0;
+        session->direct = 0;
+    }
     return status;
+}
+
+/* 1 when something that came is to go to the device before more is received. */
+static int has_part(const struct ferry_data_pipe *session)
+{
+    return session->handed < session->piece_at &&
+           (session->direct || session->piece_at == session->piece_bytes);
 }
 
 /* All that is there. Return: FERRY_E_AGAIN, FERRY_PENDING, or why it is over. */
 static int take_all(struct ferry_data_pipe *session)
 {
     const struct ferry_job *leaving = session->leaving;
-    uint32_t pieces = 0;
+    uint64_t bytes = 0;
+    uint32_t writes = 0;
     int rc = FERRY_OK;
 
     while (rc == FERRY_OK) {
         if (leaving && session->in.bytes > leaving->request.u.leave.data_bytes) {
             return FERRY_E_LONG;
         }
-        if (session->piece_bytes > 0 && session->piece_at == session->piece_bytes) {
-            pieces++;
+        if (has_part(session)) {
             rc = hand_over(session);
             if (rc != FERRY_PENDING) {
+                writes++;
+                bytes += session->request.u.data.size;
                 rc = taken(session, rc);
             }
         } else if (session->head_got == FERRY_FRAME_BYTES && session->piece_bytes == 0) {
             rc = take_head(session);
-        } else if (pieces >= FERRY_DATA_PIECES_PER_TURN && !leaving) {
+        } else if ((bytes >= FERRY_DATA_BYTES_PER_TURN ||
+                    writes >= FERRY_DATA_WRITES_PER_TURN) &&
+                   !leaving) {
             /* What is here is done; the rest makes the descriptor readable. One that
              * leaves takes all there is: nothing may be left unseen. */
             return FERRY_E_AGAIN;

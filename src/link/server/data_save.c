@@ -1,12 +1,28 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "link/server/data_session.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "os/socket.h"
 #include "wire/status.h"
 
-/* One frame, with the bytes of a DATA behind it already. */
+_Static_assert(1 + FERRY_DATA_PIECES_MAX <= FERRY_OS_PIECES_MAX,
+               "a frame leaves with one call");
+
+/* One frame; the bytes of a DATA are behind its head or named in session->part. */
 static void put(struct ferry_data_pipe *session, uint32_t kind, uint32_t length,
                 uint64_t value)
 {
+    const struct ferry_data_io *io = &session->request.u.data;
+    int named = kind == FERRY_FRAME_DATA && io->piece && io->piece_count > 0;
+
     ferry_frame_encode(&session->out, kind, length, value, session->piece);
+    session->part[0].data = session->piece;
+    session->part[0].size = FERRY_FRAME_BYTES + (named ? 0 : length);
+    session->part_at = 0;
+    session->part_count = 1 + (named ? io->piece_count : 0);
     session->piece_at = 0;
     session->piece_bytes = FERRY_FRAME_BYTES + length;
     session->wanted = session->wanted && kind == FERRY_FRAME_DATA;
@@ -37,19 +53,42 @@ static void note(struct ferry_data_pipe *session, int status)
     }
 }
 
+/* Bytes of the frame have left. */
+static void sent(struct ferry_data_pipe *session, size_t bytes)
+{
+    session->piece_at += bytes;
+    session->moved += bytes;
+    while (bytes > 0) {
+        struct ferry_data_piece *part = &session->part[session->part_at];
+
+        if (bytes < part->size) {
+            part->data = (const uint8_t *)part->data + bytes;
+            part->size -= bytes;
+            return;
+        }
+        bytes -= (size_t)part->size;
+        session->part_at++;
+    }
+}
+
 /* Return: FERRY_OK when all of the frame has left. */
 static int send_frame(struct ferry_data_pipe *session)
 {
     while (session->piece_at < session->piece_bytes) {
-        struct iovec iov = { session->piece + session->piece_at,
-                             session->piece_bytes - session->piece_at };
-        int rc = ferry_os_send(session->watch.fd, &iov, 1, NULL, 0, FERRY_OS_NOWAIT);
+        struct iovec iov[1 + FERRY_DATA_PIECES_MAX];
+        size_t count = 0;
+        int rc;
 
+        for (uint32_t i = session->part_at; i < session->part_count; i++) {
+            /* iov_base is not const, but sending does not write to it. */
+            memcpy(&iov[count].iov_base, &session->part[i].data, sizeof(void *));
+            iov[count++].iov_len = (size_t)session->part[i].size;
+        }
+        rc = ferry_os_send(session->watch.fd, iov, count, NULL, 0, FERRY_OS_NOWAIT);
         if (rc < 0) {
             return rc;
         }
-        session->piece_at += (size_t)rc;
-        session->moved += (uint64_t)rc;
+        sent(session, (size_t)rc);
     }
     if (session->out.over && session->status != FERRY_OK) {
         return FERRY_E_CLOSED;
@@ -57,14 +96,39 @@ static int send_frame(struct ferry_data_pipe *session)
     return FERRY_OK;
 }
 
+void ferry_data_save_keep(struct ferry_data_pipe *session)
+{
+    size_t left = session->piece_bytes - session->piece_at, at = 0;
+    uint8_t *own;
+
+    if (session->watch.fd < 0 || session->loading || session->in_request || left == 0) {
+        return;
+    }
+    own = malloc(FERRY_FRAME_BYTES + FERRY_DATA_PIECE_BYTES);
+    if (!own) {
+        ferry_data_session_close(session, FERRY_E_MEMORY);
+        return;
+    }
+    for (uint32_t i = session->part_at; i < session->part_count; i++) {
+        memcpy(own + at, session->part[i].data, (size_t)session->part[i].size);
+        at += (size_t)session->part[i].size;
+    }
+    assert(at == left);
+    free(session->piece);
+    session->piece = own;
+    session->part[0] = (struct ferry_data_piece){ own, left };
+    session->part_at = 0;
+    session->part_count = 1;
+}
+
 static int read_more(struct ferry_data_pipe *session)
 {
-    struct ferry_data_io *io = &session->request.u.data;
-
     session->request.kind = FERRY_RQ_DATA_READ;
-    io->data = session->piece + FERRY_FRAME_BYTES;
-    io->size = FERRY_DATA_PIECE_BYTES;
-    io->got = 0;
+    session->request.u.data = (struct ferry_data_io){
+        .data = session->piece + FERRY_FRAME_BYTES,
+        .size = FERRY_DATA_PIECE_BYTES,
+        .piece = session->part + 1,
+    };
     return ferry_data_session_submit(session);
 }
 

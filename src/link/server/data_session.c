@@ -259,10 +259,20 @@ void ferry_data_session_leave(struct ferry_connection *connection)
     }
 }
 
+/* What a device lends stays until one of these (link/request.h). */
+static int takes_back(uint32_t kind)
+{
+    return kind == FERRY_RQ_SET_STATE || kind == FERRY_RQ_RESET ||
+           kind == FERRY_RQ_REGION_WRITE;
+}
+
 int ferry_data_session_admit(struct ferry_job *job)
 {
     struct ferry_connection *connection = job->connection;
 
+    if (connection->data && takes_back(job->request.kind)) {
+        ferry_data_save_keep(connection->data);
+    }
     switch (job->request.kind) {
     case FERRY_RQ_DATA_FD:
         if (!connection->agreed.data_fd) {

@@ -19,8 +19,11 @@
 
 /* Read from the device at a time. */
 #define FERRY_DATA_PIECE_BYTES (512u << 10)
-/* Pieces per readiness, so that a fast client does not keep the loop to itself. */
+/* Per readiness, so that a fast client does not keep the loop to itself: frames, or
+ * requests that load and their bytes. */
 #define FERRY_DATA_PIECES_PER_TURN 4u
+#define FERRY_DATA_WRITES_PER_TURN 64u
+#define FERRY_DATA_BYTES_PER_TURN (2u << 20)
 
 struct ferry_data_pipe {
     struct ferry_connection *connection;
@@ -42,6 +45,12 @@ struct ferry_data_pipe {
     size_t head_got;
     size_t piece_bytes, piece_at; /* saving: to be sent; loading: to be received */
     uint8_t *piece; /* saving: a frame's head and its bytes; loading: bytes */
+    /* Saving: what of the frame is still to be sent, and where it is. */
+    struct ferry_data_piece part[1 + FERRY_DATA_PIECES_MAX];
+    uint32_t part_at, part_count;
+    /* Loading: how far the device has the piece, and what lies at its own place. */
+    size_t handed, placed;
+    uint32_t direct; /* 1: the device has places: it gets the piece as it comes */
 };
 
 /* data_session.c, for job.c */
@@ -80,6 +89,9 @@ int ferry_data_session_submit(struct ferry_data_pipe *session);
 /* readable: 1 when the client may have sent something. */
 void ferry_data_save_go(struct ferry_data_pipe *session, int readable);
 void ferry_data_save_done(struct ferry_data_pipe *session, int status);
+/* The device may be about to take back what it has lent: keeps what is still to be sent.
+ */
+void ferry_data_save_keep(struct ferry_data_pipe *session);
 void ferry_data_load_go(struct ferry_data_pipe *session);
 /* Tells the client why, and closes. */
 void ferry_data_load_refuse(struct ferry_data_pipe *session, int status);
