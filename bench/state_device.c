@@ -76,6 +76,23 @@ static int save(void *user, struct ferry_device *device, void *ret_data, size_t 
     return (int)count;
 }
 
+/* The same where it lies. */
+static int save_lend(void *user, struct ferry_device *device, void *buffer, size_t cap,
+                     const void **ret_data)
+{
+    struct state *state = user;
+    size_t count = state->size - state->at;
+
+    (void)device, (void)buffer;
+    count = count < cap ? count : cap;
+    *ret_data = state->bytes + state->at;
+    state->at += count;
+    if (state->bytes_per_s > 0) {
+        keep_pace(state);
+    }
+    return (int)count;
+}
+
 static int load(void *user, struct ferry_device *device, const void *data, size_t count)
 {
     struct state *state = user;
@@ -85,6 +102,26 @@ static int load(void *user, struct ferry_device *device, const void *data, size_
         return FERRY_E_LONG;
     }
     memcpy(state->bytes + state->at, data, count);
+    state->at += count;
+    return FERRY_OK;
+}
+
+static size_t load_place(void *user, struct ferry_device *device, size_t most,
+                         void **ret_place)
+{
+    struct state *state = user;
+    size_t room = state->size - state->at;
+
+    (void)device;
+    *ret_place = state->bytes + state->at;
+    return most < room ? most : room;
+}
+
+static int load_done(void *user, struct ferry_device *device, size_t count)
+{
+    struct state *state = user;
+
+    (void)device;
     state->at += count;
     return FERRY_OK;
 }
@@ -112,7 +149,10 @@ static const struct ferry_device_ops ops = { .struct_size = sizeof(ops),
                                              .save = save,
                                              .load = load,
                                              .precopy_info = precopy_info,
-                                             .data_size = data_size };
+                                             .data_size = data_size,
+                                             .save_lend = save_lend,
+                                             .load_place = load_place,
+                                             .load_done = load_done };
 
 void bench_serve_state_device(const char *path, size_t state_bytes, int ready_fd)
 {
