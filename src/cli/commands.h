@@ -54,4 +54,16 @@ int parse_descriptor(const struct argp_state *state, const char *option,
 /* Who decides; returns text. */
 const char *parse_arbiter(const struct argp_state *state, const char *text);
 
+/* The guest's work: `ferry host' does it, `ferry demo' has it done. */
+struct work_options {
+    uint32_t lanes, block_bytes, depth;
+    uint64_t rate; /* input bytes a second; 0: no limit */
+};
+
+/*
+ * An argp child with the options of the work; its input is a struct work_options with
+ * the defaults, which --help shows.
+ */
+extern const struct argp work_argp;
+
 #endif

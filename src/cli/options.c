@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -85,3 +86,71 @@ const char *parse_arbiter(const struct argp_state *state, const char *text)
     }
     return text;
 }
+
+/* Keys that no command has for options of its own. */
+enum work_key { KEY_LANES = 0x400, KEY_BLOCK, KEY_DEPTH, KEY_RATE };
+
+#define WORK_GROUP 3
+
+static const struct argp_option work_rows[] = {
+    { "lanes", KEY_LANES, "N", 0, "chains that are worked on at a time", WORK_GROUP },
+    { "block", KEY_BLOCK, "SIZE", 0, "bytes of one request", WORK_GROUP },
+    { "depth", KEY_DEPTH, "N", 0, "requests of one lane under way at a time",
+      WORK_GROUP },
+    { "rate", KEY_RATE, "SIZE", 0, "at most so many input bytes a second", WORK_GROUP },
+    { NULL, 0, NULL, 0, NULL, 0 },
+};
+
+static error_t parse_work(int key, char *text, struct argp_state *state)
+{
+    struct work_options *work = state->input;
+
+    switch (key) {
+    case KEY_LANES:
+        work->lanes = (uint32_t)parse_number(state, "--lanes", text, 1, 200);
+        return 0;
+    case KEY_BLOCK:
+        work->block_bytes = (uint32_t)parse_size(state, "--block", text, 4096, 262144);
+        return 0;
+    case KEY_DEPTH:
+        work->depth = (uint32_t)parse_number(state, "--depth", text, 1, 16);
+        return 0;
+    case KEY_RATE:
+        work->rate = parse_size(state, "--rate", text, 1, 1ull << 40);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+/* Behind the help of an option: the command's own default. argp frees the text. */
+static char *add_default(int key, const char *text, void *input)
+{
+    const struct work_options *work = input;
+    char *full = NULL;
+    size_t bytes = 0;
+    FILE *out = key >= KEY_LANES && key <= KEY_RATE && work != NULL
+                    ? open_memstream(&full, &bytes)
+                    : NULL;
+
+    if (out == NULL) {
+        return (char *)(uintptr_t)text;
+    }
+    if (key == KEY_RATE && work->rate == 0) {
+        fprintf(out, "%s (no limit)", text);
+    } else if (key == KEY_RATE) {
+        fprintf(out, "%s (%lluM)", text, (unsigned long long)(work->rate >> 20));
+    } else if (key == KEY_BLOCK) {
+        fprintf(out, "%s (%uK)", text, work->block_bytes >> 10);
+    } else {
+        fprintf(out, "%s (%u)", text, key == KEY_LANES ? work->lanes : work->depth);
+    }
+    fclose(out);
+    return full;
+}
+
+const struct argp work_argp = {
+    .options = work_rows,
+    .parser = parse_work,
+    .help_filter = add_default,
+};

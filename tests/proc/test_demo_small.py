@@ -48,7 +48,19 @@ def a_demo_is_identical_and_adds_up(ferry, folder):
     assert work["lost"] == work["twice"] == work["interrupts_lost"] == 0
     assert report["worst_downtime_ns"] == max(m["report"]["downtime_ns"]
                                               for m in report["migrations"])
+    assert not work["packed"]
     assert os.listdir(folder) == ["input"], os.listdir(folder)
+
+
+def packed_rings_are_identical_too(ferry, folder):
+    """And the guest really uses them."""
+    demo = start(ferry, folder, "--json", "--migrations", "2", "--packed", "--lanes", "16",
+                 "--depth", "3", "--block", "16K")
+    out, err = demo.communicate(timeout=60)
+    assert demo.returncode == 0, err
+    report = json.loads(out)
+    assert report["ok"] and report["identical"] and report["work"]["packed"]
+    assert report["lanes"] == report["work"]["lanes"] == 16
 
 
 def a_tiny_input_is_repeated(ferry, folder):
@@ -119,7 +131,8 @@ def main():
     with tempfile.TemporaryDirectory(prefix="ferry-test-") as folder:
         with open(os.path.join(folder, "input"), "wb") as file:
             file.write(os.urandom(20000003))
-        for test in (a_demo_is_identical_and_adds_up, a_tiny_input_is_repeated,
+        for test in (a_demo_is_identical_and_adds_up, packed_rings_are_identical_too,
+                     a_tiny_input_is_repeated,
                      an_interrupt_while_verifying_is_no_failure,
                      an_interrupted_demo_leaves_nothing,
                      a_device_that_dies_fails_the_demo):

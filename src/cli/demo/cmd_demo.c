@@ -26,22 +26,17 @@
 
 enum demo_key {
     KEY_MIGRATIONS = 'n',
-    KEY_LANES = 'l',
     KEY_JSON = 'j',
     KEY_KEEP = 'k',
-    KEY_BLOCK = 0x100,
-    KEY_DEPTH,
-    KEY_RATE,
-    KEY_MIN_IN_FLIGHT,
-    KEY_TRACE
+    KEY_MIN_IN_FLIGHT = 0x100,
+    KEY_TRACE,
+    KEY_PACKED
 };
 
 static const struct argp_option demo_options[] = {
     { "migrations", KEY_MIGRATIONS, "N", 0, "move so many times (5)", 0 },
-    { "lanes", KEY_LANES, "N", 0, "chains that are worked on at a time (32)", 0 },
-    { "block", KEY_BLOCK, "SIZE", 0, "bytes of one request (32K)", 0 },
-    { "depth", KEY_DEPTH, "N", 0, "requests of one lane under way at a time (2)", 0 },
-    { "rate", KEY_RATE, "SIZE", 0, "at most so many input bytes a second (256M)", 0 },
+    { "packed", KEY_PACKED, NULL, 0, "the guest's rings of acc are packed virtqueues",
+      0 },
     { "min-in-flight", KEY_MIN_IN_FLIGHT, "N", 0,
       "a stop with fewer requests in flight fails the demo (16)", 0 },
     { "trace", KEY_TRACE, "TRACE", 0,
@@ -60,17 +55,11 @@ static error_t parse_demo(int key, char *text, struct argp_state *state)
         args->migrations =
             (uint32_t)parse_number(state, "--migrations", text, 1, DEMO_MIGRATIONS_MAX);
         return 0;
-    case KEY_LANES:
-        args->lanes = (uint32_t)parse_number(state, "--lanes", text, 1, 200);
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &args->work;
         return 0;
-    case KEY_BLOCK:
-        args->block_bytes = (uint32_t)parse_size(state, "--block", text, 4096, 262144);
-        return 0;
-    case KEY_DEPTH:
-        args->depth = (uint32_t)parse_number(state, "--depth", text, 1, 4);
-        return 0;
-    case KEY_RATE:
-        args->rate = parse_size(state, "--rate", text, 1, 1ull << 40);
+    case KEY_PACKED:
+        args->packed = 1;
         return 0;
     case KEY_MIN_IN_FLIGHT:
         args->min_in_flight =
@@ -96,6 +85,11 @@ static error_t parse_demo(int key, char *text, struct argp_state *state)
     }
 }
 
+static const struct argp_child demo_children[] = {
+    { &work_argp, 0, NULL, 0 },
+    { NULL, 0, NULL, 0 },
+};
+
 static const struct argp demo_argp = {
     .options = demo_options,
     .parser = parse_demo,
@@ -104,6 +98,7 @@ static const struct argp demo_argp = {
         "Three devices encrypt FILE (default: files of this machine) for a guest while "
         "guest and devices move between two hosts, to and fro; then every result is "
         "decrypted with openssl(1) and compared with the input.",
+    .children = demo_children,
 };
 
 uint64_t demo_now_ns(void)
@@ -187,7 +182,7 @@ static int pause_a_little(const struct demo *demo, struct ferry_error *reterr)
 static int wait_flow(struct demo *demo, int side, struct ferry_error *reterr)
 {
     uint64_t begin = demo_now_ns(), first = UINT64_MAX, waited_ms = 0;
-    uint64_t turn = (uint64_t)demo->args.lanes * demo->args.block_bytes;
+    uint64_t turn = (uint64_t)demo->args.work.lanes * demo->args.work.block_bytes;
     int status = FERRY_OK;
 
     while (status == FERRY_OK && waited_ms < FLOW_TIMEOUT_MS) {
@@ -555,10 +550,9 @@ int command_demo(int argc, char **argv)
 {
     struct demo *demo = calloc(1, sizeof(*demo));
     struct demo_args args = { .migrations = 5,
-                              .lanes = 32,
                               .min_in_flight = 16,
-                              .block_bytes = 32u << 10,
-                              .depth = 2 };
+                              .work = {
+                                  .lanes = 32, .block_bytes = 32u << 10, .depth = 2 } };
     struct ferry_error error = { .code = FERRY_OK };
     int status;
 

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "cli/commands.h"
 #include "cli/control.h"
 #include "cli/move.h"
 #include "cli/trace/trace.h"
@@ -22,9 +23,9 @@ struct demo_args {
     const char *input; /* NULL: files of this machine */
     const char *trace; /* NULL: none is written */
     const char *keep;  /* NULL: a temporary folder, removed at the end */
-    uint32_t migrations, lanes, min_in_flight, block_bytes, depth;
-    uint64_t rate;
-    int json;
+    struct work_options work;
+    uint32_t migrations, min_in_flight;
+    int packed, json;
 };
 
 struct demo_child {

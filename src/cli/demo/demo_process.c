@@ -128,8 +128,8 @@ static int start(struct demo *demo, const char *name, struct line *line,
 static int start_device(struct demo *demo, const char *device, char side,
                         struct ferry_error *reterr)
 {
-    uint64_t memory =
-        (uint64_t)demo->args.lanes * demo->args.depth * demo->args.block_bytes;
+    const struct work_options *work = &demo->args.work;
+    uint64_t memory = (uint64_t)work->lanes * work->depth * work->block_bytes;
     uint64_t pow2 = 64u << 10;
     struct line line = { .count = 0 };
     char name[16];
@@ -140,7 +140,7 @@ static int start_device(struct demo *demo, const char *device, char side,
     add(&line, "ferry");
     add(&line, "serve");
     if (strcmp(device, "acc") == 0) {
-        add(&line, "acc");
+        add(&line, demo->args.packed ? "acc,packed=on" : "acc");
     } else {
         add(&line, "copy,memory=%llu", (unsigned long long)pow2);
     }
@@ -153,7 +153,7 @@ static int start_device(struct demo *demo, const char *device, char side,
 static int start_host(struct demo *demo, char side, struct ferry_error *reterr)
 {
     static const char *const device[] = { "acc", "copy0", "copy1" };
-    const struct demo_args *args = &demo->args;
+    const struct work_options *work = &demo->args.work;
     struct line line = { .count = 0 };
     char name[16];
 
@@ -175,11 +175,11 @@ static int start_host(struct demo *demo, char side, struct ferry_error *reterr)
     add(&line, "%s", demo->input);
     add(&line, "--result");
     add(&line, "%s", demo->folder);
-    add(&line, "--lanes=%u", args->lanes);
-    add(&line, "--block=%u", args->block_bytes);
-    add(&line, "--depth=%u", args->depth);
-    if (args->rate > 0) {
-        add(&line, "--rate=%llu", (unsigned long long)args->rate);
+    add(&line, "--lanes=%u", work->lanes);
+    add(&line, "--block=%u", work->block_bytes);
+    add(&line, "--depth=%u", work->depth);
+    if (work->rate > 0) {
+        add(&line, "--rate=%llu", (unsigned long long)work->rate);
     }
     snprintf(name, sizeof(name), "host-%c", side);
     return start(demo, name, &line, reterr);

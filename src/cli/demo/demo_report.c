@@ -58,6 +58,15 @@ static void print_move(const struct demo *demo, uint32_t i)
            text_bytes(stop, text[6]));
 }
 
+/* What the guest uses, not what it was offered. */
+static int is_packed(struct json_object *work)
+{
+    struct json_object *packed = NULL;
+
+    return json_object_object_get_ex(work, "packed", &packed) &&
+           json_object_get_boolean(packed);
+}
+
 static void print_work(const struct demo *demo, const struct sums *sums)
 {
     char text[3][TEXT_BYTES];
@@ -67,10 +76,10 @@ static void print_work(const struct demo *demo, const struct sums *sums)
            demo->moves, text_time(sums->downtime, text[0]),
            text_time(sums->worst, text[1]), text_time(sums->predicted, text[2]));
     if (demo->work != NULL) {
-        printf("requests %llu through three devices, %llu completions: %llu lost, %llu "
-               "twice, "
-               "%llu interrupts lost\n",
+        printf("requests %llu through three devices (%s rings), %llu completions: %llu "
+               "lost, %llu twice, %llu interrupts lost\n",
                (unsigned long long)json_get_u64(demo->work, "requests"),
+               is_packed(demo->work) ? "packed" : "split",
                (unsigned long long)json_get_u64(demo->work, "completed"),
                (unsigned long long)json_get_u64(demo->work, "lost"),
                (unsigned long long)json_get_u64(demo->work, "twice"),
@@ -78,7 +87,7 @@ static void print_work(const struct demo *demo, const struct sums *sums)
         printf("results: %llu passes over %s, %u lanes each, %llu lanes decrypted with "
                "openssl\n",
                (unsigned long long)json_get_u64(demo->work, "passes"),
-               text_bytes(demo->input_bytes, text[0]), demo->args.lanes,
+               text_bytes(demo->input_bytes, text[0]), demo->args.work.lanes,
                (unsigned long long)demo->lanes_verified);
     }
     printf("%.1f s in all\n", seconds);
@@ -122,7 +131,7 @@ static void print_all_json(const struct demo *demo, const struct sums *sums, int
     json_object_object_add(object, "identical", json_object_new_boolean(demo->identical));
     json_object_object_add(object, "input", json_object_new_string(demo->input));
     json_object_object_add(object, "input_bytes", json_u64(demo->input_bytes));
-    json_object_object_add(object, "lanes", json_u64(demo->args.lanes));
+    json_object_object_add(object, "lanes", json_u64(demo->args.work.lanes));
     json_object_object_add(object, "lanes_verified", json_u64(demo->lanes_verified));
     json_object_object_add(object, "migrations", moves);
     json_object_object_add(object, "downtime_ns", json_u64(sums->downtime));

@@ -231,7 +231,7 @@ static int check_lane(struct pass *pass, uint32_t lane)
     char iv_text[2 * ACC_IV_BYTES + 1];
     int how = 0, status;
 
-    storage_lane(pass->input.bytes, demo->args.lanes, lane, &cut);
+    storage_lane(pass->input.bytes, demo->args.work.lanes, lane, &cut);
     if (cut.result_off + cut.result_bytes > pass->result.bytes) {
         return FERRY_E_SHORT;
     }
@@ -285,7 +285,7 @@ static void *work(void *argument)
     uint32_t lane;
 
     while (!atomic_load(&pass->failed) &&
-           (lane = atomic_fetch_add(&pass->next_lane, 1)) < pass->demo->args.lanes) {
+           (lane = atomic_fetch_add(&pass->next_lane, 1)) < pass->demo->args.work.lanes) {
         int status = check_lane(pass, lane);
 
         if (status < 0 && !atomic_exchange(&pass->failed, 1)) {
@@ -302,8 +302,8 @@ static int check_size(const struct pass *pass)
 {
     struct storage_lane last;
 
-    storage_lane(pass->input.bytes, pass->demo->args.lanes, pass->demo->args.lanes - 1,
-                 &last);
+    storage_lane(pass->input.bytes, pass->demo->args.work.lanes,
+                 pass->demo->args.work.lanes - 1, &last);
     return pass->result.bytes == last.result_off + last.result_bytes;
 }
 
@@ -354,7 +354,7 @@ int demo_verify(struct demo *demo, uint32_t passes, struct ferry_error *reterr)
     for (uint32_t i = 0; i < passes && status == FERRY_OK; i++) {
         pass.number = i;
         status = verify_pass(&pass, reterr);
-        demo->lanes_verified += status == FERRY_OK ? demo->args.lanes : 0;
+        demo->lanes_verified += status == FERRY_OK ? demo->args.work.lanes : 0;
     }
     pthread_mutex_destroy(&pass.lock);
     unmap_file(&pass.result);

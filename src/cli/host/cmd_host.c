@@ -26,11 +26,7 @@ enum host_key {
     KEY_WORK = 'w',
     KEY_RESULT = 'r',
     KEY_JSON = 'j',
-    KEY_LANES = 0x100,
-    KEY_BLOCK,
-    KEY_DEPTH,
-    KEY_RATE,
-    KEY_WATCHDOG,
+    KEY_WATCHDOG = 0x100,
     KEY_NO_PEER_MAPS,
     KEY_ARBITER,
     KEY_ARC_LIMIT,
@@ -65,10 +61,6 @@ static const struct argp_option host_options[] = {
     { NULL, 0, NULL, 0, "A guest that works (devices acc, copy0, copy1):", 3 },
     { "work", KEY_WORK, "FILE", 0, "input to encrypt, again and again", 3 },
     { "result", KEY_RESULT, "FOLDER", 0, "where the result files go", 3 },
-    { "lanes", KEY_LANES, "N", 0, "chains that are worked on at a time (32)", 3 },
-    { "block", KEY_BLOCK, "SIZE", 0, "bytes of one request (64K)", 3 },
-    { "depth", KEY_DEPTH, "N", 0, "requests of one lane under way at a time (2)", 3 },
-    { "rate", KEY_RATE, "SIZE", 0, "at most so many input bytes a second (no limit)", 3 },
     { "watchdog", KEY_WATCHDOG, "MS", 0, "longest time without an interrupt (10000)", 3 },
     { NULL, 0, NULL, 0, NULL, 0 },
 };
@@ -116,18 +108,6 @@ static error_t parse_work(int key, char *text, struct argp_state *state)
     case KEY_RESULT:
         args->result = text;
         return 0;
-    case KEY_LANES:
-        args->lanes = (uint32_t)parse_number(state, "--lanes", text, 1, 200);
-        return 0;
-    case KEY_BLOCK:
-        args->block_bytes = (uint32_t)parse_size(state, "--block", text, 4096, 262144);
-        return 0;
-    case KEY_DEPTH:
-        args->slots_per_lane = (uint32_t)parse_number(state, "--depth", text, 1, 16);
-        return 0;
-    case KEY_RATE:
-        args->rate = parse_size(state, "--rate", text, 1, 1ull << 40);
-        return 0;
     case KEY_WATCHDOG:
         args->watchdog_ms = (uint32_t)parse_number(state, "--watchdog", text, 1, 3600000);
         return 0;
@@ -163,6 +143,9 @@ static error_t parse_host(int key, char *text, struct argp_state *state)
     struct host_args *args = state->input;
 
     switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &args->options;
+        return 0;
     case KEY_DEVICE:
         add_device(args, text, state);
         return 0;
@@ -208,12 +191,18 @@ static error_t parse_host(int key, char *text, struct argp_state *state)
     }
 }
 
+static const struct argp_child host_children[] = {
+    { &work_argp, 0, NULL, 0 },
+    { NULL, 0, NULL, 0 },
+};
+
 static const struct argp host_argp = {
     .options = host_options,
     .parser = parse_host,
     .doc =
         "Holds devices and memory that move together, in a process of its own, and takes "
         "commands at a control socket.",
+    .children = host_children,
 };
 
 static int pause_cpus(void *user, struct ferry_context *context)
@@ -478,9 +467,7 @@ int command_host(int argc, char **argv)
     struct host *host = calloc(1, sizeof(*host));
     struct host_args args = {
         .memory_bytes = 64u << 20,
-        .lanes = 32,
-        .block_bytes = 64u << 10,
-        .slots_per_lane = 2,
+        .options = { .lanes = 32, .block_bytes = 64u << 10, .depth = 2 },
         .ready_fd = -1,
     };
     struct ferry_error error = { .code = FERRY_OK };

@@ -4,6 +4,7 @@
 
 #include <stdint.h>
 
+#include "cli/commands.h"
 #include "cli/control.h"
 #include "cli/trace/trace.h"
 #include "drivers/guest/workload.h"
@@ -29,8 +30,9 @@ struct host_args {
     } peer[HOST_PEERS_MAX];
     uint32_t device_count, peer_count;
     const char *listen, *control, *work, *result, *arbiter;
-    uint64_t memory_bytes, rate;
-    uint32_t lanes, block_bytes, slots_per_lane, watchdog_ms, device_timeout_ms;
+    struct work_options options; /* of the work */
+    uint64_t memory_bytes;
+    uint32_t watchdog_ms, device_timeout_ms;
     uint32_t arc_limit_ms, peer_limit_ms; /* while it receives; 0: default */
     int no_peer_maps, ready_fd, json;
 };

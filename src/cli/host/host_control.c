@@ -80,6 +80,7 @@ static struct json_object *json_work(struct workload *workload)
     json_object_object_add(object, "phase",
                            json_object_new_string(workload_phase_name(work.phase)));
     json_object_object_add(object, "lanes", json_u64(work.lanes));
+    json_object_object_add(object, "packed", json_object_new_boolean(work.packed != 0));
     json_object_object_add(object, "passes", json_u64(work.passes));
     json_object_object_add(object, "in_flight", json_u64(work.in_flight_all));
     json_object_object_add(object, "in_flight_of", json_stages(work.in_flight));

@@ -104,11 +104,11 @@ static int add_workload(struct host *host, struct ferry_error *reterr)
         .peer_bytes = host->peer_bytes,
         .input = args->work,
         .folder = args->result,
-        .lanes = args->lanes,
-        .slots_per_lane = args->slots_per_lane,
-        .block_bytes = args->block_bytes,
+        .lanes = args->options.lanes,
+        .slots_per_lane = args->options.depth,
+        .block_bytes = args->options.block_bytes,
         .watchdog_ms = args->watchdog_ms,
-        .rate_bytes_per_s = args->rate,
+        .rate_bytes_per_s = args->options.rate,
     };
 
     if (args->peer_count == 0 || strcmp(args->peer[0].initiator, "copy0") != 0 ||

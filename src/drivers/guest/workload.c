@@ -86,6 +86,7 @@ static void publish(struct workload *workload)
 
     status->phase = header->phase;
     status->lanes = header->lanes;
+    status->packed = header->acc.data.packed != 0;
     status->requests = header->requests;
     status->bytes = header->bytes;
     status->twice = header->twice;

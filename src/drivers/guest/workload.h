@@ -67,6 +67,7 @@ struct workload_status {
     uint32_t booting;       /* 1: workload_start() has not ended */
     uint32_t phase;         /* enum guest_phase */
     uint32_t lanes, passes; /* whole passes in the result files */
+    uint32_t packed;        /* 1: acc's rings are packed virtqueues */
     uint32_t in_flight[GUEST_STAGES];
     uint32_t in_flight_all;
     uint32_t stop_count;
