@@ -134,6 +134,14 @@ def an_idle_context_moves_to_and_fro(rig):
         here, there = there, here
 
 
+def requests_in_flight_need_a_guest(rig):
+    """A host without work has none, now or later; the reason is said."""
+    done = rig.run("migrate", "--control", rig.path("B.sock"), "--min-in-flight", "1",
+                   "unix:" + rig.path("none"))
+    expect("exit status", done.returncode, 3)
+    assert "--work" in done.stderr, done.stderr
+
+
 def migrating_to_nobody_is_refused(rig):
     """Exit status 3, and the host can still move."""
     done = rig.run("migrate", "--control", rig.path("B.sock"), "unix:" + rig.path("none"))
@@ -149,7 +157,7 @@ def main():
                      nobody_there_is_said, info_tells_what_a_device_is,
                      serve_ends_at_sigterm_and_leaves_nothing, bad_control_lines_get_errors,
                      addresses_beyond_loopback_are_refused, an_idle_context_moves_to_and_fro,
-                     migrating_to_nobody_is_refused):
+                     requests_in_flight_need_a_guest, migrating_to_nobody_is_refused):
             test(rig)
             print("passed: " + test.__name__.replace("_", " "))
     return 0

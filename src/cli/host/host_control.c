@@ -134,8 +134,14 @@ static int check_in_flight(struct host *host, uint64_t least, struct ferry_error
 {
     struct workload_status work;
 
-    if (least == 0 || host->workload == NULL) {
+    if (least == 0) {
         return FERRY_OK;
+    }
+    if (host->workload == NULL) {
+        return ferry_error_set(reterr, FERRY_E_REFUSED, "host", NULL, 0,
+                               "%llu requests in flight are asked for, and this host has "
+                               "no guest that makes any: it was started without --work",
+                               (unsigned long long)least);
     }
     workload_status(host->workload, &work);
     if (work.in_flight_all >= least) {
