@@ -117,15 +117,9 @@ static int open_server(struct served_device *served, uint32_t timeout_ms)
     const int status =
         ferry_server_create_endpoint(served->top, &options, &served->server, &error);
 
-    if (status == FERRY_E_EXISTS) {
-        print_error("serve", NULL,
-                    "cannot serve at %s: somebody listens there, or it is no socket; "
-                    "choose another path or remove it",
-                    served->socket);
-        return EXIT_FAILED;
-    }
     if (status < 0) {
-        print_error("serve", &error, "cannot serve at %s", served_name(served));
+        print_error("serve", &error, "cannot serve%s",
+                    served->has_fd ? " the inherited socket" : "");
         return EXIT_FAILED;
     }
     return EXIT_OK;

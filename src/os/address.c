@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <stdio.h>
 #include <string.h>
 
 #include "os/socket.h"
@@ -96,4 +97,17 @@ int ferry_os_address_parse(const char *text, struct ferry_os_address *ret_addres
         *ret_address = address;
     }
     return status;
+}
+
+void ferry_os_address_text(const struct ferry_os_address *address,
+                           char ret_text[FERRY_OS_ADDRESS_BYTES])
+{
+    int v6 = strchr(address->host, ':') != NULL;
+
+    if (address->family == FERRY_OS_UNIX) {
+        (void)snprintf(ret_text, FERRY_OS_ADDRESS_BYTES, "%s", address->path);
+    } else {
+        (void)snprintf(ret_text, FERRY_OS_ADDRESS_BYTES, "%s%s%s:%u", v6 ? "[" : "",
+                       address->host, v6 ? "]" : "", (unsigned)address->port);
+    }
 }

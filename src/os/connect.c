@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -15,6 +16,21 @@
 #include "os/errno.h"
 #include "os/memory.h"
 #include "os/socket.h"
+
+/* A plain file refuses like a socket that nobody listens on; they want other cures. */
+static int refuse_unix(const char *path, int err, struct ferry_error *reterr)
+{
+    int status = ferry_os_error(reterr, err, path);
+    struct stat st;
+
+    if (reterr != NULL && err == ECONNREFUSED && stat(path, &st) == 0 &&
+        !S_ISSOCK(st.st_mode)) {
+        (void)ferry_error_set(reterr, status, "os", NULL, 0,
+                              "%.180s: this file is no socket", path);
+        reterr->os_errno = (uint32_t)err;
+    }
+    return status;
+}
 
 static int connect_unix(const char *path, uint32_t limit_ms, int *ret_fd,
                         struct ferry_error *reterr)
@@ -41,7 +57,7 @@ static int connect_unix(const char *path, uint32_t limit_ms, int *ret_fd,
     }
     if (err != 0) {
         ferry_os_close(&fd);
-        return ferry_os_error(reterr, err == EAGAIN ? ETIMEDOUT : err, path);
+        return refuse_unix(path, err == EAGAIN ? ETIMEDOUT : err, reterr);
     }
     *ret_fd = fd;
     return FERRY_OK;
@@ -111,6 +127,7 @@ static int connect_tcp(const struct ferry_os_address *address, uint32_t limit_ms
     const struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_family = AF_UNSPEC };
     struct addrinfo *list = NULL;
     uint64_t deadline_ns = 0;
+    char text[FERRY_OS_ADDRESS_BYTES];
     char port[8];
     int err = 0;
 
@@ -129,7 +146,8 @@ static int connect_tcp(const struct ferry_os_address *address, uint32_t limit_ms
         err = connect_one(info, deadline_ns, ret_fd);
     }
     freeaddrinfo(list);
-    return err == 0 ? FERRY_OK : ferry_os_error(reterr, err, address->host);
+    ferry_os_address_text(address, text);
+    return err == 0 ? FERRY_OK : ferry_os_error(reterr, err, text);
 }
 
 int ferry_os_connect(const struct ferry_os_address *address, uint32_t limit_ms,

@@ -72,6 +72,25 @@ static int is_stale(const struct sockaddr_un *name)
     return stale;
 }
 
+/* "Address already in use" is said of a plain file as well, which wants another cure. */
+static int refuse_unix(const char *path, int err, struct ferry_error *reterr)
+{
+    int status = ferry_os_error(reterr, err, path);
+    struct stat st;
+
+    if (reterr != NULL && err == EADDRINUSE) {
+        int is_socket = lstat(path, &st) == 0 && S_ISSOCK(st.st_mode);
+
+        (void)ferry_error_set(reterr, status, "os", NULL, 0, "%.150s: %s; %s", path,
+                              is_socket ? "somebody listens there"
+                                        : "this file is no socket, and is left alone",
+                              is_socket ? "choose another path, or end it"
+                                        : "remove it, or choose another path");
+        reterr->os_errno = (uint32_t)err;
+    }
+    return status;
+}
+
 static int listen_unix(const char *path, int backlog, int *ret_fd,
                        struct ferry_error *reterr)
 {
@@ -106,7 +125,7 @@ out:
     ferry_os_close(&lock);
     if (err != 0) {
         ferry_os_close(&fd);
-        return ferry_os_error(reterr, err, path);
+        return refuse_unix(path, err, reterr);
     }
     *ret_fd = fd;
     return FERRY_OK;
@@ -157,6 +176,7 @@ static int listen_tcp(const struct ferry_os_address *address, int backlog, int *
 {
     const struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_family = AF_UNSPEC };
     struct addrinfo *list = NULL;
+    char text[FERRY_OS_ADDRESS_BYTES];
     char port[8];
     int err = 0;
 
@@ -183,7 +203,8 @@ static int listen_tcp(const struct ferry_os_address *address, int backlog, int *
         err = listen_one(info, backlog, ret_fd);
     }
     freeaddrinfo(list);
-    return err == 0 ? FERRY_OK : ferry_os_error(reterr, err, address->host);
+    ferry_os_address_text(address, text);
+    return err == 0 ? FERRY_OK : ferry_os_error(reterr, err, text);
 }
 
 int ferry_os_listen(const struct ferry_os_address *address, int backlog, int *ret_fd,

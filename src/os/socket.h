@@ -46,6 +46,11 @@ struct ferry_os_fds {
 int ferry_os_address_parse(const char *text, struct ferry_os_address *ret_address,
                            struct ferry_error *reterr);
 
+/* Where an address is, for messages: "PATH", "HOST:PORT" or "[HOST]:PORT". */
+#define FERRY_OS_ADDRESS_BYTES (FERRY_OS_HOST_BYTES + FERRY_OS_UNIX_PATH_BYTES)
+void ferry_os_address_text(const struct ferry_os_address *address,
+                           char ret_text[FERRY_OS_ADDRESS_BYTES]);
+
 /*
  * Listens. UNIX: a socket file that nobody listens on is replaced; any other file is
  * left alone. TCP: loopback addresses only, since nothing protects the connection.

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -159,11 +160,14 @@ static void a_unix_listener_accepts_and_its_file_is_private(void **state)
 static void a_dead_socket_file_is_replaced_and_a_live_one_is_not(void **state)
 {
     const struct ferry_os_address address = unix_address("stale");
+    struct ferry_error error;
     int first = -1, second = -1, client = -1;
 
     (void)state;
     assert_int_equal(ferry_os_listen(&address, 1, &first, NULL), FERRY_OK);
-    assert_int_equal(ferry_os_listen(&address, 1, &second, NULL), FERRY_E_EXISTS);
+    assert_int_equal(ferry_os_listen(&address, 1, &second, &error), FERRY_E_EXISTS);
+    assert_non_null(strstr(error.text, "somebody listens there"));
+    assert_int_equal(error.os_errno, EADDRINUSE);
     assert_int_equal(ferry_os_connect(&address, 1000, &client, NULL), FERRY_OK);
     ferry_os_close(&client);
     ferry_os_close(&first);
@@ -178,6 +182,7 @@ static void a_dead_socket_file_is_replaced_and_a_live_one_is_not(void **state)
 static void a_file_that_is_no_socket_is_left_alone(void **state)
 {
     const struct ferry_os_address address = unix_address("file");
+    struct ferry_error error;
     struct stat before, after;
     int listener = -1;
     int fd = open(address.path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
@@ -186,7 +191,12 @@ static void a_file_that_is_no_socket_is_left_alone(void **state)
     assert_true(fd >= 0);
     assert_int_equal(fstat(fd, &before), 0);
     ferry_os_close(&fd);
-    assert_int_equal(ferry_os_listen(&address, 1, &listener, NULL), FERRY_E_EXISTS);
+    assert_int_equal(ferry_os_listen(&address, 1, &listener, &error), FERRY_E_EXISTS);
+    assert_non_null(strstr(error.text, "no socket"));
+    assert_non_null(strstr(error.text, "remove it"));
+    assert_int_equal(ferry_os_connect(&address, 1000, &listener, &error),
+                     FERRY_E_NOT_FOUND);
+    assert_non_null(strstr(error.text, "no socket"));
     assert_int_equal(stat(address.path, &after), 0);
     assert_true(before.st_ino == after.st_ino && S_ISREG(after.st_mode));
     assert_int_equal(unlink(address.path), 0);
@@ -331,6 +341,30 @@ static void tcp_connects_over_loopback_without_delay(void **state)
     assert_int_equal(ferry_os_connect(&address, 2000, &client, NULL), FERRY_E_NOT_FOUND);
 }
 
+static void messages_name_host_and_port(void **state)
+{
+    struct ferry_os_address address = parse("tcp:127.0.0.1:0");
+    struct ferry_error error;
+    char text[FERRY_OS_ADDRESS_BYTES], port[32];
+    int listener = -1, fd = -1;
+
+    (void)state;
+    assert_int_equal(ferry_os_listen(&address, 1, &listener, NULL), FERRY_OK);
+    assert_int_equal(ferry_os_listen_port(listener, &address.port), FERRY_OK);
+    (void)snprintf(port, sizeof(port), "127.0.0.1:%u: ", (unsigned)address.port);
+    assert_int_equal(ferry_os_listen(&address, 1, &fd, &error), FERRY_E_EXISTS);
+    assert_non_null(strstr(error.text, port));
+    ferry_os_close(&listener);
+    assert_int_equal(ferry_os_connect(&address, 2000, &fd, &error), FERRY_E_NOT_FOUND);
+    assert_non_null(strstr(error.text, port));
+    address = parse("tcp:[::1]:65535");
+    ferry_os_address_text(&address, text);
+    assert_string_equal(text, "[::1]:65535");
+    address = parse("unix:/run/x.sock");
+    ferry_os_address_text(&address, text);
+    assert_string_equal(text, "/run/x.sock");
+}
+
 static void tcp_listens_on_loopback_only(void **state)
 {
     static const char *const open_to_others[] = { "tcp:0.0.0.0:0", "tcp:[::]:0",
@@ -369,6 +403,7 @@ int main(void)
         cmocka_unit_test(a_full_backlog_ends_a_connect_at_its_limit),
         cmocka_unit_test(a_socket_in_no_folder_is_not_found),
         cmocka_unit_test(tcp_connects_over_loopback_without_delay),
+        cmocka_unit_test(messages_name_host_and_port),
         cmocka_unit_test(tcp_listens_on_loopback_only),
     };
 
