@@ -98,6 +98,13 @@ static void write_latch(struct ferry_device *device, struct ferry_writer *writer
     }
 }
 
+/* After an author's mistake nobody knows which bytes are lost. Return: the status. */
+static int spoil(struct device_save *save)
+{
+    save->status = FERRY_E_DEVICE;
+    return save->status;
+}
+
 /*
  * A data frame's content from the author: as much as there is, up to the longest frame,
  * however the reader cuts it.
@@ -113,7 +120,7 @@ static int64_t fill(struct ferry_device *device, uint8_t *to)
 
         got = device->ops.save(device->state, device, to + filled, room);
         if (got > 0 && (size_t)got > room) {
-            return FERRY_E_DEVICE; /* the author wrote past its buffer */
+            return spoil(&device->save); /* the author wrote past its buffer */
         }
         filled += got > 0 ? (size_t)got : 0;
     }
@@ -124,7 +131,8 @@ static int64_t fill(struct ferry_device *device, uint8_t *to)
         return FERRY_E_DRY; /* pre-copy has no end */
     }
     if (got == FERRY_E_DRY && stopped(device)) {
-        return FERRY_E_DEVICE; /* uAPI: in STOP_COPY there is always more, or the end */
+        /* uAPI: in STOP_COPY there is always more, or the end. */
+        return FERRY_E_DEVICE;
     }
     return got;
 }
@@ -193,8 +201,12 @@ static int64_t next_frame(struct ferry_device *device, uint8_t *to, uint64_t roo
     return 0;
 }
 
-static int make_buffer(struct device_save *save)
+/* Return: FERRY_OK, FERRY_E_MEMORY, what has spoilt the session. */
+static int prepare(struct device_save *save)
 {
+    if (save->status < 0) {
+        return save->status;
+    }
     if (save->buffer == NULL) {
         save->buffer = malloc(BUFFER_BYTES);
     }
@@ -207,9 +219,11 @@ int device_save_read(struct ferry_device *device, void *ret_data, uint64_t cap,
     struct device_save *save = &device->save;
     uint8_t *to = ret_data;
     uint64_t got = 0;
+    int status;
 
-    if (make_buffer(save) != FERRY_OK) {
-        return FERRY_E_MEMORY;
+    status = prepare(save);
+    if (status != FERRY_OK) {
+        return status;
     }
     while (got < cap) {
         const uint64_t waiting = device_save_waiting(device);
@@ -227,7 +241,7 @@ int device_save_read(struct ferry_device *device, void *ret_data, uint64_t cap,
             break; /* a frame that does not fit would be copied twice */
         }
         made = next_frame(device, to + got, cap - got);
-        if (made < 0 && got == 0) {
+        if (made < 0 && (got == 0 || save->status < 0)) {
             return (int)made;
         }
         if (made < 0) {
@@ -272,7 +286,7 @@ static int64_t lend_frame(struct ferry_device *device, struct ferry_data_io *io,
 
         got = device->ops.save_lend(device->state, device, to + used, room, &from);
         if (got > 0 && ((size_t)got > room || from == NULL)) {
-            return FERRY_E_DEVICE; /* the author's mistake */
+            return spoil(&device->save);
         }
         if (got <= 0) {
             break;
@@ -290,7 +304,8 @@ static int64_t lend_frame(struct ferry_device *device, struct ferry_data_io *io,
         filled += (size_t)got;
     }
     if (filled == 0) {
-        return got == FERRY_E_DRY ? FERRY_E_DEVICE : got; /* STOP_COPY is never dry */
+        /* uAPI: in STOP_COPY there is always more, or the end. */
+        return got == FERRY_E_DRY ? FERRY_E_DEVICE : got;
     }
     ferry_writer_init(&writer, to, BUFFER_BYTES);
     put_frame(&writer, DEVICE_FRAME_DATA, filled);
@@ -302,12 +317,14 @@ int device_save_lend(struct ferry_device *device, struct ferry_data_io *io)
 {
     struct device_save *save = &device->save;
     uint8_t *to = io->data;
+    int status;
 
     if (device->ops.save_lend == NULL || !stopped(device) || io->size < BUFFER_BYTES) {
         return FERRY_E_UNSUPPORTED;
     }
-    if (make_buffer(save) != FERRY_OK) {
-        return FERRY_E_MEMORY;
+    status = prepare(save);
+    if (status != FERRY_OK) {
+        return status;
     }
     io->got = 0;
     while (io->size - io->got >= BUFFER_BYTES &&
@@ -330,7 +347,8 @@ int device_save_lend(struct ferry_device *device, struct ferry_data_io *io)
         }
         made = lend_frame(device, io, to);
         if (made < 0) {
-            return io->got == 0 ? (int)made : FERRY_OK; /* the next read meets it again */
+            /* What there is goes out; the next read meets it again. */
+            return io->got == 0 || save->status < 0 ? (int)made : FERRY_OK;
         }
         if (made == 0) {
             put_end(save);

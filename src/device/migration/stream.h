@@ -44,6 +44,7 @@ struct device_save {
     size_t pos, end; /* what of it is still to be read */
     uint64_t total;  /* the author's bytes so far */
     uint32_t header_sent, latch_sent, end_sent;
+    int32_t status; /* why the session is spoilt, or FERRY_OK */
 };
 
 struct device_load {
@@ -62,7 +63,7 @@ void device_save_begin(struct ferry_device *device);
 void device_save_end(struct ferry_device *device);
 /*
  * Return: FERRY_OK and *ret_got (0: end of the stream, STOP_COPY only); FERRY_E_DRY;
- *   FERRY_E_MEMORY; what the author's save returned.
+ *   FERRY_E_MEMORY; what the author's save returned; FERRY_E_DEVICE when that cannot be.
  */
 int device_save_read(struct ferry_device *device, void *ret_data, uint64_t cap,
                      uint64_t *ret_got);
