@@ -117,6 +117,9 @@ int ferry_tx_flush(struct ferry_tx *tx, int fd, struct ferry_tx_node **ret_left)
             return rc;
         }
         tail = take_sent(tx, (size_t)rc, tail);
+        if (tx->first && tx->first->sent > 0) {
+            return FERRY_E_AGAIN; /* it took a part: it is full, no need to ask */
+        }
     }
     return FERRY_OK;
 }
