@@ -237,8 +237,24 @@ struct ferry_device_view {
         uint32_t area_count;
         uint64_t area_off[16], area_size[16];
     } region[9];
-    uint32_t irq[5]; /* vectors of INTx, MSI, MSI-X, ERR, REQ */
+    uint32_t irq[5];     /* vectors of INTx, MSI, MSI-X, ERR, REQ */
+    uint32_t extensions; /* FERRY_VIEW_*, as agreed with a vfio-user server */
+    uint32_t special_count;
+    struct {
+        uint64_t size;
+        uint32_t index, flags;  /* flags as above */
+        uint32_t type, subtype; /* VFIO's; 0: the device does not say */
+    } special[8];               /* device-specific regions */
 };
+
+/* What goes beyond the vfio-user specification, or is optional in it. */
+#define FERRY_VIEW_TWIN_SOCKET 1u  /* the device's DMA has a socket of its own */
+#define FERRY_VIEW_WRITE_MULTI 2u  /* several register writes in one message */
+#define FERRY_VIEW_NOTICES 4u      /* "dry" and "end" of migration data are told apart */
+#define FERRY_VIEW_PRECOPY_INFO 8u /* it estimates what is left */
+#define FERRY_VIEW_DIRTY_RUNS 16u  /* dirty pages come as runs */
+#define FERRY_VIEW_DATA_FD 32u     /* migration data goes over a socket of its own */
+
 FERRY_PUBLIC int ferry_context_device(struct ferry_context *context, uint32_t device,
                                       struct ferry_device_view *ret_view,
                                       struct ferry_error *reterr);

@@ -8,6 +8,11 @@
 #define INDEX_COUNT 5
 #define REGION_COUNT 9
 #define HINDRANCES_MAX 4
+#define CONFIG_REGION 7
+/* PCI's extended capabilities, and the one with the device's serial number. */
+#define EXT_CAP_FIRST 0x100u
+#define EXT_CAP_SERIAL 0x0003u
+#define EXT_CAPS_MAX 96
 
 enum info_key { KEY_JSON = 'j', KEY_TO = 't' };
 
@@ -15,6 +20,19 @@ struct info_args {
     const char *uri, *to;
     int json;
 };
+
+static const struct {
+    uint32_t flag;
+    const char *name;
+} extensions[] = {
+    { FERRY_VIEW_TWIN_SOCKET, "twin_socket" },
+    { FERRY_VIEW_WRITE_MULTI, "write_multiple" },
+    { FERRY_VIEW_NOTICES, "notices" },
+    { FERRY_VIEW_PRECOPY_INFO, "precopy_info" },
+    { FERRY_VIEW_DIRTY_RUNS, "dirty_runs" },
+    { FERRY_VIEW_DATA_FD, "data_fd" },
+};
+#define EXTENSION_COUNT (sizeof(extensions) / sizeof(extensions[0]))
 
 /* What a person wants to know about one device. */
 struct hindrances {
@@ -86,6 +104,28 @@ static int look_at(struct ferry_context *context, const char *name, const char *
         print_open_error("info", &error);
     }
     return status;
+}
+
+/* The Device Serial Number of the one device in the context; 0: it has none. */
+static uint64_t find_serial(struct ferry_context *context,
+                            const struct ferry_device_view *view)
+{
+    uint64_t size = view->region[CONFIG_REGION].size;
+    uint32_t off = EXT_CAP_FIRST, head[3];
+
+    /* The device's list may have a loop. */
+    for (int i = 0;
+         i < EXT_CAPS_MAX && off >= EXT_CAP_FIRST && off + sizeof(head) <= size; i++) {
+        if (ferry_context_region_read(context, 0, CONFIG_REGION, off, head,
+                                      sizeof(head)) < 0) {
+            return 0;
+        }
+        if ((head[0] & 0xffffu) == EXT_CAP_SERIAL) {
+            return (uint64_t)head[2] << 32 | head[1];
+        }
+        off = head[0] >> 20;
+    }
+    return 0;
 }
 
 static void add(struct hindrances *list, int applies, const char *text)
@@ -180,8 +220,42 @@ static struct json_object *json_migration(const struct ferry_device_view *view)
     return object;
 }
 
+static struct json_object *json_special(const struct ferry_device_view *view)
+{
+    struct json_object *list = json_object_new_array();
+
+    for (uint32_t i = 0; i < view->special_count; i++) {
+        struct json_object *one = json_object_new_object();
+        uint32_t flags = view->special[i].flags;
+
+        json_object_object_add(one, "index", json_u64(view->special[i].index));
+        json_object_object_add(one, "size", json_u64(view->special[i].size));
+        json_object_object_add(one, "type", json_u64(view->special[i].type));
+        json_object_object_add(one, "subtype", json_u64(view->special[i].subtype));
+        json_object_object_add(one, "read", json_object_new_boolean((flags & 1) != 0));
+        json_object_object_add(one, "write", json_object_new_boolean((flags & 2) != 0));
+        json_object_object_add(one, "mmap", json_object_new_boolean((flags & 4) != 0));
+        json_object_array_add(list, one);
+    }
+    return list;
+}
+
+static struct json_object *json_extensions(const struct ferry_device_view *view)
+{
+    struct json_object *object = json_object_new_object();
+
+    for (size_t i = 0; i < EXTENSION_COUNT; i++) {
+        int agreed = (view->extensions & extensions[i].flag) != 0;
+
+        json_object_object_add(object, extensions[i].name,
+                               json_object_new_boolean(agreed));
+    }
+    return object;
+}
+
 static struct json_object *json_view(const struct info_args *args,
-                                     const struct ferry_device_view *view)
+                                     const struct ferry_device_view *view,
+                                     uint64_t serial)
 {
     struct json_object *object = json_object_new_object();
     struct json_object *regions = json_object_new_array();
@@ -197,6 +271,11 @@ static struct json_object *json_view(const struct info_args *args,
         }
     }
     json_object_object_add(object, "regions", regions);
+    json_object_object_add(object, "special_regions", json_special(view));
+    json_object_object_add(object, "extensions", json_extensions(view));
+    if (serial != 0) {
+        json_object_object_add(object, "serial", json_u64(serial));
+    }
     for (uint32_t i = 0; i < INDEX_COUNT; i++) {
         json_object_object_add(irqs, irq_name[i], json_u64(view->irq[i]));
     }
@@ -225,7 +304,30 @@ static void print_identity(const struct ferry_identity *identity)
     }
 }
 
-static void print_view(const struct ferry_device_view *view)
+/* What some devices have and most have not. */
+static void print_more(const struct ferry_device_view *view, uint64_t serial)
+{
+    char text[TEXT_BYTES];
+
+    if (serial != 0) {
+        printf("serial       %016llx\n", (unsigned long long)serial);
+    }
+    for (uint32_t i = 0; i < view->special_count; i++) {
+        printf("region %-5u %s, device-specific, type %08x subtype %08x%s\n",
+               view->special[i].index, text_bytes(view->special[i].size, text),
+               view->special[i].type, view->special[i].subtype,
+               (view->special[i].flags & 4) != 0 ? ", can be mapped" : "");
+    }
+    printf("extensions  %s", view->extensions == 0 ? " none" : "");
+    for (size_t i = 0; i < EXTENSION_COUNT; i++) {
+        if ((view->extensions & extensions[i].flag) != 0) {
+            printf(" %s", extensions[i].name);
+        }
+    }
+    putchar('\n');
+}
+
+static void print_view(const struct ferry_device_view *view, uint64_t serial)
 {
     struct hindrances hindrances = find_hindrances(view), limits = find_limits(view);
     uint32_t flags = view->migration_flags;
@@ -244,6 +346,7 @@ static void print_view(const struct ferry_device_view *view)
             printf("%-12s %u\n", irq_name[i], view->irq[i]);
         }
     }
+    print_more(view, serial);
     printf("migration   %s%s%s%s\n",
            (flags & FERRY_MIG_STOP_COPY) ? " STOP_COPY" : " none",
            (flags & FERRY_MIG_P2P) ? " P2P" : "",
@@ -314,9 +417,9 @@ int command_info(int argc, char **argv)
     if (status >= 0) {
         result = EXIT_OK;
         if (args.json) {
-            json = json_view(&args, &view);
+            json = json_view(&args, &view, find_serial(context, &view));
         } else {
-            print_view(&view);
+            print_view(&view, find_serial(context, &view));
         }
         if (args.to != NULL) {
             result = compare(context, &args, &view, json);

@@ -34,6 +34,8 @@ struct ferry_backend_ops {
     int (*data_fd)(struct ferry_backend *backend);
     /* What went wrong when it died; ret_error->code is FERRY_OK while it lives. */
     void (*error)(struct ferry_backend *backend, struct ferry_error *ret_error);
+    /* FERRY_VIEW_*, what was agreed on. NULL: nothing is negotiated. */
+    uint32_t (*extensions)(struct ferry_backend *backend);
 };
 
 struct ferry_backend {

@@ -5,6 +5,8 @@
 
 #include "os/memory.h"
 #include "os/socket.h"
+#include "ferry/host.h"
+#include "link/hello/version.h"
 
 /* A device behind a vfio-user socket. */
 struct backend_user {
@@ -50,6 +52,19 @@ static uint32_t user_max_data(struct ferry_backend *backend)
     return ferry_client_max_data(user_of(backend)->client);
 }
 
+static uint32_t user_extensions(struct ferry_backend *backend)
+{
+    const struct ferry_link_version *agreed =
+        ferry_client_agreed(user_of(backend)->client);
+
+    return (agreed->twin_socket ? FERRY_VIEW_TWIN_SOCKET : 0) |
+           (agreed->write_multiple ? FERRY_VIEW_WRITE_MULTI : 0) |
+           (agreed->notices ? FERRY_VIEW_NOTICES : 0) |
+           (agreed->precopy_info ? FERRY_VIEW_PRECOPY_INFO : 0) |
+           (agreed->dirty_runs ? FERRY_VIEW_DIRTY_RUNS : 0) |
+           (agreed->data_fd ? FERRY_VIEW_DATA_FD : 0);
+}
+
 static int user_data_fd(struct ferry_backend *backend)
 {
     (void)backend;
@@ -72,6 +87,7 @@ static const struct ferry_backend_ops user_ops = {
     .max_data = user_max_data,
     .data_fd = user_data_fd,
     .error = user_error,
+    .extensions = user_extensions,
 };
 
 static int open_client(const char *path, int fd,

@@ -307,6 +307,26 @@ static void fill_regions(const struct ferry_host_device *device,
     }
 }
 
+/* Those behind the PCI ones that the device has. */
+static void fill_special(const struct ferry_host_device *device,
+                         struct ferry_device_view *view)
+{
+    const uint32_t most = sizeof(view->special) / sizeof(view->special[0]);
+
+    for (uint32_t i = VIEW_REGIONS;
+         i < device->info.region_count && view->special_count < most; i++) {
+        const struct ferry_region_info *region = &device->region[i];
+
+        if (region->size > 0) {
+            view->special[view->special_count].index = i;
+            view->special[view->special_count].size = region->size;
+            view->special[view->special_count].flags = region->flags;
+            view->special[view->special_count].type = region->type;
+            view->special[view->special_count++].subtype = region->subtype;
+        }
+    }
+}
+
 int ferry_context_device(struct ferry_context *context, uint32_t device,
                          struct ferry_device_view *ret_view, struct ferry_error *reterr)
 {
@@ -328,6 +348,10 @@ int ferry_context_device(struct ferry_context *context, uint32_t device,
     view.region_count = of->info.region_count;
     view.irq_count = of->info.irq_count;
     fill_regions(of, &view);
+    fill_special(of, &view);
+    if (ferry_host_device_is_open(of) && of->backend->ops->extensions != NULL) {
+        view.extensions = of->backend->ops->extensions(of->backend);
+    }
     for (uint32_t i = 0; i < FERRY_HOST_IRQ_INDEXES; i++) {
         view.irq[i] = of->irq[i].count;
     }

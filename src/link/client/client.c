@@ -484,6 +484,11 @@ uint32_t ferry_client_max_fds(const struct ferry_client *client)
     return client->agreed.max_msg_fds;
 }
 
+const struct ferry_link_version *ferry_client_agreed(const struct ferry_client *client)
+{
+    return &client->agreed;
+}
+
 void ferry_client_error(struct ferry_client *client, struct ferry_error *ret_error)
 {
     pthread_mutex_lock(&client->lock);

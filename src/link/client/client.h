@@ -101,6 +101,11 @@ uint32_t ferry_client_max_data(const struct ferry_client *client);
  */
 uint32_t ferry_client_max_fds(const struct ferry_client *client);
 
+struct ferry_link_version;
+
+/* What both sides agreed to; the client's. */
+const struct ferry_link_version *ferry_client_agreed(const struct ferry_client *client);
+
 /*
  * What went wrong when the connection died. ret_error->code is FERRY_OK while it
  * lives.
