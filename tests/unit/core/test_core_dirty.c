@@ -414,6 +414,91 @@ static void no_marked_page_is_ever_lost_between_threads(void **state)
     drop(&race);
 }
 
+/*
+ * The same where levels are shared: two pages of each word, one writer for each, words in
+ * all summaries of three tops. A page comes again long after several harvests, so that
+ * nothing heals a mark that was lost.
+ */
+enum { FAR_SLOTS = 512, FAR_WRITES = 400000, FAR_PAGES = 3 * 64 * 64 * 64 };
+static uint32_t far_original[FAR_SLOTS], far_published[FAR_SLOTS], far_copy[FAR_SLOTS];
+static int far_left;
+
+static uint64_t far_page(uint32_t slot)
+{
+    return (uint64_t)(slot / 2) * 64 * 47 + (slot % 2 ? 63 : 0);
+}
+
+static uint32_t far_slot(uint64_t page)
+{
+    return (uint32_t)(page / (64 * 47)) * 2 + (page % 64 != 0);
+}
+
+static void *write_far(void *argument)
+{
+    uint32_t writer = *(const uint32_t *)argument, seed = writer + 7, i;
+
+    for (i = 0; i < FAR_WRITES; i++) {
+        uint32_t slot, value;
+
+        seed = seed * 1103515245u + 12345u;
+        slot = (seed >> 16) % (FAR_SLOTS / 2) * 2 + writer;
+        value = __atomic_load_n(&far_original[slot], __ATOMIC_RELAXED) + 1;
+        __atomic_store_n(&far_original[slot], value, __ATOMIC_RELAXED);
+        ferry_dirty_set(&race, far_page(slot) << SHIFT, 1);
+        __atomic_store_n(&far_published[slot], value, __ATOMIC_RELEASE);
+    }
+    (void)__atomic_fetch_sub(&far_left, 1, __ATOMIC_SEQ_CST);
+    return NULL;
+}
+
+static uint32_t harvest_far(void)
+{
+    static uint32_t before[FAR_SLOTS];
+    struct ferry_dirty_walk walk;
+    uint64_t first, count;
+    uint32_t slot, lost = 0;
+
+    for (slot = 0; slot < FAR_SLOTS; slot++) {
+        before[slot] = __atomic_load_n(&far_published[slot], __ATOMIC_ACQUIRE);
+    }
+    ferry_dirty_walk_begin(&walk, &race, 0, FAR_PAGES);
+    while (ferry_dirty_walk_next(&walk, 1, &first, &count)) {
+        slot = far_slot(first);
+        far_copy[slot] = __atomic_load_n(&far_original[slot], __ATOMIC_RELAXED);
+    }
+    ferry_dirty_walk_end(&walk);
+    for (slot = 0; slot < FAR_SLOTS; slot++) {
+        lost += far_copy[slot] < before[slot];
+    }
+    return lost;
+}
+
+static void no_mark_is_lost_in_the_levels_between_threads(void **state)
+{
+    static uint32_t writers[2] = { 0, 1 };
+    pthread_t thread[2];
+    uint32_t lost = 0;
+    int i;
+
+    (void)state;
+    race = make(FAR_PAGES);
+    far_left = 2;
+    for (i = 0; i < 2; i++) {
+        assert_int_equal(pthread_create(&thread[i], NULL, write_far, &writers[i]), 0);
+    }
+    while (__atomic_load_n(&far_left, __ATOMIC_SEQ_CST) > 0) {
+        lost += harvest_far();
+    }
+    for (i = 0; i < 2; i++) {
+        assert_int_equal(pthread_join(thread[i], NULL), 0);
+    }
+    lost += harvest_far();
+    assert_int_equal(lost, 0);
+    assert_int_equal(ferry_dirty_count(&race), 0);
+    assert_memory_equal(far_copy, far_original, sizeof(far_copy));
+    drop(&race);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -425,6 +510,7 @@ int main(void)
         cmocka_unit_test(random_operations_agree_with_a_naive_map),
         cmocka_unit_test(levels_far_apart_are_found_and_left),
         cmocka_unit_test(no_marked_page_is_ever_lost_between_threads),
+        cmocka_unit_test(no_mark_is_lost_in_the_levels_between_threads),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
