@@ -57,6 +57,31 @@ static void a_message_that_cannot_be_is_not_encoded(void **state)
     assert_true(ferry_wire_encode(&message, head, 3) < 0);
 }
 
+static void a_reply_that_cannot_be_is_not_encoded(void **state)
+{
+    struct ferry_wire_message bad[5] = {
+        { .reply = 1 }, { .reply = 1 }, { .reply = 1 }, { .reply = 1 }, { .reply = 1 }
+    };
+    uint8_t head[FERRY_WIRE_HEAD_MAX];
+
+    (void)state;
+    bad[0].command = FERRY_WIRE_DATA_READ;
+    bad[0].u.data_io.size = FERRY_WIRE_MAX_DATA_MAX + 1;
+    bad[1].command = FERRY_WIRE_GET_REGION_IO_FDS;
+    bad[1].u.io_fds.layout = FERRY_WIRE_IO_FD_WIDE + 1;
+    bad[2].command = FERRY_WIRE_GET_REGION_IO_FDS;
+    bad[2].u.io_fds.count = FERRY_WIRE_IO_FDS_MAX + 1;
+    bad[3].command = FERRY_WIRE_FEATURE;
+    bad[3].u.feature.index = FERRY_WIRE_FEATURE_LOG_RUNS;
+    bad[3].u.feature.u.log_runs.count = 1;
+    bad[4].command = FERRY_WIRE_FEATURE;
+    bad[4].u.feature.index = 0x7777;
+    for (size_t i = 0; i < 5; i++) {
+        assert_int_equal(ferry_wire_encode(&bad[i], head, sizeof(head)),
+                         FERRY_E_ARGUMENT);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -64,6 +89,7 @@ int main(void)
         cmocka_unit_test(what_the_uapi_prescribes_keeps_its_number),
         cmocka_unit_test(what_no_number_stands_for_has_one_all_the_same),
         cmocka_unit_test(a_message_that_cannot_be_is_not_encoded),
+        cmocka_unit_test(a_reply_that_cannot_be_is_not_encoded),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
