@@ -295,8 +295,6 @@ static int install_signals(void)
 
 static void say_ready(const struct serve_args *args)
 {
-    static const char line[] = "ready\n";
-
     for (size_t i = 0; i < args->count && args->json; i++) {
         struct json_object *object = json_object_new_object();
 
@@ -307,13 +305,7 @@ static void say_ready(const struct serve_args *args)
         print_json(object, 0);
         json_object_put(object);
     }
-    if (args->ready_fd >= 0) {
-        if (write(args->ready_fd, line, sizeof(line) - 1) < 0) {
-            print_error("serve", NULL, "--ready-fd %d: %s", args->ready_fd,
-                        strerror(errno));
-        }
-        close(args->ready_fd);
-    }
+    tell_ready("serve", args->ready_fd);
 }
 
 static int serve(struct serve_args *args)

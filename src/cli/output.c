@@ -1,12 +1,26 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "cli/output.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #define BAR_CELLS 24
+
+void tell_ready(const char *command, int fd)
+{
+    static const char line[] = "ready\n";
+
+    if (fd < 0) {
+        return;
+    }
+    if (write(fd, line, sizeof(line) - 1) < 0) {
+        print_error(command, NULL, "--ready-fd %d: %s", fd, strerror(errno));
+    }
+    close(fd);
+}
 
 void print_error(const char *command, const struct ferry_error *error, const char *format,
                  ...)

@@ -36,6 +36,9 @@ const char *json_get_text(struct json_object *object, const char *name);
 /* One line (or, pretty, several) of JSON on stdout. */
 void print_json(struct json_object *object, int pretty);
 
+/* --ready-fd: a line to fd, which is closed then; nothing when it is negative. */
+void tell_ready(const char *command, int fd);
+
 /*
  * A progress line: on a terminal it is redrawn in place, in a pipe there is one line per
  * phase, quiet there is none. Fed with the events of a control socket.

@@ -448,20 +448,6 @@ static void say_where(const struct host *host)
     fflush(stdout);
 }
 
-static void say_ready(const struct host *host)
-{
-    static const char line[] = "ready\n";
-
-    say_where(host);
-    if (host->args->ready_fd >= 0) {
-        if (write(host->args->ready_fd, line, sizeof(line) - 1) < 0) {
-            print_error("host", NULL, "--ready-fd %d: %s", host->args->ready_fd,
-                        strerror(errno));
-        }
-        close(host->args->ready_fd);
-    }
-}
-
 int command_host(int argc, char **argv)
 {
     struct host *host = calloc(1, sizeof(*host));
@@ -495,7 +481,8 @@ int command_host(int argc, char **argv)
             print_error("host", &error, "--listen %s", args.listen);
             result = status == FERRY_E_ARGUMENT ? EXIT_USAGE : EXIT_FAILED;
         } else {
-            say_ready(host);
+            say_where(host);
+            tell_ready("host", args.ready_fd);
             result = loop(host);
         }
     }
