@@ -63,10 +63,7 @@ static error_t parse_info(int key, char *text, struct argp_state *state)
         args->json = 1;
         return 0;
     case ARGP_KEY_ARG:
-        if (args->uri != NULL) {
-            argp_error(state, "one URI, not also '%s'", text);
-        }
-        args->uri = text;
+        args->uri = parse_one(state, args->uri, text, "URI");
         return 0;
     case ARGP_KEY_END:
         if (args->uri == NULL) {

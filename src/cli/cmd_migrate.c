@@ -113,10 +113,7 @@ static error_t parse_migrate(int key, char *text, struct argp_state *state)
         args->trace = text;
         return 0;
     case ARGP_KEY_ARG:
-        if (args->move.to != NULL) {
-            argp_error(state, "one address, not also '%s'", text);
-        }
-        args->move.to = text;
+        args->move.to = parse_one(state, args->move.to, text, "address");
         return 0;
     case ARGP_KEY_END:
         if (args->control == NULL || args->move.to == NULL) {

@@ -42,10 +42,7 @@ static error_t parse_show(int key, char *text, struct argp_state *state)
         args->data = 1;
         return 0;
     case ARGP_KEY_ARG:
-        if (args->file != NULL) {
-            argp_error(state, "one file, not also '%s'", text);
-        }
-        args->file = text;
+        args->file = parse_one(state, args->file, text, "file");
         return 0;
     case ARGP_KEY_END:
         if (args->file == NULL) {

@@ -51,6 +51,9 @@ uint64_t parse_size(const struct argp_state *state, const char *option, const ch
 /* A descriptor that is open. */
 int parse_descriptor(const struct argp_state *state, const char *option,
                      const char *text);
+/* An argument that is there once; have: what there was before. Returns text. */
+const char *parse_one(const struct argp_state *state, const char *have, const char *text,
+                      const char *what);
 /* Who decides; returns text. */
 const char *parse_arbiter(const struct argp_state *state, const char *text);
 

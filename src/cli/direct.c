@@ -50,10 +50,7 @@ error_t direct_parse(int key, char *text, struct argp_state *state,
         args->quiet = 1;
         return 0;
     case ARGP_KEY_ARG:
-        if (args->file != NULL) {
-            argp_error(state, "one file, not also '%s'", text);
-        }
-        args->file = text;
+        args->file = parse_one(state, args->file, text, "file");
         return 0;
     case ARGP_KEY_END:
         if (args->file == NULL || args->file[0] == '\0') {

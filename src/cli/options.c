@@ -77,6 +77,15 @@ int parse_descriptor(const struct argp_state *state, const char *option, const c
     return fd;
 }
 
+const char *parse_one(const struct argp_state *state, const char *have, const char *text,
+                      const char *what)
+{
+    if (have != NULL) {
+        argp_error(state, "one %s, not also '%s'", what, text);
+    }
+    return text;
+}
+
 const char *parse_arbiter(const struct argp_state *state, const char *text)
 {
     if (strcmp(text, "none") != 0 && strncmp(text, "file:/", 6) != 0) {

@@ -30,7 +30,9 @@ def usage_errors_exit_with_2(rig):
                   "--arbiter", "file:" + rig.path("none")],
                  ["host", "--control", rig.path("x"), "--device", "a=x"],
                  ["migrate", "--control", rig.path("x"), "--arbiter", "x", "unix:x"],
-                 ["info", "x"],
+                 ["info", "x"], ["info", "/x", "/y"], ["show", "x", "y"],
+                 ["migrate", "--control", rig.path("x"), "unix:x", "unix:y"],
+                 ["demo", "x", "y"], ["save", "--control", rig.path("x"), "x", "y"],
                  ["demo", "--migrations", "0"], ["demo", "--lanes", "-1"]):
         done = rig.run(*args)
         expect("ferry %s" % " ".join(args), done.returncode, 2)

@@ -75,10 +75,7 @@ static error_t parse_demo(int key, char *text, struct argp_state *state)
         args->json = 1;
         return 0;
     case ARGP_KEY_ARG:
-        if (args->input != NULL) {
-            argp_error(state, "one FILE, not also '%s'", text);
-        }
-        args->input = text;
+        args->input = parse_one(state, args->input, text, "FILE");
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
