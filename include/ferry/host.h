@@ -135,6 +135,8 @@ struct ferry_report {
     uint64_t session_id;      /* low half; names the arbiter's file */
     struct ferry_error error; /* code FERRY_OK when it moved */
     struct ferry_device_report device[FERRY_SESSION_DEVICES_MAX];
+    uint32_t connections; /* that carried memory and device data */
+    uint32_t pad;
 };
 
 struct ferry_host_event {
@@ -371,10 +373,11 @@ struct ferry_migrate_options {
     uint32_t peer_limit_ms;    /* 10000 */
     uint32_t pad;
     uint64_t bandwidth_bytes_per_s; /* 0: no limit; holds before the stop */
-    const char *arbiter; /* "none" or "file:/shared/folder"; borrowed for the call */
-    uint32_t no_data_fd; /* 1: device state by messages only, also where a descriptor of
-                            its own is offered */
-    uint32_t pad2;
+    const char *arbiter;  /* "none" or "file:/shared/folder"; borrowed for the call */
+    uint32_t no_data_fd;  /* 1: device state by messages only, also where a descriptor of
+                             its own is offered */
+    uint32_t connections; /* at most so many for memory and device data, 1 to 16. send:
+                             1; listen: the most that are taken, 16. Elsewhere 1 */
 };
 
 /*

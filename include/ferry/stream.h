@@ -59,7 +59,11 @@ enum ferry_record_tag {
     FERRY_REC_ABORT,    /* code and text */
     FERRY_REC_PACKED,   /* files: a compressed piece of the stream, below the records */
     FERRY_REC_FILE_END, /* files: records, bytes and hash of all before it */
-    FERRY_REC_TAG_END   /* first number that is no tag */
+    /* Several connections, see docs/stream.md. */
+    FERRY_REC_CONNECTIONS, /* how many are wanted (source), are taken (target) */
+    FERRY_REC_ATTACH,      /* first on a further connection, and its answer */
+    FERRY_REC_BARRIER,     /* on each of them: all before it comes before all after it */
+    FERRY_REC_TAG_END      /* first number that is no tag */
 };
 
 /* Header of a record as decoded. */

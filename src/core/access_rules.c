@@ -496,6 +496,22 @@ const struct ferry_rule ferry_rules[] = {
         .enforced = 1,
     },
     {
+        .id = "STR-CON-1",
+        .text = "A further connection names session, epoch, its own number and the "
+                "target's secret.",
+        .why = "Whoever reaches the address must not get a part of the migration.",
+        .source = "Ferry stream",
+        .enforced = 1,
+    },
+    {
+        .id = "STR-CON-2",
+        .text = "What comes behind a barrier is not taken before all that stands before "
+                "it on the other connections.",
+        .why = "An older copy of a page must not overwrite a newer one.",
+        .source = "Ferry stream",
+        .enforced = 1,
+    },
+    {
         .id = "STR-END-1",
         .text = "Length and hash of a device's data match its end record before "
                 "RESUMING ends.",

@@ -134,6 +134,9 @@ static int take_file_end(struct receiver *r, const uint8_t *data, size_t bytes)
 static int take_payload(struct receiver *r, const struct ferry_record *record,
                         const uint8_t *data, size_t bytes)
 {
+    struct ferry_stream_connections connections;
+    struct ferry_stream_barrier barrier;
+
     switch ((enum ferry_record_tag)record->tag) {
     case FERRY_REC_PREAMBLE:
     case FERRY_REC_HELLO_DEVICE:
@@ -164,6 +167,11 @@ static int take_payload(struct receiver *r, const struct ferry_record *record,
         return ferry_stream_get_empty(record->tag, bytes, r->reterr);
     case FERRY_REC_FILE_END:
         return take_file_end(r, data, bytes);
+    case FERRY_REC_CONNECTIONS:
+        return ferry_stream_get_connections(data, bytes, &connections, r->reterr);
+    case FERRY_REC_BARRIER:
+        return ferry_stream_get_barrier(data, bytes, &barrier, r->reterr);
+    case FERRY_REC_ATTACH:
     case FERRY_REC_PACKED:
     case FERRY_REC_TAG_END:
         break;

@@ -29,6 +29,9 @@ struct order_row {
     uint32_t not_after; /* tags that must not have come before */
 };
 
+/* What a file never holds: its reader has one stream and nobody to ask. */
+#define LIVE_TAGS (TAG(CONNECTIONS) | TAG(BARRIER))
+
 #define SRC FERRY_STREAM_SOURCE
 #define TGT FERRY_STREAM_TARGET
 #define STAY PHASE_START
@@ -57,11 +60,15 @@ static const struct order_row rows[] = {
     { SRC, FERRY_REC_VMM_STATE, IN(PHASE_DATA), STAY, TAG(ACCEPT), 0, 0 },
     { SRC, FERRY_REC_ALL_SENT, IN(PHASE_DATA), PHASE_READY, TAG(ACCEPT), TAG(MEMORY_END),
       0 },
+    { SRC, FERRY_REC_CONNECTIONS, IN(PHASE_INTRO), STAY, 0, 0, TAG(CONNECTIONS) },
+    { SRC, FERRY_REC_BARRIER, IN(PHASE_DATA), STAY, TAG(ACCEPT), TAG(CONNECTIONS), 0 },
     { SRC, FERRY_REC_COMMIT, IN(PHASE_READY), PHASE_CLOSED, TAG(PREPARED), 0, 0 },
     { SRC, FERRY_REC_ABORT, IN(PHASE_INTRO) | IN(PHASE_DATA) | IN(PHASE_READY),
       PHASE_CLOSED, 0, 0, 0 },
     { SRC, FERRY_REC_FILE_END, IN(PHASE_READY), PHASE_CLOSED, 0, 0, 0 },
     { TGT, FERRY_REC_PREAMBLE, IN(PHASE_START), PHASE_INTRO, 0, 0, 0 },
+    { TGT, FERRY_REC_CONNECTIONS, IN(PHASE_INTRO), STAY, TAG(CONNECTIONS), 0,
+      TAG(CONNECTIONS) },
     { TGT, FERRY_REC_ACCEPT, IN(PHASE_INTRO), PHASE_DATA, TAG(HELLO), 0, 0 },
     { TGT, FERRY_REC_REFUSE, IN(PHASE_INTRO), PHASE_CLOSED, TAG(PREAMBLE), 0, 0 },
     { TGT, FERRY_REC_INITIAL_DONE, IN(PHASE_DATA), STAY, TAG(DEVICE_INITIAL), 0,
@@ -168,7 +175,8 @@ static int check_row(const struct ferry_stream_order *order, const struct order_
     uint32_t seen = order->seen;
 
     if (!row || !(row->in & IN(order->phase)) ||
-        (record->tag == FERRY_REC_FILE_END && !order->one_way)) {
+        (record->tag == FERRY_REC_FILE_END && !order->one_way) ||
+        (order->one_way && (LIVE_TAGS >> record->tag & 1))) {
         return ferry_error_set(reterr, FERRY_E_PROTOCOL, "stream", "STR-ORD-1", off,
                                "%s at offset %llu may not come %s",
                                ferry_record_name(record->tag), (unsigned long long)off,
@@ -187,7 +195,7 @@ static int check_row(const struct ferry_stream_order *order, const struct order_
     }
     if ((row->after & seen) != row->after) {
         return refuse(reterr, FERRY_E_PROTOCOL, "STR-ORD-5", off, record->tag,
-                      "MEMORY_END has not come", 0);
+                      "what it stands on has not come", 0);
     }
     return FERRY_OK;
 }

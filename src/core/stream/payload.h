@@ -141,6 +141,45 @@ int ferry_stream_get_reason(const void *payload, size_t bytes,
 void ferry_stream_reason_from_error(const struct ferry_error *error,
                                     struct ferry_stream_reason *ret_reason);
 
+#define FERRY_STREAM_CONNECTIONS_MAX 16u
+#define FERRY_STREAM_SECRET_BYTES 16
+
+/* CONNECTIONS. count: 1 to FERRY_STREAM_CONNECTIONS_MAX. */
+struct ferry_stream_connections {
+    uint32_t count;                            /* the first one included */
+    uint8_t secret[FERRY_STREAM_SECRET_BYTES]; /* for ATTACH; a source's: 0 */
+};
+void ferry_stream_put_connections(struct ferry_writer *writer,
+                                  const struct ferry_stream_connections *connections);
+int ferry_stream_get_connections(const void *payload, size_t bytes,
+                                 struct ferry_stream_connections *ret_connections,
+                                 struct ferry_error *reterr);
+
+/* ATTACH. number: 1 to FERRY_STREAM_CONNECTIONS_MAX - 1. */
+struct ferry_stream_attach {
+    uint8_t session_id[FERRY_STREAM_ID_BYTES];
+    uint32_t epoch;
+    uint32_t number;
+    uint8_t secret[FERRY_STREAM_SECRET_BYTES];
+};
+void ferry_stream_put_attach(struct ferry_writer *writer,
+                             const struct ferry_stream_attach *attach);
+int ferry_stream_get_attach(const void *payload, size_t bytes,
+                            struct ferry_stream_attach *ret_attach,
+                            struct ferry_error *reterr);
+
+/* BARRIER. */
+struct ferry_stream_barrier {
+    uint32_t number;  /* 1, 2, 3, ... */
+    uint32_t members; /* bit per connection; the first one is always in */
+};
+#define FERRY_STREAM_BARRIER_BYTES 8u
+void ferry_stream_put_barrier(struct ferry_writer *writer,
+                              const struct ferry_stream_barrier *barrier);
+int ferry_stream_get_barrier(const void *payload, size_t bytes,
+                             struct ferry_stream_barrier *ret_barrier,
+                             struct ferry_error *reterr);
+
 /* PREPARED, COMMIT and RETURN: what they are about. */
 struct ferry_stream_token {
     uint8_t session_id[FERRY_STREAM_ID_BYTES];

@@ -56,9 +56,8 @@ static int check_known(const struct ferry_record *record, uint64_t off,
                        struct ferry_error *reterr)
 {
     const struct ferry_tag *tag = ferry_tag_get(record->tag);
-    uint32_t flags = tag->may_chunk ? FERRY_RECORD_CHUNK : 0;
 
-    if (record->flags & ~flags) {
+    if (record->flags & ~(uint32_t)tag->flags) {
         return refuse(reterr, FERRY_E_PROTOCOL, "STR-HDR-2", off, record,
                       "flags that this record cannot have", record->flags);
     }

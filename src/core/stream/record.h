@@ -34,6 +34,9 @@ void ferry_record_encode(const struct ferry_record *record, void *ret_bytes);
 int ferry_record_decode(const void *bytes, uint64_t stream_off,
                         struct ferry_record *ret_record, struct ferry_error *reterr);
 
+/* Flags that a writer gives a record of this tag; CHUNK is the writer's own decision. */
+uint16_t ferry_record_flags(uint32_t tag);
+
 /* Longest payload that a tag may have; the control limit for an unknown one. */
 uint32_t ferry_record_limit(uint32_t tag);
 

@@ -21,7 +21,7 @@ _Static_assert(3 * 8 + FERRY_STREAM_CONFIG_MAX + FERRY_STREAM_VECTORS_MAX * 16u 
                    FERRY_RECORD_CONTROL_MAX,
                "the largest DEVICE_CONFIG is a control record");
 
-/* {name, least payload, longest payload, device, may be a chunk} */
+/* {name, least payload, longest payload, device, flags} */
 static const struct ferry_tag tags[FERRY_REC_TAG_END] = {
     [FERRY_REC_PREAMBLE] = { "PREAMBLE", 32, 32, NONE, 0, { 0 } },
     [FERRY_REC_HELLO_DEVICE] = { "HELLO_DEVICE", 144, HELLO_DEVICE_MAX, DEV, 0, { 0 } },
@@ -37,7 +37,12 @@ static const struct ferry_tag tags[FERRY_REC_TAG_END] = {
                                  { 0 } },
     [FERRY_REC_MEMORY_ZERO] = { "MEMORY_ZERO", 24, 24, NONE, 0, { 0 } },
     [FERRY_REC_MEMORY_END] = { "MEMORY_END", 16, 16, NONE, 0, { 0 } },
-    [FERRY_REC_DEVICE_DATA] = { "DEVICE_DATA", 1, DATA_MAX, DEV, 1, { 0 } },
+    [FERRY_REC_DEVICE_DATA] = { "DEVICE_DATA",
+                                1,
+                                DATA_MAX,
+                                DEV,
+                                FERRY_RECORD_CHUNK,
+                                { 0 } },
     [FERRY_REC_DEVICE_INITIAL] = { "DEVICE_INITIAL", 0, 0, DEV, 0, { 0 } },
     [FERRY_REC_DEVICE_END] = { "DEVICE_END", 24, 24, DEV, 0, { 0 } },
     [FERRY_REC_DEVICE_CONFIG] = { "DEVICE_CONFIG",
@@ -62,6 +67,14 @@ static const struct ferry_tag tags[FERRY_REC_TAG_END] = {
                            0,
                            { 0 } },
     [FERRY_REC_FILE_END] = { "FILE_END", 32, 32, NONE, 0, { 0 } },
+    [FERRY_REC_CONNECTIONS] = { "CONNECTIONS",
+                                24,
+                                24,
+                                NONE,
+                                FERRY_RECORD_OPTIONAL,
+                                { 0 } },
+    [FERRY_REC_ATTACH] = { "ATTACH", 40, 40, NONE, 0, { 0 } },
+    [FERRY_REC_BARRIER] = { "BARRIER", 8, 8, NONE, 0, { 0 } },
 };
 
 const struct ferry_tag *ferry_tag_get(uint32_t tag)
@@ -81,4 +94,11 @@ uint32_t ferry_record_limit(uint32_t tag)
     const struct ferry_tag *row = ferry_tag_get(tag);
 
     return row ? row->max_bytes : FERRY_RECORD_CONTROL_MAX;
+}
+
+uint16_t ferry_record_flags(uint32_t tag)
+{
+    const struct ferry_tag *row = ferry_tag_get(tag);
+
+    return row ? row->flags & FERRY_RECORD_OPTIONAL : 0;
 }

@@ -17,7 +17,7 @@ struct ferry_tag {
     uint32_t min_bytes; /* fixed part of the payload */
     uint32_t max_bytes; /* equal to min_bytes: the payload has one size only */
     uint8_t device;     /* enum ferry_tag_device */
-    uint8_t may_chunk;  /* 1: FERRY_RECORD_CHUNK is allowed */
+    uint8_t flags;      /* FERRY_RECORD_* that it may have */
     uint8_t pad[6];
 };
 

@@ -117,6 +117,7 @@ int ferry_channel_create(struct ferry_loop *loop, int fd,
     *channel = (struct ferry_channel){
         .loop = loop,
         .fd = fd,
+        .bucket = &channel->own,
         .sink = sink,
         .user = user,
         .input = buffers,
@@ -142,7 +143,8 @@ void ferry_channel_destroy(struct ferry_channel *channel)
     struct ferry_channel **link = channel->list;
 
     channel->sink = NULL;
-    channel->limit_bytes_per_s = 0;
+    channel->bucket = &channel->own;
+    channel->own.limit_bytes_per_s = 0;
     ferry_channel_flush(channel);
     /* A release must not queue anything any more. */
     channel->out_dead = 1;
@@ -172,7 +174,8 @@ void ferry_channel_linger(struct ferry_channel *channel, struct ferry_channel **
     channel->in_dead = 0;
     ferry_channel_drop_data(channel);
     ferry_channel_own_bodies(channel);
-    channel->limit_bytes_per_s = 0;
+    channel->bucket = &channel->own;
+    channel->own.limit_bytes_per_s = 0;
     channel->list = list;
     channel->next_lingering = *list;
     *list = channel;

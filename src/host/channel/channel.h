@@ -113,6 +113,9 @@ void ferry_channel_flush(struct ferry_channel *channel);
 void ferry_channel_drop_data(struct ferry_channel *channel);
 /* Bytes per second at most; 0: no limit. */
 void ferry_channel_limit(struct ferry_channel *channel, uint64_t bytes_per_s);
+/* The limit of `with` (and its later changes) holds for the sum of both from now on.
+ * channel ends, or lingers, before `with` does. */
+void ferry_channel_share_limit(struct ferry_channel *channel, struct ferry_channel *with);
 /*
  * The record just taken was as much work as `bytes` bytes of data: after too much of that
  * the loop gets its turn before the next one. To be called from within record().

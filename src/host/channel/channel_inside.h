@@ -31,6 +31,11 @@ struct ferry_channel_piece {
     uint8_t copy[];
 };
 
+/* What may leave in a second, of one channel or of several. */
+struct ferry_channel_bucket {
+    uint64_t limit_bytes_per_s, tokens, tokens_ns;
+};
+
 struct ferry_channel {
     struct ferry_loop *loop;
     int fd;
@@ -62,7 +67,7 @@ struct ferry_channel {
     struct ferry_loop_idle flusher;
 
     /* bandwidth */
-    uint64_t limit_bytes_per_s, tokens, tokens_ns;
+    struct ferry_channel_bucket own, *bucket;
     struct ferry_loop_timer token_timer;
 
     /* lingering */

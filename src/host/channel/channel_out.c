@@ -93,7 +93,7 @@ int ferry_channel_put(struct ferry_channel *channel, uint16_t tag, uint32_t devi
     if (!room) {
         return FERRY_E_MEMORY;
     }
-    ferry_record_seal(&record, tag, 0, device, payload, bytes);
+    ferry_record_seal(&record, tag, ferry_record_flags(tag), device, payload, bytes);
     ferry_record_encode(&record, room);
     if (bytes > 0) {
         memcpy(room + FERRY_RECORD_HEADER_BYTES, payload, bytes);
@@ -180,10 +180,10 @@ int ferry_channel_room(struct ferry_channel *channel)
 {
     /* A limited channel keeps the queue short, so that a cancel is heard soon. */
     uint64_t most = FERRY_CHANNEL_QUEUE_BYTES;
+    uint64_t limit = channel->bucket->limit_bytes_per_s;
 
-    if (channel->limit_bytes_per_s > 0 &&
-        channel->limit_bytes_per_s / TOKEN_STEPS_PER_S < most) {
-        most = channel->limit_bytes_per_s / TOKEN_STEPS_PER_S;
+    if (limit > 0 && limit / TOKEN_STEPS_PER_S < most) {
+        most = limit / TOKEN_STEPS_PER_S;
     }
     if (channel->queued <= most) {
         return 1;
@@ -267,7 +267,8 @@ void ferry_channel_own_bodies(struct ferry_channel *channel)
 /* Bytes that may leave now under the limit; arms the timer when there are none. */
 static uint64_t allowance(struct ferry_channel *channel)
 {
-    uint64_t rate = channel->limit_bytes_per_s;
+    struct ferry_channel_bucket *bucket = channel->bucket;
+    uint64_t rate = bucket->limit_bytes_per_s;
     uint64_t burst = rate / TOKEN_STEPS_PER_S;
     uint64_t now_ns, elapsed_ns;
 
@@ -278,23 +279,23 @@ static uint64_t allowance(struct ferry_channel *channel)
         burst = TOKEN_MIN_BYTES;
     }
     now_ns = ferry_os_now_ns();
-    elapsed_ns = now_ns - channel->tokens_ns;
+    elapsed_ns = now_ns - bucket->tokens_ns;
     if (elapsed_ns > FERRY_NS_PER_S) {
         elapsed_ns = FERRY_NS_PER_S;
     }
-    channel->tokens_ns = now_ns;
-    channel->tokens += (uint64_t)((double)elapsed_ns * (double)rate / 1e9);
-    if (channel->tokens > burst) {
-        channel->tokens = burst;
+    bucket->tokens_ns = now_ns;
+    bucket->tokens += (uint64_t)((double)elapsed_ns * (double)rate / 1e9);
+    if (bucket->tokens > burst) {
+        bucket->tokens = burst;
     }
-    if (channel->tokens < burst / 2) {
-        double wait_ns = (double)(burst / 2 - channel->tokens) * 1e9 / (double)rate;
+    if (bucket->tokens < burst / 2) {
+        double wait_ns = (double)(burst / 2 - bucket->tokens) * 1e9 / (double)rate;
 
         ferry_loop_timer_set(channel->loop, &channel->token_timer,
                              now_ns + (uint64_t)wait_ns + 1);
         return 0;
     }
-    return channel->tokens;
+    return bucket->tokens;
 }
 
 /* The next pieces to send, at most `most` bytes. */
@@ -391,8 +392,8 @@ void ferry_channel_flush(struct ferry_channel *channel)
             channel->out_dead = 1;
             break;
         }
-        if (channel->limit_bytes_per_s > 0) {
-            channel->tokens -= (uint64_t)sent;
+        if (channel->bucket->limit_bytes_per_s > 0) {
+            channel->bucket->tokens -= (uint64_t)sent;
         }
         consume(channel, (size_t)sent);
     }
@@ -406,10 +407,15 @@ void ferry_channel_flush(struct ferry_channel *channel)
 
 void ferry_channel_limit(struct ferry_channel *channel, uint64_t bytes_per_s)
 {
-    channel->limit_bytes_per_s = bytes_per_s;
-    channel->tokens = 0;
-    channel->tokens_ns = ferry_os_now_ns();
+    channel->own.limit_bytes_per_s = bytes_per_s;
+    channel->own.tokens = 0;
+    channel->own.tokens_ns = ferry_os_now_ns();
     if (channel->first) {
         ferry_loop_idle_start(channel->loop, &channel->flusher);
     }
+}
+
+void ferry_channel_share_limit(struct ferry_channel *channel, struct ferry_channel *with)
+{
+    channel->bucket = &with->own;
 }

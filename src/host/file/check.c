@@ -162,8 +162,11 @@ static int payload_of(struct ferry_file_check *check, const struct ferry_record 
     case FERRY_REC_ALL_SENT:
     case FERRY_REC_INITIAL_DONE:
         return ferry_stream_get_empty(record->tag, (size_t)record->payload_bytes, reterr);
-    case FERRY_REC_PACKED:   /* the reader's */
-    case FERRY_REC_FILE_END: /* compared by the reader */
+    case FERRY_REC_PACKED:      /* the reader's */
+    case FERRY_REC_FILE_END:    /* compared by the reader */
+    case FERRY_REC_CONNECTIONS: /* no file holds them: the order refuses them */
+    case FERRY_REC_ATTACH:
+    case FERRY_REC_BARRIER:
     case FERRY_REC_TAG_END:
         break;
     }

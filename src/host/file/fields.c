@@ -379,6 +379,9 @@ int ferry_fields_decode(struct ferry_fields *fields, const struct ferry_file_che
     case FERRY_REC_FILE_END:
         return file_end(fields, payload, bytes, reterr);
     case FERRY_REC_PACKED:
+    case FERRY_REC_CONNECTIONS: /* no file holds these three */
+    case FERRY_REC_ATTACH:
+    case FERRY_REC_BARRIER:
     case FERRY_REC_TAG_END:
         break;
     }

@@ -8,7 +8,8 @@
 #include "os/memory.h"
 #include "os/socket.h"
 
-#define BACKLOG 4
+/* Further connections of one migration come all at once. */
+#define BACKLOG 32
 #define PEER_LIMIT_MS 10000u
 #define ACCEPT_RETRY_NS 100000000u
 
@@ -45,7 +46,20 @@ static struct ferry_migration *get_idle(struct ferry_context *context, int *ret_
     return migration;
 }
 
+static int check_connections(const struct ferry_migrate_options *options,
+                             struct ferry_error *reterr)
+{
+    if (options->connections <= FERRY_LANES_MAX) {
+        return FERRY_OK;
+    }
+    return ferry_error_set(reterr, FERRY_E_ARGUMENT, FERRY_HOST_LAYER, NULL, 0,
+                           "%u connections: at most %u can be used", options->connections,
+                           FERRY_LANES_MAX);
+}
+
+/* to: where further connections may be made; NULL: nowhere. */
 static int begin(struct ferry_context *context, int fd, int incoming,
+                 const struct ferry_os_address *to,
                  const struct ferry_migrate_options *options, struct ferry_error *reterr)
 {
     struct ferry_migrate_options own;
@@ -60,6 +74,10 @@ static int begin(struct ferry_context *context, int fd, int incoming,
     copy_options(options, &own);
     rc = ferry_run_create(migration, fd, incoming, &own, &run, reterr);
     if (rc == FERRY_OK) {
+        if (to) {
+            run->lanes.wanted = own.connections;
+            run->lanes.address = *to;
+        }
         ferry_run_start(run);
     }
     return rc;
@@ -69,14 +87,14 @@ int ferry_context_send_fd(struct ferry_context *context, int fd,
                           const struct ferry_migrate_options *options,
                           struct ferry_error *reterr)
 {
-    return begin(context, fd, 0, options, reterr);
+    return begin(context, fd, 0, NULL, options, reterr);
 }
 
 int ferry_context_receive_fd(struct ferry_context *context, int fd,
                              const struct ferry_migrate_options *options,
                              struct ferry_error *reterr)
 {
-    return begin(context, fd, 1, options, reterr);
+    return begin(context, fd, 1, NULL, options, reterr);
 }
 
 int ferry_context_send(struct ferry_context *context, const char *to,
@@ -92,12 +110,15 @@ int ferry_context_send(struct ferry_context *context, const char *to,
         return rc;
     }
     copy_options(options, &own);
-    rc = ferry_os_address_parse(to, &address, reterr);
+    rc = check_connections(&own, reterr);
+    if (rc == FERRY_OK) {
+        rc = ferry_os_address_parse(to, &address, reterr);
+    }
     if (rc == FERRY_OK) {
         rc = ferry_os_connect(
             &address, own.peer_limit_ms ? own.peer_limit_ms : PEER_LIMIT_MS, &fd, reterr);
     }
-    return rc < 0 ? rc : begin(context, fd, 0, options, reterr);
+    return rc < 0 ? rc : begin(context, fd, 0, &address, options, reterr);
 }
 
 /* --- listening --- */
@@ -109,7 +130,7 @@ static void incoming(struct ferry_watch *watch, uint32_t events)
     int fd, rc;
 
     (void)events;
-    if (migration->run) {
+    if (migration->run && !ferry_lanes_listening(migration->run)) {
         return;
     }
     rc = ferry_os_accept(migration->listener, &fd);
@@ -122,6 +143,10 @@ static void incoming(struct ferry_watch *watch, uint32_t events)
         }
         return;
     }
+    if (migration->run) {
+        ferry_lanes_accept(migration->run, fd);
+        return;
+    }
     /* A device that could not be taken into use again after a failure gets one more try.
      */
     for (uint32_t i = 0; i < migration->context->device_count; i++) {
@@ -132,6 +157,9 @@ static void incoming(struct ferry_watch *watch, uint32_t events)
     if (ferry_run_create(migration, fd, 1, &migration->listen_options, &run, NULL) ==
         FERRY_OK) {
         run->listening = 1;
+        run->lanes.wanted = migration->listen_options.connections
+                                ? migration->listen_options.connections
+                                : FERRY_LANES_MAX;
         ferry_migration_watch_listener(migration);
         ferry_run_start(run);
     }
@@ -146,7 +174,8 @@ static void accept_again(struct ferry_loop_timer *timer, uint64_t now_ns)
 void ferry_migration_watch_listener(struct ferry_migration *migration)
 {
     struct ferry_loop *loop = migration->context->loop;
-    int wanted = migration->listener >= 0 && !migration->run;
+    int wanted = migration->listener >= 0 &&
+                 (!migration->run || ferry_lanes_listening(migration->run));
     int watched = migration->listener_watch.priv[0] != 0;
 
     migration->accept_timer.fn = accept_again;
@@ -194,6 +223,10 @@ static int keep_options(struct ferry_migration *migration,
     int rc;
 
     copy_options(options, &migration->listen_options);
+    rc = check_connections(&migration->listen_options, reterr);
+    if (rc < 0) {
+        return rc;
+    }
     if (!migration->listen_options.arbiter) {
         return FERRY_OK;
     }

@@ -11,6 +11,7 @@
 #include "host/channel/channel.h"
 #include "host/context/context.h"
 #include "host/file/peer.h"
+#include "host/migrate/lanes.h"
 #include "host/migrate/pipe.h"
 #include "host/ram/ram.h"
 #include "os/file.h"
@@ -147,7 +148,8 @@ struct ferry_run {
     uint32_t no_data_fd;
     void *session; /* struct ferry_source or ferry_target */
     struct ferry_session_config config;
-    struct ferry_channel *channel;
+    struct ferry_channel *channel; /* lane 0 */
+    struct ferry_lanes lanes;
     struct ferry_file_peer *file; /* the other end, when it is a file; NULL: none */
     struct ferry_stream_order order;
     struct ferry_loop_idle producer;
@@ -375,7 +377,7 @@ void ferry_run_writer_fail(struct ferry_run *run, uint32_t device, int32_t statu
                            const char *text);
 void ferry_run_writers_prepare(struct ferry_run *run);
 int ferry_run_data_place(struct ferry_run *run, const struct ferry_record *record,
-                         uint8_t **ret_place);
+                         uint8_t **ret_place, struct ferry_error *reterr);
 void ferry_run_data_record(struct ferry_run *run, const struct ferry_record *record);
 void ferry_run_data_initial(struct ferry_run *run, uint32_t device);
 void ferry_run_data_end(struct ferry_run *run, uint32_t device,

@@ -36,14 +36,20 @@ static void put_preamble(struct ferry_run *run)
 void ferry_run_put(struct ferry_run *run, uint16_t tag, uint32_t device,
                    const void *payload, size_t bytes)
 {
+    struct ferry_channel *channel = run->channel;
     struct ferry_error error = { .code = FERRY_OK };
     int rc;
 
     if (!run->preamble_sent) {
         put_preamble(run);
     }
+    if (tag == FERRY_REC_MEMORY_END || tag == FERRY_REC_ALL_SENT) {
+        ferry_lanes_barrier(run); /* it speaks of what went over all connections */
+    } else if (tag == FERRY_REC_DEVICE_INITIAL || tag == FERRY_REC_DEVICE_END) {
+        channel = ferry_lanes_of_device(run, device);
+    }
     ferry_stream_order_sent(&run->order, tag);
-    rc = ferry_channel_put(run->channel, tag, device, payload, bytes);
+    rc = ferry_channel_put(channel, tag, device, payload, bytes);
     /* A dead output is told by the input, whose last words may say why. */
     if (rc < 0 && rc != FERRY_E_CLOSED) {
         ferry_error_set(&error, rc, FERRY_HOST_LAYER, NULL, 0,
@@ -66,7 +72,7 @@ static void put_reason(struct ferry_run *run, uint16_t tag, int32_t status)
     ferry_stream_put_reason(&writer, &reason);
     assert(!writer.overflow);
     if (tag == FERRY_REC_ABORT) {
-        ferry_channel_drop_data(run->channel);
+        ferry_lanes_drop_data(run);
     }
     ferry_run_put(run, tag, FERRY_NO_DEVICE, payload, writer.pos);
 }
@@ -248,8 +254,8 @@ static void set_state(struct ferry_run *run, const struct ferry_action *action)
     op->arg = action->arg;
     op->request.u.state = action->arg;
     if (run->incoming && pipe->open) {
-        /* Nothing that is still under way may be overtaken. The device closes its end as it
-         * leaves, maybe before its answer is seen: that is no loss of the device. */
+        /* Nothing that is still under way may be overtaken. The device closes its end as
+         * it leaves, maybe before its answer is seen: that is no loss of the device. */
         ferry_run_pipe_watch(pipe, 0);
         op->request.kind = FERRY_RQ_LEAVE_STATE;
         op->request.u.leave = (struct ferry_leave_state){ .state = action->arg,

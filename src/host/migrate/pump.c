@@ -181,7 +181,7 @@ static void pump(struct ferry_run *run, int from_loop)
         }
     }
     run->pumping = 0;
-    ferry_channel_flush(run->channel);
+    ferry_lanes_flush(run);
     if (run->ended) {
         ferry_loop_idle_start(run->context->loop, &run->migration->reaper);
     }

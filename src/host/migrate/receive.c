@@ -15,7 +15,7 @@ static int begin(void *user, const struct ferry_record *record, uint64_t stream_
     int rc;
 
     /* Nothing may be written to memory that is no longer the session's. */
-    if (run->ended) {
+    if (run->ended || run->down) {
         return ferry_error_set(reterr, FERRY_E_CLOSED, "stream", NULL, stream_off,
                                "record %s came after the end",
                                ferry_record_name(record->tag));
@@ -26,6 +26,8 @@ static int begin(void *user, const struct ferry_record *record, uint64_t stream_
     }
     if (record->tag == FERRY_REC_MEMORY_PAGES || record->tag == FERRY_REC_VMM_STATE) {
         *ret_prefix = FERRY_STREAM_PREFIX_BYTES;
+    } else if (record->tag == FERRY_REC_BARRIER) {
+        *ret_prefix = FERRY_STREAM_BARRIER_BYTES;
     }
     return FERRY_OK;
 }
@@ -92,10 +94,13 @@ static int place(void *user, const struct ferry_record *record, const uint8_t *p
         return place_pages(run, record, prefix, ret_place, reterr);
     }
     if (record->tag == FERRY_REC_DEVICE_DATA) {
-        return ferry_run_data_place(run, record, ret_place);
+        return ferry_run_data_place(run, record, ret_place, reterr);
     }
     if (record->tag == FERRY_REC_VMM_STATE) {
         return place_vmm(run, record, prefix, ret_place, reterr);
+    }
+    if (record->tag == FERRY_REC_BARRIER) {
+        return ferry_lanes_at_barrier(&run->lanes.lane[0], prefix, reterr);
     }
     return FERRY_OK;
 }
@@ -291,6 +296,8 @@ static int message(struct ferry_run *run, const struct ferry_record *record,
     case FERRY_REC_HELLO_MEMORY:
     case FERRY_REC_HELLO:
         return ferry_run_receive_hello(run, record, payload, reterr);
+    case FERRY_REC_CONNECTIONS:
+        return ferry_lanes_receive(run, payload, (size_t)record->payload_bytes, reterr);
     case FERRY_REC_ACCEPT:
     case FERRY_REC_INITIAL_DONE:
     case FERRY_REC_RUNNING:
@@ -305,6 +312,8 @@ static int message(struct ferry_run *run, const struct ferry_record *record,
     case FERRY_REC_DEVICE_IRQS:
     case FERRY_REC_VMM_STATE:
     case FERRY_REC_ALL_SENT:
+    case FERRY_REC_ATTACH:
+    case FERRY_REC_BARRIER:
     case FERRY_REC_PACKED:
     case FERRY_REC_FILE_END:
     case FERRY_REC_TAG_END:
@@ -325,6 +334,8 @@ static int loading(struct ferry_run *run, const struct ferry_record *record,
     switch (record->tag) {
     case FERRY_REC_MEMORY_PAGES:
         return FERRY_OK; /* they are where they belong */
+    case FERRY_REC_BARRIER:
+        return FERRY_OK; /* it has been passed */
     case FERRY_REC_MEMORY_ZERO:
         return zero_pages(run, record, payload, reterr);
     case FERRY_REC_DEVICE_DATA:

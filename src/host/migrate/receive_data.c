@@ -147,7 +147,7 @@ static int take_answers(struct ferry_run *run, uint32_t device)
         memmove(&writer->slot[0], &writer->slot[1],
                 writer->count * sizeof(writer->slot[0]));
         put_buffer(run, op);
-        ferry_channel_resume(run->channel);
+        ferry_lanes_resume(run);
     }
     return took;
 }
@@ -190,7 +190,7 @@ static int write_down(struct ferry_run *run, uint32_t device)
     writer->count--;
     memmove(&writer->slot[0], &writer->slot[1], writer->count * sizeof(writer->slot[0]));
     put_buffer(run, op);
-    ferry_channel_resume(run->channel);
+    ferry_lanes_resume(run);
     return 1;
 }
 
@@ -201,7 +201,7 @@ static void drop_waiting(struct ferry_run *run, uint32_t device)
 
     while (writer->count > 0 && writer->slot[writer->count - 1]->begun_ns == 0) {
         put_buffer(run, writer->slot[--writer->count]);
-        ferry_channel_resume(run->channel);
+        ferry_lanes_resume(run);
     }
 }
 
@@ -234,11 +234,16 @@ void ferry_run_writer_pump(struct ferry_run *run, uint32_t device)
 }
 
 int ferry_run_data_place(struct ferry_run *run, const struct ferry_record *record,
-                         uint8_t **ret_place)
+                         uint8_t **ret_place, struct ferry_error *reterr)
 {
     struct ferry_run_writer *writer = &run->device[record->device].writer;
     struct ferry_op *op;
 
+    if (writer->filling) {
+        return ferry_error_set(reterr, FERRY_E_PROTOCOL, "stream", "STR-CON-2", 0,
+                               "data of device %u come over two connections at once",
+                               record->device);
+    }
     if (writer->count >= FERRY_RUN_WRITES) {
         return FERRY_E_AGAIN;
     }

@@ -208,6 +208,7 @@ void ferry_run_put_accept(struct ferry_run *run)
     ferry_writer_init(&writer, payload, sizeof(payload));
     ferry_stream_put_accept(&writer, &accept);
     assert(!writer.overflow);
+    ferry_lanes_put_accept(run);
     ferry_run_put(run, FERRY_REC_ACCEPT, FERRY_NO_DEVICE, payload, writer.pos);
     ferry_run_writers_prepare(run);
 }

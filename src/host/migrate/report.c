@@ -195,6 +195,7 @@ void ferry_run_report(struct ferry_run *run, struct ferry_report *ret_report)
     report->outcome = run->outcome;
     report->incoming = run->incoming;
     report->device_count = run->device_count;
+    report->connections = ferry_lanes_used(run);
     report->session_id = ferry_run_session_number(run);
     report->total_ns = ferry_os_now_ns() - run->mark[FERRY_MARK_START];
     if (!run->incoming) {

@@ -44,7 +44,7 @@ static int produce(struct ferry_loop_idle *idle)
     ferry_run_readers_go_on(run);
     (void)ferry_run_vmm_produce(run);
     more = ferry_ram_produce(run);
-    ferry_channel_flush(run->channel);
+    ferry_lanes_flush(run);
     ferry_run_progress(run);
     return more;
 }
@@ -244,6 +244,7 @@ int ferry_run_create(struct ferry_migration *migration, int fd, int incoming,
                         "the connection cannot be used: %s", ferry_status_text(rc));
     }
     if (rc >= 0) {
+        ferry_lanes_init(run);
         rc = prepare(run, options, reterr);
     }
     if (rc >= 0 && !incoming) {
@@ -283,6 +284,7 @@ void ferry_run_free(struct ferry_run *run)
     }
     ferry_loop_timer_cancel(context->loop, &run->greet_timer);
     if (run->channel) {
+        ferry_lanes_free(run);
         ferry_channel_linger(run->channel, &migration->lingering);
     }
     ferry_file_peer_destroy(run->file);

@@ -121,8 +121,8 @@ void ferry_run_reader_send(struct ferry_run *run, struct ferry_op *op)
     } else {
         own->report.precopy_bytes += bytes;
     }
-    rc = ferry_channel_put_data(run->channel, FERRY_REC_DEVICE_DATA, device, NULL, 0,
-                                &body);
+    rc = ferry_channel_put_data(ferry_lanes_of_device(run, device), FERRY_REC_DEVICE_DATA,
+                                device, NULL, 0, &body);
     if (rc < 0) {
         ferry_run_reader_fail(run, device, rc, "the channel does not take it");
     }
@@ -171,7 +171,7 @@ static int take_answers(struct ferry_run *run, uint32_t device)
         struct ferry_op *op = reader->slot[reader->head];
 
         if (reader->active && op->request.status == FERRY_OK &&
-            !ferry_channel_room(run->channel)) {
+            !ferry_channel_room(ferry_lanes_of_device(run, device))) {
             break; /* ferry_run_readers_go_on() comes back to it */
         }
         reader->head = (reader->head + 1) % FERRY_RUN_READS;

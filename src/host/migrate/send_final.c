@@ -75,6 +75,7 @@ void ferry_run_send_hello(struct ferry_run *run)
     hello.memory_count = run->memory_count;
     ferry_writer_init(&writer, payload, sizeof(payload));
     ferry_stream_put_hello(&writer, &hello);
+    ferry_lanes_put_hello(run);
     put_written(run, FERRY_REC_HELLO, FERRY_NO_DEVICE, &writer);
 }
 
@@ -91,7 +92,7 @@ void ferry_run_stop_begins(struct ferry_run *run)
     ferry_source_progress(run->session, &progress);
     run->predicted_ns = progress.predicted_downtime_ns;
     ferry_run_mark(run, FERRY_MARK_PAUSE);
-    ferry_channel_limit(run->channel, 0);
+    ferry_lanes_unlimit(run);
 }
 
 int ferry_run_config_save(struct ferry_run *run, uint32_t device,

@@ -114,14 +114,15 @@ static int read_some(struct ferry_run *run, struct ferry_run_pipe *pipe,
             op->request.u.data.got = pipe->got;
             ferry_run_reader_send(run, op);
             /* While it is in the cache; its memory is then the next record's. */
-            ferry_channel_flush(run->channel);
+            ferry_channel_flush(ferry_lanes_of_device(run, pipe->device));
             records++;
         } else if (records >= RECORDS_PER_TURN && pipe->head_got < FERRY_FRAME_BYTES) {
             /* What is here is done; the rest makes the descriptor readable. */
             rc = FERRY_E_AGAIN;
         } else if (pipe->left == 0 && !pipe->buffer) {
             rc = take_frame(run, pipe, reterr);
-        } else if (!ferry_channel_room(run->channel) || !take_buffer(run, pipe)) {
+        } else if (!ferry_channel_room(ferry_lanes_of_device(run, pipe->device)) ||
+                   !take_buffer(run, pipe)) {
             rc = FERRY_E_BUSY;
         } else {
             rc = receive(pipe, reterr);

@@ -31,6 +31,8 @@ static void mark_everything(struct ferry_run *run)
 static void begin_send(struct ferry_run *run)
 {
     run->ram.stage = FERRY_RAM_SEND;
+    /* No page of this round may be overwritten by its copy of the last one. */
+    ferry_lanes_barrier(run);
     ferry_loop_idle_start(run->context->loop, &run->producer);
 }
 
@@ -118,8 +120,7 @@ static void begin_drain(struct ferry_run *run)
         return;
     }
     ram->precopy_bytes += ram->round_bytes;
-    ram->drain_until =
-        ferry_channel_sent(run->channel) + ferry_channel_queued(run->channel);
+    ferry_lanes_drain(run);
     ram->stage = FERRY_RAM_DRAIN;
 }
 
@@ -131,7 +132,7 @@ int ferry_ram_produce(struct ferry_run *run)
     while (ram->stage == FERRY_RAM_SEND && looked < FERRY_RAM_SLICE_BYTES) {
         uint64_t bytes;
 
-        if (!ferry_channel_room(run->channel)) {
+        if (!ferry_lanes_room(run)) {
             return 0;
         }
         bytes = ferry_ram_send_next(run);
@@ -142,8 +143,7 @@ int ferry_ram_produce(struct ferry_run *run)
         looked += bytes;
     }
     if (ram->stage == FERRY_RAM_DRAIN) {
-        if (ferry_channel_sent(run->channel) < ram->drain_until) {
-            ferry_channel_tell(run->channel);
+        if (!ferry_lanes_drained(run)) {
             return 0;
         }
         ram->stage = FERRY_RAM_COUNT;

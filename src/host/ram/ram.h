@@ -55,7 +55,6 @@ struct ferry_ram {
     struct ferry_ram_copy *filling, *spare;
     uint32_t spare_count;
     uint64_t round_bytes;  /* sent in this round, headers apart */
-    uint64_t drain_until;  /* channel position of the round's end */
     uint64_t harvested_ns; /* when the logs were last asked */
     uint64_t pages, bytes; /* of the session, for MEMORY_END */
     uint64_t precopy_bytes, stop_bytes;

@@ -120,8 +120,8 @@ static void send_pages(struct ferry_run *run, uint64_t first, uint64_t count)
     ferry_writer_init(&writer, prefix, sizeof(prefix));
     ferry_stream_put_pages(&writer, &pages);
     assert(!writer.overflow && writer.pos == sizeof(prefix));
-    rc = ferry_channel_put_data(run->channel, FERRY_REC_MEMORY_PAGES, FERRY_NO_DEVICE,
-                                prefix, sizeof(prefix), &body);
+    rc = ferry_channel_put_data(ferry_lanes_of_memory(run), FERRY_REC_MEMORY_PAGES,
+                                FERRY_NO_DEVICE, prefix, sizeof(prefix), &body);
     if (rc < 0) {
         send_failed(run, rc);
     }

@@ -134,7 +134,7 @@ static const struct {
 } phases[] = {
     { "in the introduction", NULL,
       1u << FERRY_REC_HELLO_DEVICE | 1u << FERRY_REC_HELLO_MEMORY |
-          1u << FERRY_REC_HELLO | 1u << FERRY_REC_ABORT },
+          1u << FERRY_REC_HELLO | 1u << FERRY_REC_CONNECTIONS | 1u << FERRY_REC_ABORT },
     { "after HELLO, not accepted", introduce, 1u << FERRY_REC_ABORT },
     { "after HELLO, accepted", introduce_and_accept,
       1u << FERRY_REC_MEMORY_PAGES | 1u << FERRY_REC_MEMORY_ZERO |
@@ -175,6 +175,9 @@ static uint32_t device_of(uint16_t tag)
     case FERRY_REC_ABORT:
     case FERRY_REC_PACKED:
     case FERRY_REC_FILE_END:
+    case FERRY_REC_CONNECTIONS:
+    case FERRY_REC_ATTACH:
+    case FERRY_REC_BARRIER:
     case FERRY_REC_TAG_END:
         break;
     }
