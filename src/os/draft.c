@@ -14,6 +14,40 @@
 #include "os/output.h"
 #include "os/random.h"
 
+#define FD_NAME_BYTES 32
+
+static void folder_of(const char *path, char ret_folder[FERRY_OS_PATH_MAX + 1])
+{
+    const char *slash = strrchr(path, '/');
+    size_t bytes = slash == NULL || slash == path ? 1 : (size_t)(slash - path);
+
+    memcpy(ret_folder, slash == NULL ? "." : path, bytes);
+    ret_folder[bytes] = '\0';
+}
+
+static void name_of(int fd, char ret_name[FD_NAME_BYTES])
+{
+    (void)snprintf(ret_name, FD_NAME_BYTES, "/proc/self/fd/%d", fd);
+}
+
+/* A file without any name is gone with its process, whatever kills that. Return: -1 where
+ * the file system has none or it could not be named later. */
+static int open_nameless(const char *path)
+{
+    char folder[FERRY_OS_PATH_MAX + 1], name[FD_NAME_BYTES];
+    int fd;
+
+    folder_of(path, folder);
+    fd = open(folder, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+    if (fd >= 0) {
+        name_of(fd, name);
+        if (access(name, F_OK) < 0) {
+            ferry_os_close(&fd);
+        }
+    }
+    return fd;
+}
+
 static int open_temp(struct ferry_os_draft *draft, struct ferry_error *reterr)
 {
     uint64_t salt = 0;
@@ -24,8 +58,12 @@ static int open_temp(struct ferry_os_draft *draft, struct ferry_error *reterr)
     }
     (void)snprintf(draft->temp, sizeof(draft->temp), "%s.%016llx", draft->path,
                    (unsigned long long)salt);
-    draft->fd =
-        open(draft->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    draft->fd = open_nameless(draft->path);
+    draft->nameless = draft->fd >= 0;
+    if (!draft->nameless) {
+        draft->fd =
+            open(draft->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    }
     return draft->fd < 0 ? ferry_os_error(reterr, errno, draft->path) : FERRY_OK;
 }
 
@@ -107,16 +145,10 @@ int ferry_os_draft_sync(struct ferry_os_draft *draft, struct ferry_error *reterr
 
 static int sync_folder(const char *path)
 {
-    char folder[FERRY_OS_PATH_MAX + 1] = ".";
-    const char *slash = strrchr(path, '/');
+    char folder[FERRY_OS_PATH_MAX + 1];
     int fd, err = 0;
 
-    if (slash != NULL) {
-        size_t bytes = slash == path ? 1 : (size_t)(slash - path);
-
-        memcpy(folder, path, bytes);
-        folder[bytes] = '\0';
-    }
+    folder_of(path, folder);
     fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) {
         return errno;
@@ -130,11 +162,18 @@ static int sync_folder(const char *path)
 
 int ferry_os_draft_publish(struct ferry_os_draft *draft, struct ferry_error *reterr)
 {
+    char name[FD_NAME_BYTES];
     int err = 0;
     int fd = draft->fd;
 
     draft->fd = -1;
-    if (close(fd) < 0 && errno != EINTR) {
+    name_of(fd, name);
+    /* Only rename() replaces what is there. */
+    if (draft->nameless &&
+        linkat(AT_FDCWD, name, AT_FDCWD, draft->temp, AT_SYMLINK_FOLLOW) < 0) {
+        err = errno;
+    }
+    if (close(fd) < 0 && errno != EINTR && err == 0) {
         err = errno;
     }
     if (draft->direct) {
@@ -157,7 +196,7 @@ void ferry_os_draft_drop(struct ferry_os_draft *draft)
     if (draft->fd < 0) {
         return;
     }
-    if (!draft->direct) {
+    if (!draft->direct && !draft->nameless) {
         (void)unlink(draft->temp);
     }
     ferry_os_close(&draft->fd);

@@ -10,13 +10,16 @@
 
 /*
  * A file that is written piece by piece and gets its name only when it is whole: until
- * then it lies beside it under another one. What is there already under that name stays
- * until it is replaced at once. Mode 0600, close-on-exec. Thread: not thread safe.
+ * then it has none, so that nothing of it is left when the process is killed, or where
+ * the file system cannot do that lies beside it under another one. What is there already
+ * under that name stays until it is replaced at once. Mode 0600, close-on-exec. Thread:
+ * not thread safe.
  */
 struct ferry_os_draft {
-    int fd;     /* -1: none */
-    int direct; /* 1: no regular file (a device, a pipe, a descriptor): no renaming */
-    int piped;  /* 1: somebody is at the other end, who may go away or not read */
+    int fd;       /* -1: none */
+    int direct;   /* 1: no regular file (a device, a pipe, a descriptor): no renaming */
+    int nameless; /* 1: it has no name before it is whole */
+    int piped;    /* 1: somebody is at the other end, who may go away or not read */
     char path[FERRY_OS_PATH_MAX + 1];
     char temp[FERRY_OS_PATH_MAX + 32];
 };

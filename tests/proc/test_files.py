@@ -194,6 +194,26 @@ def a_pipe_costs_no_device(ferry):
         rig.finish("A")
 
 
+def a_killed_host_leaves_no_part_of_a_file(ferry):
+    """At whatever step of a save; what had the name before is still there."""
+    with KillRig(ferry) as rig:
+        rig.start_worker("A")
+        rig.begin("A")
+        expect("save", save(rig, "A", "state")[0], 0)
+        # It cannot end within the limit, so it is there to be killed.
+        process = subprocess.Popen(
+            [ferry, "save", "--control", rig.path("A.sock"), "--max-downtime", "1",
+             "--deadline", "20000", rig.path("state")], stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL, text=True)
+        while "PRE_COPY" not in process.stdout.readline():
+            pass
+        rig.process["host-A"].kill()
+        rig.process["host-A"].wait()
+        process.communicate(timeout=20)
+        expect("leftovers", leftovers(rig, "state"), [])
+        expect("the first file", show(rig, "state")[0], 0)
+
+
 def nobody_who_listens_costs_no_device(ferry):
     """Messages and a log go to a pipe that has no reader any more."""
     with KillRig(ferry) as rig:
@@ -237,5 +257,6 @@ if __name__ == "__main__":
     sys.exit(main_of((work_goes_on_from_a_file, the_work_goes_on_beside_a_copy,
                       devices_are_saved_without_a_host, a_bad_file_is_refused_and_explained,
                       show_reads_a_pipe_and_hides_data, a_pipe_costs_no_device,
+                      a_killed_host_leaves_no_part_of_a_file,
                       nobody_who_listens_costs_no_device, wrong_options_exit_with_2),
                      sys.argv[1]))

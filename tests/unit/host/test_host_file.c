@@ -165,7 +165,7 @@ static void a_cancelled_save_leaves_no_file(void **state)
     (void)state;
     open_filled(&rig, 9);
     assert_int_equal(ferry_context_save(rig.side[0].context, path, NULL, NULL), FERRY_OK);
-    assert_int_equal(files(), 1); /* under another name */
+    assert_int_equal(access(path, F_OK), -1); /* without a name, or another one */
     assert_int_equal(ferry_context_cancel(rig.side[0].context), FERRY_OK);
     assert_int_equal(ferry_context_wait(rig.side[0].context, NULL), FERRY_E_CANCELLED);
     assert_int_equal(rig_outcome(&rig, 0), FERRY_OUTCOME_ROLLED_BACK);
