@@ -23,6 +23,7 @@ enum migrate_key {
     KEY_ARC_LIMIT,
     KEY_PEER_LIMIT,
     KEY_BANDWIDTH,
+    KEY_CONNECTIONS,
     KEY_ARBITER,
     KEY_MIN_IN_FLIGHT,
     KEY_TRACE
@@ -49,6 +50,8 @@ static const struct argp_option migrate_options[] = {
       "the target takes no longer for an answer (10000)", 0 },
     { "bandwidth", KEY_BANDWIDTH, "SIZE", 0, "bytes a second before the stop (no limit)",
       0 },
+    { "connections", KEY_CONNECTIONS, "N", 0,
+      "spread memory and device data over at most N connections (1)", 0 },
     { "arbiter", KEY_ARBITER, "ARBITER", 0, "none, or file:FOLDER that both hosts reach",
       0 },
     { "min-in-flight", KEY_MIN_IN_FLIGHT, "N", 0,
@@ -83,6 +86,9 @@ static error_t parse_limits(int key, char *text, struct argp_state *state)
         return 0;
     case KEY_BANDWIDTH:
         move->bandwidth = parse_size(state, "--bandwidth", text, 1, 1ull << 50);
+        return 0;
+    case KEY_CONNECTIONS:
+        move->connections = parse_number(state, "--connections", text, 1, 16);
         return 0;
     case KEY_ARBITER:
         move->arbiter = parse_arbiter(state, text);

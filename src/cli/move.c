@@ -35,6 +35,7 @@ static struct json_object *make_request(const struct move_options *options)
     add_number(request, "arc_limit_ms", options->arc_limit_ms);
     add_number(request, "peer_limit_ms", options->peer_limit_ms);
     add_number(request, "bandwidth", options->bandwidth);
+    add_number(request, "connections", options->connections);
     add_number(request, "min_in_flight", options->min_in_flight);
     if (options->arbiter != NULL) {
         json_object_object_add(request, "arbiter",

@@ -15,6 +15,7 @@ struct move_options {
     const char *arbiter; /* NULL: the host's */
     uint64_t max_downtime_ms, deadline_ms, stop_deadline_ms, arc_limit_ms, peer_limit_ms,
         bandwidth;          /* 0: default */
+    uint64_t connections;   /* 0: default */
     uint64_t min_in_flight; /* 0: not asked */
     int stop_fd;            /* readable: cancel it; -1: none */
     int reply_timeout_ms;   /* for the first answer; -1: for ever */

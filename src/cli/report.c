@@ -110,6 +110,7 @@ struct json_object *json_report(const struct ferry_report *report)
     json_object_object_add(object, "incoming",
                            json_object_new_boolean(report->incoming != 0));
     json_object_object_add(object, "rounds", json_u64(report->rounds));
+    json_object_object_add(object, "connections", json_u64(report->connections));
     add_fields(object, report, whole, sizeof(whole) / sizeof(whole[0]));
     snprintf(session, sizeof(session), "%016llx", (unsigned long long)report->session_id);
     json_object_object_add(object, "session_id", json_object_new_string(session));
@@ -195,6 +196,10 @@ void print_report(struct json_object *report)
            text_bytes(json_get_u64(report, "ram_precopy_bytes"), text[0]),
            (unsigned long long)json_get_u64(report, "rounds"),
            text_bytes(json_get_u64(report, "ram_stop_bytes"), text[1]));
+    if (json_get_u64(report, "connections") > 1) {
+        printf("  over %llu connections\n",
+               (unsigned long long)json_get_u64(report, "connections"));
+    }
     if (json_object_object_get_ex(report, "devices", &devices) &&
         json_object_is_type(devices, json_type_array)) {
         print_devices(devices);

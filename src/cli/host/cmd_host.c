@@ -31,6 +31,7 @@ enum host_key {
     KEY_ARBITER,
     KEY_ARC_LIMIT,
     KEY_PEER_LIMIT,
+    KEY_CONNECTIONS,
     KEY_DEVICE_TIMEOUT,
     KEY_READY_FD
 };
@@ -55,6 +56,8 @@ static const struct argp_option host_options[] = {
       "while it receives: a device takes no longer for a step (5000)", 2 },
     { "peer-limit", KEY_PEER_LIMIT, "MS", 0,
       "while it receives: the source takes no longer for an answer (10000)", 2 },
+    { "connections", KEY_CONNECTIONS, "N", 0,
+      "while it receives: take at most N connections of one source (16)", 2 },
     { "ready-fd", KEY_READY_FD, "N", 0,
       "write a line to descriptor N and close it when commands are taken", 2 },
     { "json", KEY_JSON, NULL, 0, "say in JSON where commands and contexts are taken", 2 },
@@ -132,6 +135,9 @@ static error_t parse_limits(int key, char *text, struct argp_state *state)
     case KEY_PEER_LIMIT:
         args->peer_limit_ms =
             (uint32_t)parse_number(state, "--peer-limit", text, 1, 86400000);
+        return 0;
+    case KEY_CONNECTIONS:
+        args->connections = (uint32_t)parse_number(state, "--connections", text, 1, 16);
         return 0;
     default:
         return parse_work(key, text, state);

@@ -33,7 +33,8 @@ struct host_args {
     struct work_options options; /* of the work */
     uint64_t memory_bytes;
     uint32_t watchdog_ms, device_timeout_ms;
-    uint32_t arc_limit_ms, peer_limit_ms; /* while it receives; 0: default */
+    /* While it receives; 0: default. */
+    uint32_t arc_limit_ms, peer_limit_ms, connections;
     int no_peer_maps, ready_fd, json;
 };
 

@@ -156,6 +156,7 @@ static int do_migrate(struct host *host, struct host_client *client,
                       struct json_object *request)
 {
     const char *arbiter = json_get_text(request, "arbiter");
+    uint64_t connections = json_get_u64(request, "connections");
     struct ferry_migrate_options options = {
         .struct_size = sizeof(options),
         .max_downtime_ms = (uint32_t)json_get_u64(request, "max_downtime_ms"),
@@ -164,6 +165,7 @@ static int do_migrate(struct host *host, struct host_client *client,
         .arc_limit_ms = (uint32_t)json_get_u64(request, "arc_limit_ms"),
         .peer_limit_ms = (uint32_t)json_get_u64(request, "peer_limit_ms"),
         .bandwidth_bytes_per_s = json_get_u64(request, "bandwidth"),
+        .connections = connections <= UINT32_MAX ? (uint32_t)connections : UINT32_MAX,
         .arbiter = arbiter[0] != '\0' ? arbiter : host->args->arbiter,
     };
     struct ferry_error error = { .code = FERRY_OK };

@@ -186,6 +186,7 @@ int host_listen(struct host *host, struct ferry_error *reterr)
         .struct_size = sizeof(options),
         .arc_limit_ms = host->args->arc_limit_ms,
         .peer_limit_ms = host->args->peer_limit_ms,
+        .connections = host->args->connections,
         .arbiter = host->args->arbiter,
     };
     int status;
