@@ -25,6 +25,7 @@
 #define ANSWER_BYTES 36
 #define BURSTS 81
 #define BURST_NS 20000000u
+#define SLICES 25
 #define CHUNK 16
 
 struct subject {
@@ -217,17 +218,23 @@ struct result {
     double median, best; /* ratios: of pairs of bursts, of the best bursts */
 };
 
-/* Two servers that spin would share the processor: each burst has its own server. */
-static double alone(int ferry, int server_cpu)
+/*
+ * Two servers that spin would share the processor: each burst has its own server. It is
+ * the median of slices, most of them shorter than what the scheduler gives to others.
+ */
+static double alone(int ferry, int server_cpu, double *best)
 {
     struct subject subject;
-    double rate;
+    double rate[SLICES];
 
     start(&subject, ferry, server_cpu, 1);
     burst(&subject, BURST_NS / 4);
-    rate = burst(&subject, BURST_NS);
+    for (int i = 0; i < SLICES; i++) {
+        rate[i] = burst(&subject, BURST_NS / SLICES);
+        *best = rate[i] > *best ? rate[i] : *best;
+    }
     stop(&subject);
-    return rate;
+    return bench_median(rate, SLICES);
 }
 
 static void measure(int client_cpu, int server_cpu, int spin, int bursts,
@@ -248,8 +255,8 @@ static void measure(int client_cpu, int server_cpu, int spin, int bursts,
         burst(&ferry, BURST_NS * 2);
     }
     for (i = 0; i < bursts; i++) {
-        rate[0][i] = spin ? alone(0, server_cpu) : burst(&floor, BURST_NS);
-        rate[1][i] = spin ? alone(1, server_cpu) : burst(&ferry, BURST_NS);
+        rate[0][i] = spin ? alone(0, server_cpu, &best[0]) : burst(&floor, BURST_NS);
+        rate[1][i] = spin ? alone(1, server_cpu, &best[1]) : burst(&ferry, BURST_NS);
         ratio[i] = rate[1][i] / rate[0][i];
         best[0] = rate[0][i] > best[0] ? rate[0][i] : best[0];
         best[1] = rate[1][i] > best[1] ? rate[1][i] : best[1];

@@ -102,12 +102,12 @@ static int follow(struct ferry_client *client, struct ferry_slot *slot,
 static int receive_waiting(struct ferry_client *client, void *dst, size_t bytes,
                            size_t *ret_direct)
 {
-    uint64_t until;
+    uint64_t until = 0;
+    uint64_t now;
     uint32_t i;
     int rc;
 
     if (client->spin_ns > 0) {
-        until = ferry_os_now_ns() + client->spin_ns;
         do {
             for (i = 0; i < SPINS; i++) {
                 rc = ferry_rx_receive(&client->rx, client->fd, dst, bytes,
@@ -116,7 +116,9 @@ static int receive_waiting(struct ferry_client *client, void *dst, size_t bytes,
                     return rc;
                 }
             }
-        } while (ferry_os_now_ns() < until);
+            now = ferry_os_now_ns();
+            until = until > 0 ? until : now + client->spin_ns;
+        } while (now < until);
     }
     return ferry_rx_receive(&client->rx, client->fd, dst, bytes, FERRY_OS_WAIT,
                             ret_direct);

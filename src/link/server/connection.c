@@ -133,13 +133,22 @@ void ferry_connection_said(struct ferry_connection *connection,
     }
 }
 
+/* Is something there behind the message that is being handled? */
+static int more_came(const struct ferry_connection *connection)
+{
+    const struct ferry_incoming *current = connection->current;
+    size_t own = current && current->in_rx ? current->header.size : 0;
+
+    return connection->deferred_first || ferry_rx_size(&connection->rx) > own;
+}
+
 /*
  * May a reply that was just queued wait for the next? Not with descriptors, of which the
  * endpoint is the owner, and not behind others that the socket did not take.
  */
 static int may_wait(struct ferry_connection *connection, const struct ferry_tx_node *node)
 {
-    if (!connection->gathering || node->fd_count > 0 ||
+    if (!connection->gathering || !more_came(connection) || node->fd_count > 0 ||
         node->data_bytes > FERRY_SERVER_GATHER_BYTES ||
         connection->gathered + 1 >= FERRY_SERVER_GATHER_MAX ||
         connection->watch.events != FERRY_LOOP_READ) {

@@ -156,7 +156,7 @@ struct ferry_link_server {
     struct ferry_loop_idle idle;
     int unlink_path;
     uint32_t connection_count; /* that ever were */
-    uint64_t spin_until_ns;
+    uint64_t spin_until_ns;    /* 0: a message came, the time starts anew */
     char path[FERRY_OS_UNIX_PATH_BYTES];
 };
 

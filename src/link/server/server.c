@@ -9,7 +9,8 @@
 
 #define DEFAULT_TIMEOUT_MS 5000u
 #define BACKLOG 16
-#define SPINS 256u /* looks at the socket between two of the whole loop */
+#define SPINS 256u      /* looks at the socket between two of the whole loop */
+#define CLOCK_SPINS 16u /* and between two at the clock */
 
 static int endpoint_wake_fd(const struct ferry_endpoint *endpoint)
 {
@@ -136,9 +137,20 @@ static int bury(struct ferry_link_server *server, struct ferry_connection *conne
 
 void ferry_server_spin_on(struct ferry_link_server *server)
 {
-    server->spin_until_ns =
-        ferry_os_now_ns() + (uint64_t)server->options.spin_us * (FERRY_NS_PER_MS / 1000);
+    server->spin_until_ns = 0;
     ferry_loop_idle_start(server->loop, &server->idle);
+}
+
+/* Is it too long since the last message? The first question after one starts the time. */
+static int spun_enough(struct ferry_link_server *server)
+{
+    uint64_t now = ferry_os_now_ns();
+
+    if (server->spin_until_ns == 0) {
+        server->spin_until_ns =
+            now + (uint64_t)server->options.spin_us * (FERRY_NS_PER_MS / 1000);
+    }
+    return now >= server->spin_until_ns;
 }
 
 /* Looks for messages without the loop. Return: 1 to go on with it. */
@@ -148,7 +160,7 @@ static int spin(struct ferry_link_server *server)
 
     for (i = 0; i < SPINS; i++) {
         if (!server->client || server->client->phase != FERRY_CONNECTION_READY ||
-            server->client->tx.first || ferry_os_now_ns() >= server->spin_until_ns) {
+            server->client->tx.first || (i % CLOCK_SPINS == 0 && spun_enough(server))) {
             return 0;
         }
         ferry_connection_step(server->client);
