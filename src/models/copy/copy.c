@@ -126,6 +126,33 @@ static int copy_save(void *state, struct ferry_device *device, void *ret_data, s
     return copy_save_read(state, ret_data, cap);
 }
 
+static int copy_lend(void *state, struct ferry_device *device, void *buffer, size_t cap,
+                     const void **ret_data)
+{
+    (void)device;
+    return copy_save_lend(state, buffer, cap, ret_data);
+}
+
+static size_t copy_place(void *state, struct ferry_device *device, size_t most,
+                         void **ret_place)
+{
+    uint8_t *place = NULL;
+    const size_t size = copy_load_place(state, most, &place);
+
+    (void)device;
+    *ret_place = place;
+    return size;
+}
+
+static int copy_placed(void *state, struct ferry_device *device, size_t count)
+{
+    uint8_t *place = NULL;
+
+    (void)device;
+    count = copy_load_place(state, count, &place);
+    return copy_load_write(state, place, count);
+}
+
 static int copy_load(void *state, struct ferry_device *device, const void *data,
                      size_t count)
 {
@@ -157,6 +184,9 @@ static const struct ferry_device_ops copy_ops = {
     .arc = copy_arc,
     .save = copy_save,
     .load = copy_load,
+    .save_lend = copy_lend,
+    .load_place = copy_place,
+    .load_done = copy_placed,
     .precopy_info = copy_precopy_info,
     .data_size = copy_data_size,
 };

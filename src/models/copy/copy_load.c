@@ -271,7 +271,9 @@ static int64_t take_small(struct copy *copy, const uint8_t *from, size_t count)
     const size_t part = count < left ? count : left;
     int status = FERRY_OK;
 
-    memcpy(load->buffer + load->have, from, part);
+    if (from != load->buffer + load->have) { /* else it was put there at once */
+        memcpy(load->buffer + load->have, from, part);
+    }
     load->have += (uint32_t)part;
     load->bytes += part;
     if (load->phase != LOAD_PAYLOAD || load->record.type != COPY_REC_END) {
@@ -288,7 +290,9 @@ static size_t take_pages(struct copy *copy, const uint8_t *from, size_t count)
     struct copy_load *load = &copy->load;
     const size_t part = count < load->page_left ? count : (size_t)load->page_left;
 
-    memcpy(copy->memory + load->page_off, from, part);
+    if (from != copy->memory + load->page_off) {
+        memcpy(copy->memory + load->page_off, from, part);
+    }
     (void)XXH3_64bits_update(load->hash, from, part);
     load->bytes += part;
     load->page_off += part;
@@ -324,6 +328,24 @@ int copy_load_write(struct copy *copy, const void *data, size_t count)
         count -= (size_t)used;
     }
     return load->status;
+}
+
+size_t copy_load_place(struct copy *copy, size_t most, uint8_t **ret_place)
+{
+    struct copy_load *load = &copy->load;
+    uint64_t room = 0;
+
+    if (load->status != FERRY_OK) {
+        return 0; /* the write hears why */
+    }
+    if (load->phase == LOAD_PAGES) {
+        room = load->page_left;
+        *ret_place = copy->memory + load->page_off;
+    } else if (load->phase == LOAD_HEADER || load->phase == LOAD_PAYLOAD) {
+        room = load->need - load->have;
+        *ret_place = load->buffer + load->have;
+    }
+    return most < room ? most : (size_t)room;
 }
 
 int copy_load_finish(struct copy *copy)

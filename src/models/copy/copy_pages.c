@@ -82,7 +82,7 @@ void copy_pages_take(struct copy *copy, uint64_t page, uint32_t kind, uint8_t *r
     struct copy_pages *pages = &copy->save.pages;
     const uint64_t bit = 1ull << page % 64;
 
-    if (kind == COPY_REC_DATA) {
+    if (kind == COPY_REC_DATA && ret_page != NULL) {
         memcpy(ret_page, copy->memory + page * COPY_PAGE_BYTES, COPY_PAGE_BYTES);
     }
     if (pages->hash == NULL) {
@@ -92,6 +92,9 @@ void copy_pages_take(struct copy *copy, uint64_t page, uint32_t kind, uint8_t *r
     if (kind == COPY_REC_EQUAL) {
         pages->unsure[page / 64] &= ~bit;
         return;
+    }
+    if (ret_page == NULL) {
+        return; /* the last pass: nothing is compared later */
     }
     /* The hash is that of the copy, since others may write to the memory meanwhile. */
     pages->hash[page] = kind == COPY_REC_DATA ? XXH3_128bits(ret_page, COPY_PAGE_BYTES)

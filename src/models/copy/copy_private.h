@@ -51,10 +51,12 @@ struct copy_save {
     XXH3_state_t *hash; /* of the stream so far */
     uint8_t *chunk;     /* a record that did not fit into the caller's buffer */
     uint32_t chunk_bytes, chunk_off;
-    uint32_t phase;  /* enum copy_save_phase */
-    uint32_t final;  /* 1: stopped, what is sent now is the last word */
-    uint32_t budget; /* pages that this call may still look at */
-    uint32_t pad;
+    const uint8_t *lent; /* pages of the device memory that come behind the chunk */
+    uint64_t lent_bytes;
+    uint32_t phase;       /* enum copy_save_phase */
+    uint32_t final;       /* 1: stopped, what is sent now is the last word */
+    uint32_t budget;      /* pages that this call may still look at */
+    uint32_t lending;     /* 1: pages of the record that is made stay where they are */
     uint64_t rest_ns;     /* no new look for changes before that time */
     uint64_t cursor;      /* next page of the present pass */
     uint64_t hash_cursor; /* next page to compare */
@@ -119,6 +121,8 @@ int copy_save_begin(struct copy *copy, int precopy);
 void copy_save_freeze(struct copy *copy);
 void copy_save_end(struct copy *copy);
 int copy_save_read(struct copy *copy, void *ret_data, size_t cap);
+/* The same when the device has stopped: pages are named where they lie. */
+int copy_save_lend(struct copy *copy, void *buffer, size_t cap, const void **ret_data);
 void copy_save_info(const struct copy *copy, struct ferry_device_precopy *ret_info);
 uint64_t copy_save_size(const struct copy *copy);
 
@@ -128,7 +132,8 @@ void copy_pages_end(struct copy_pages *pages);
 void copy_pages_mark(struct copy *copy, uint64_t off, uint64_t size);
 /* What would be sent of a page now: a COPY_REC_DATA, _ZERO or _EQUAL. */
 uint32_t copy_pages_peek(const struct copy *copy, uint64_t page);
-/* The page goes into the stream as `kind`; data is copied to ret_page. */
+/* The page goes into the stream as `kind`; data is copied to ret_page. NULL: it goes from
+ * where it lies, and nobody writes to it any more. */
 void copy_pages_take(struct copy *copy, uint64_t page, uint32_t kind, uint8_t *ret_page);
 /* The first page at or after `page` that the engine wrote; page_count for none. */
 uint64_t copy_pages_next_dirty(const struct copy *copy, uint64_t page);
@@ -141,6 +146,8 @@ uint64_t copy_pages_dirty(const struct copy *copy);
 /* Return: FERRY_OK, FERRY_E_MEMORY. */
 int copy_load_begin(struct copy *copy);
 int copy_load_write(struct copy *copy, const void *data, size_t count);
+/* Where the next bytes belong. Return: how many, at most `most`; 0: nowhere. */
+size_t copy_load_place(struct copy *copy, size_t most, uint8_t **ret_place);
 /* Brings what was loaded into force. Return: FERRY_OK or what is wrong with it. */
 int copy_load_finish(struct copy *copy);
 void copy_load_end(struct copy *copy);

@@ -125,19 +125,21 @@ static uint32_t put_end(const struct copy *copy, uint8_t *out)
 /*
  * Writes the run of pages of one kind that begins at `first`, whose kind is known.
  * dirty_only: 1 when it ends with the pages that the engine wrote.
- * ret_bytes: of the record. Return: pages.
+ * ret_bytes: of the record that are at out: while lending, pages stay where they are.
+ * Return: pages.
  */
 static uint32_t put_run(struct copy *copy, uint8_t *out, uint64_t first, uint32_t kind,
                         int dirty_only, uint32_t *ret_bytes)
 {
     const uint32_t most = kind == COPY_REC_DATA ? COPY_RUN_DATA : COPY_RUN_OTHER;
+    const int lent = kind == COPY_REC_DATA && copy->save.lending;
     uint8_t *at = out + COPY_RECORD_BYTES;
     uint32_t count = 0;
 
     do {
-        copy_pages_take(copy, first + count, kind, at);
+        copy_pages_take(copy, first + count, kind, lent ? NULL : at);
         count++;
-        if (kind == COPY_REC_DATA) {
+        if (kind == COPY_REC_DATA && !lent) {
             at += COPY_PAGE_BYTES;
         }
     } while (
@@ -145,6 +147,10 @@ static uint32_t put_run(struct copy *copy, uint8_t *out, uint64_t first, uint32_
         (!dirty_only || copy_pages_next_dirty(copy, first + count) == first + count) &&
         copy_pages_peek(copy, first + count) == kind);
     put_record(out, kind, count, first);
+    if (lent) {
+        copy->save.lent = copy->memory + first * COPY_PAGE_BYTES;
+        copy->save.lent_bytes = (uint64_t)count * COPY_PAGE_BYTES;
+    }
     *ret_bytes = (uint32_t)(at - out);
     return count;
 }
@@ -249,7 +255,7 @@ static uint32_t next_record(struct copy *copy, uint8_t *out)
     return 0;
 }
 
-/* Makes the next record and counts it. */
+/* Makes the next record and counts it. Return: its bytes at out. */
 static uint32_t make_record(struct copy *copy, uint8_t *out)
 {
     struct copy_save *save = &copy->save;
@@ -257,9 +263,59 @@ static uint32_t make_record(struct copy *copy, uint8_t *out)
 
     if (bytes != 0 && save->phase != COPY_SAVE_DONE) {
         (void)XXH3_64bits_update(save->hash, out, bytes);
+        if (save->lent_bytes != 0) {
+            (void)XXH3_64bits_update(save->hash, save->lent, save->lent_bytes);
+        }
     }
-    save->bytes += bytes;
+    save->bytes += bytes + save->lent_bytes;
     return bytes;
+}
+
+/* What has been made and not yet been given. */
+static uint64_t waiting(const struct copy_save *save)
+{
+    return save->chunk_bytes - save->chunk_off + save->lent_bytes;
+}
+
+/* The next bytes of what waits, at most cap. Return: how many. */
+static size_t take_waiting(struct copy_save *save, size_t cap, const uint8_t **ret_data)
+{
+    const size_t left = save->chunk_bytes - save->chunk_off;
+
+    if (left != 0) {
+        cap = cap < left ? cap : left;
+        *ret_data = save->chunk + save->chunk_off;
+        save->chunk_off += (uint32_t)cap;
+        return cap;
+    }
+    cap = cap < save->lent_bytes ? cap : (size_t)save->lent_bytes;
+    *ret_data = save->lent;
+    save->lent += cap;
+    save->lent_bytes -= cap;
+    return cap;
+}
+
+int copy_save_lend(struct copy *copy, void *buffer, size_t cap, const void **ret_data)
+{
+    struct copy_save *save = &copy->save;
+    const uint8_t *from = NULL;
+    size_t count;
+    int lent;
+
+    if (waiting(save) == 0) {
+        save->lending = 1;
+        save->chunk_off = 0;
+        save->chunk_bytes = make_record(copy, save->chunk);
+        save->lending = 0;
+    }
+    lent = save->chunk_off == save->chunk_bytes;
+    count = take_waiting(save, cap, &from);
+    *ret_data = from;
+    if (!lent && count != 0) {
+        memcpy(buffer, from, count); /* the next record comes in its place */
+        *ret_data = buffer;
+    }
+    return (int)count;
 }
 
 int copy_save_read(struct copy *copy, void *ret_data, size_t cap)
@@ -274,14 +330,13 @@ int copy_save_read(struct copy *copy, void *ret_data, size_t cap)
                    : sixteenth > BUDGET_MAX ? BUDGET_MAX
                                             : (uint32_t)sixteenth;
     while (done < cap) {
-        const uint32_t left = save->chunk_bytes - save->chunk_off;
         uint32_t bytes;
 
-        if (left != 0) {
-            const size_t part = left < cap - done ? left : cap - done;
+        if (waiting(save) != 0) {
+            const uint8_t *from = NULL;
+            const size_t part = take_waiting(save, cap - done, &from);
 
-            memcpy(out + done, save->chunk + save->chunk_off, part);
-            save->chunk_off += (uint32_t)part;
+            memcpy(out + done, from, part);
             done += part;
             continue;
         }
@@ -313,7 +368,7 @@ static uint64_t frame_bytes(const struct copy *copy)
 void copy_save_info(const struct copy *copy, struct ferry_device_precopy *ret_info)
 {
     const struct copy_save *save = &copy->save;
-    const uint64_t left = save->chunk_bytes - save->chunk_off;
+    const uint64_t left = waiting(save);
     const uint64_t first = copy->page_count - save->pages.known;
     const uint64_t page = COPY_PAGE_BYTES + COPY_RECORD_BYTES;
 
@@ -331,7 +386,7 @@ void copy_save_info(const struct copy *copy, struct ferry_device_precopy *ret_in
 uint64_t copy_save_size(const struct copy *copy)
 {
     const struct copy_save *save = &copy->save;
-    const uint64_t left = save->chunk_bytes - save->chunk_off;
+    const uint64_t left = waiting(save);
     /* A page that stands alone costs its record and may split a run of others. */
     const uint64_t page = COPY_PAGE_BYTES + 2 * COPY_RECORD_BYTES;
     const uint64_t from = save->phase == COPY_SAVE_PAGES   ? save->cursor
