@@ -8,131 +8,10 @@
 
 #include <cmocka.h>
 
-#include "os/clock.h"
 #include "os/eventfd.h"
-#include "test_link_fake.h"
+#include "test_link_async.h"
 
-/* Requests under way together: order, slow ones, limits, threads, DMA in between. */
-
-#define MIB (1u << 20)
-
-static struct served served;
-static struct ferry_client *client;
-static uint8_t *guest; /* the user's memory, for DMA messages */
-static atomic_int dma_calls;
-
-static int guest_read(void *user, uint64_t iova, void *ret_data, size_t size)
-{
-    (void)user;
-    atomic_fetch_add(&dma_calls, 1);
-    if (iova > 2 * MIB || size > 2 * MIB - iova) {
-        return FERRY_E_RANGE;
-    }
-    memcpy(ret_data, guest + iova, size);
-    return FERRY_OK;
-}
-
-static int guest_write(void *user, uint64_t iova, const void *data, size_t size)
-{
-    (void)user;
-    atomic_fetch_add(&dma_calls, 1);
-    if (iova > 2 * MIB || size > 2 * MIB - iova) {
-        return FERRY_E_RANGE;
-    }
-    memcpy(guest + iova, data, size);
-    return FERRY_OK;
-}
-
-static void connect_with(uint32_t timeout_ms, uint32_t dma_timeout_ms)
-{
-    struct ferry_client_options options = { .struct_size = sizeof(options),
-                                            .timeout_ms = timeout_ms,
-                                            .memory = { guest_read, guest_write, NULL } };
-    struct ferry_link_server_options server = { .struct_size = sizeof(server),
-                                                .dma_timeout_ms = dma_timeout_ms };
-    int fd = served_start(&served, &server);
-
-    assert_int_equal(ferry_client_from_fd(fd, &options, &client, NULL), FERRY_OK);
-}
-
-static int start(void **state)
-{
-    (void)state;
-    guest = calloc(1, 2 * MIB);
-    assert_non_null(guest);
-    connect_with(5000, 5000);
-    return 0;
-}
-
-static int start_impatient(void **state)
-{
-    (void)state;
-    guest = calloc(1, 2 * MIB);
-    assert_non_null(guest);
-    connect_with(100, 5000);
-    return 0;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    if (client) {
-        ferry_client_close(client);
-    }
-    client = NULL;
-    served_stop(&served);
-    free(guest);
-    return 0;
-}
-
-/* A request that counts its completions. */
-struct counted {
-    struct ferry_request request;
-    atomic_int done;
-    uint32_t value;
-};
-
-static atomic_int done_order;
-
-static void on_done(struct ferry_request *request)
-{
-    struct counted *counted = request->user;
-
-    atomic_fetch_add(&counted->done, 1);
-    counted->value = (uint32_t)atomic_fetch_add(&done_order, 1);
-}
-
-static void prepare_io(struct counted *counted, uint32_t kind, uint32_t region,
-                       uint64_t off, void *data, uint32_t count)
-{
-    memset(counted, 0, sizeof(*counted));
-    counted->request.kind = kind;
-    counted->request.done = on_done;
-    counted->request.user = counted;
-    counted->request.u.io.index = region;
-    counted->request.u.io.off = off;
-    counted->request.u.io.data = data;
-    counted->request.u.io.count = count;
-}
-
-/* Dispatches until *value is wanted. */
-static void dispatch_until(atomic_int *value, int wanted)
-{
-    struct pollfd one = { .fd = ferry_client_fd(client), .events = POLLIN };
-    uint64_t deadline = ferry_os_now_ns() + 5 * (uint64_t)FERRY_NS_PER_S;
-
-    while (atomic_load(value) != wanted) {
-        assert_true(ferry_os_now_ns() < deadline);
-        poll(&one, 1, 100);
-        ferry_client_dispatch(client);
-    }
-}
-
-static void release_held(void)
-{
-    atomic_store(&served.fake.release, 1);
-    assert_int_equal(ferry_os_eventfd_signal(served.fake.wake_fd), FERRY_OK);
-}
+/* Requests under way together: order, slow ones, limits, DMA in between. */
 
 static void test_a_slow_arc_does_not_hold_up_other_requests(void **state)
 {
@@ -142,7 +21,7 @@ static void test_a_slow_arc_does_not_hold_up_other_requests(void **state)
     struct ferry_request r = { .kind = FERRY_RQ_REGION_WRITE };
 
     (void)state;
-    slow.request.done = on_done;
+    slow.request.done = count_done;
     slow.request.user = &slow;
     slow.request.u.state = FERRY_STATE_STOP;
     assert_int_equal(ferry_client_submit(client, &slow.request), FERRY_PENDING);
@@ -405,127 +284,6 @@ static void test_messages_that_come_while_a_dma_waits_are_handled_afterwards(voi
     free(in);
 }
 
-/* Sync calls of many threads, with DMA in between, while one thread dispatches. */
-struct worker {
-    pthread_t thread;
-    uint32_t number;
-    atomic_int bad;
-};
-
-static atomic_int workers_left;
-
-static void *work(void *user)
-{
-    struct worker *worker = user;
-    uint32_t i;
-
-    for (i = 0; i < 150; i++) {
-        uint8_t out[2000];
-        uint8_t in[2000];
-        struct ferry_request r = { .kind = FERRY_RQ_REGION_WRITE };
-        uint64_t off = worker->number * 65536;
-        int bad = 0;
-
-        memset(out, (int)(worker->number * 50 + i % 50), sizeof(out));
-        memset(in, 0, sizeof(in));
-        r.u.io.off = off;
-        r.u.io.count = sizeof(out);
-        r.u.io.data = out;
-        r.u.io.index = i % 3 == 2 ? FAKE_REGION_DMA : FAKE_REGION_MEMORY;
-        r.u.io.posted = i % 5 == 4 && r.u.io.index == FAKE_REGION_MEMORY;
-        bad |= ferry_client_call(client, &r) != FERRY_OK;
-        r.kind = FERRY_RQ_REGION_READ;
-        r.u.io.data = in;
-        bad |= ferry_client_call(client, &r) != FERRY_OK;
-        bad |= memcmp(in, out, sizeof(in)) != 0;
-        atomic_fetch_add(&worker->bad, bad);
-    }
-    atomic_fetch_sub(&workers_left, 1);
-    return NULL;
-}
-
-static void test_threads_call_while_another_dispatches(void **state)
-{
-    enum { WORKERS = 3, ASYNC = 200 };
-    struct worker worker[WORKERS];
-    struct counted *async = calloc(ASYNC, sizeof(*async));
-    uint32_t value[ASYNC];
-    int i;
-
-    (void)state;
-    memset(worker, 0, sizeof(worker));
-    atomic_store(&workers_left, WORKERS);
-    for (i = 0; i < WORKERS; i++) {
-        worker[i].number = (uint32_t)i + 1;
-        assert_int_equal(pthread_create(&worker[i].thread, NULL, work, &worker[i]), 0);
-    }
-    for (i = 0; i < ASYNC; i++) {
-        prepare_io(&async[i], FERRY_RQ_REGION_READ, FAKE_REGION_MEMORY, 0, &value[i], 4);
-        assert_int_equal(ferry_client_submit(client, &async[i].request), FERRY_PENDING);
-        dispatch_until(&async[i].done, 1);
-        assert_int_equal(async[i].request.status, FERRY_OK);
-    }
-    dispatch_until(&workers_left, 0);
-    for (i = 0; i < WORKERS; i++) {
-        pthread_join(worker[i].thread, NULL);
-        assert_int_equal(atomic_load(&worker[i].bad), 0);
-    }
-    free(async);
-}
-
-static void test_threads_call_with_nobody_dispatching(void **state)
-{
-    enum { WORKERS = 3 };
-    struct worker worker[WORKERS];
-    int i;
-
-    (void)state;
-    memset(worker, 0, sizeof(worker));
-    atomic_store(&workers_left, WORKERS);
-    for (i = 0; i < WORKERS; i++) {
-        worker[i].number = (uint32_t)i + 1;
-        assert_int_equal(pthread_create(&worker[i].thread, NULL, work, &worker[i]), 0);
-    }
-    for (i = 0; i < WORKERS; i++) {
-        pthread_join(worker[i].thread, NULL);
-        assert_int_equal(atomic_load(&worker[i].bad), 0);
-    }
-}
-
-static void *read_slowly(void *user)
-{
-    struct ferry_request r = { .kind = FERRY_RQ_REGION_READ };
-    uint8_t data[16] = { 0 };
-
-    r.u.io.index = FAKE_REGION_SLOW;
-    r.u.io.count = sizeof(data);
-    r.u.io.data = data;
-    atomic_store((atomic_int *)user, 1);
-    return ferry_client_call(client, &r) == FERRY_OK && data[15] == 0x5a ? user : NULL;
-}
-
-static void test_a_large_request_leaves_while_another_thread_waits(void **state)
-{
-    struct ferry_request r = { .kind = FERRY_RQ_REGION_WRITE };
-    uint8_t *data = malloc(MIB);
-    atomic_int begun = 0;
-    pthread_t thread;
-    void *right = NULL;
-
-    (void)state;
-    memset(data, 0x61, MIB);
-    assert_int_equal(pthread_create(&thread, NULL, read_slowly, &begun), 0);
-    await_int(&begun, 1);
-    r.u.io.count = MIB;
-    r.u.io.data = data;
-    assert_int_equal(ferry_client_call(client, &r), FERRY_OK);
-    assert_memory_equal(served.fake.bar, data, MIB);
-    release_held();
-    assert_int_equal(pthread_join(thread, &right), 0);
-    assert_ptr_equal(right, &begun);
-    free(data);
-}
-
 static void test_every_request_ends_once_when_the_server_goes(void **state)
 {
     enum { COUNT = 20 };
@@ -591,9 +349,6 @@ static void test_work_goes_on_while_it_returns_1(void **state)
     await_int(&served.fake.work_more, 0);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
-#define IMPATIENT(name) cmocka_unit_test_setup_teardown(name, start_impatient, stop)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -609,10 +364,8 @@ int main(void)
         TEST(test_a_region_access_reaches_user_memory_by_message),
         TEST(test_user_memory_that_is_not_there_is_a_range_error),
         TEST(test_messages_that_come_while_a_dma_waits_are_handled_afterwards),
-        TEST(test_threads_call_while_another_dispatches),
-        TEST(test_threads_call_with_nobody_dispatching),
-        TEST(test_a_large_request_leaves_while_another_thread_waits),
-        cmocka_unit_test_setup(test_every_request_ends_once_when_the_server_goes, start),
+        cmocka_unit_test_setup(test_every_request_ends_once_when_the_server_goes,
+                               async_start),
         TEST(test_closing_ends_what_is_under_way),
         TEST(test_work_goes_on_while_it_returns_1),
     };
