@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 
-from kill_rig import KEY, KillRig, expect, main_of
+from kill_rig import KEY, KillRig, Link, expect, main_of
 
 
 def save(rig, side, name, *args):
@@ -194,6 +194,33 @@ def a_pipe_costs_no_device(ferry):
         rig.finish("A")
 
 
+def whoever_receives_is_not_disturbed(ferry):
+    """Commands that come meanwhile are refused, and it listens again when that fails."""
+    with KillRig(ferry) as rig:
+        rig.start_worker("A")
+        rig.start_worker("B")
+        rig.begin("A")
+        expect("save", save(rig, "A", "state")[0], 0)
+        link = Link(rig.address("B"), "DEVICE_DATA")
+        process = subprocess.Popen([ferry, "migrate", "--quiet", "--control",
+                                    rig.path("A.sock"), link.address],
+                                   stderr=subprocess.DEVNULL)
+        link.reach()
+        for command in (restore(rig, "B", "state"), save(rig, "B", "other"),
+                        save(rig, "A", "other")):
+            expect("meanwhile: " + command[2], command[0], 3)
+            assert "under way" in command[2], command[2]
+        done = rig.run("migrate", "--control", rig.path("B.sock"), link.address)
+        expect("meanwhile: " + done.stderr, done.returncode, 3)
+        link.cut()
+        expect("cut off", process.wait(20), 4)
+        rig.proceed("A")
+        done = rig.run("migrate", "--quiet", "--control", rig.path("A.sock"),
+                       rig.address("B"))
+        expect("once more: " + done.stderr, done.returncode, 0)
+        rig.finish("B")
+
+
 def a_killed_host_leaves_no_part_of_a_file(ferry):
     """At whatever step of a save; what had the name before is still there."""
     with KillRig(ferry) as rig:
@@ -257,6 +284,6 @@ if __name__ == "__main__":
     sys.exit(main_of((work_goes_on_from_a_file, the_work_goes_on_beside_a_copy,
                       devices_are_saved_without_a_host, a_bad_file_is_refused_and_explained,
                       show_reads_a_pipe_and_hides_data, a_pipe_costs_no_device,
-                      a_killed_host_leaves_no_part_of_a_file,
+                      a_killed_host_leaves_no_part_of_a_file, whoever_receives_is_not_disturbed,
                       nobody_who_listens_costs_no_device, wrong_options_exit_with_2),
                      sys.argv[1]))

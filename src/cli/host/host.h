@@ -80,6 +80,9 @@ int host_reopen(struct host *host, struct ferry_error *reterr);
 /* One command line of a client. Return: FERRY_OK; FERRY_E_CLOSED (drop the client). */
 int host_command(struct host *host, struct host_client *client,
                  struct json_object *request);
+/* 1 while the context sends, receives, is saved or restored: nothing else may begin, and
+ * who listens must not be disturbed. */
+int host_migrates(const struct host *host);
 /* host_file.c: the commands save and restore, and what is due when one has ended. */
 int host_save(struct host *host, struct host_client *client, struct json_object *request);
 int host_restore(struct host *host, struct host_client *client,

@@ -172,6 +172,10 @@ static int do_migrate(struct host *host, struct host_client *client,
     int was_listening = host->listening, status;
 
     status = check_in_flight(host, json_get_u64(request, "min_in_flight"), &error);
+    if (status == FERRY_OK && host_migrates(host)) {
+        status = ferry_error_set(&error, FERRY_E_BUSY, "control", NULL, 0,
+                                 "a migration is under way");
+    }
     if (status == FERRY_OK) {
         if (was_listening) {
             ferry_context_unlisten(host->context);

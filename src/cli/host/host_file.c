@@ -28,6 +28,22 @@ static int begun(struct host *host, struct host_client *client, const char *name
     return status;
 }
 
+int host_migrates(const struct host *host)
+{
+    struct ferry_report report;
+
+    ferry_context_report(host->context, &report);
+    return report.outcome == FERRY_OUTCOME_BUSY && report.total_ns > 0;
+}
+
+static int busy(struct host_client *client)
+{
+    struct ferry_error error = { .code = FERRY_OK };
+
+    ferry_error_set(&error, FERRY_E_BUSY, "control", NULL, 0, "a migration is under way");
+    return fail(client, &error);
+}
+
 /* A file takes the context to itself: no source may come meanwhile. */
 static void stop_listening(struct host *host)
 {
@@ -46,10 +62,10 @@ void host_file_over(struct host *host)
     if (!host->listen_after) {
         return;
     }
-    ferry_context_report(host->context, &report);
-    if (report.outcome == FERRY_OUTCOME_BUSY && report.total_ns > 0) {
+    if (host_migrates(host)) {
         return;
     }
+    ferry_context_report(host->context, &report);
     host->listen_after = 0;
     arrived = report.incoming && report.outcome == FERRY_OUTCOME_MOVED;
     if (!host->listening && !host->moved_away && !arrived) {
@@ -75,6 +91,9 @@ int host_save(struct host *host, struct host_client *client, struct json_object 
     struct json_object *stop = NULL;
     int status;
 
+    if (host_migrates(host)) {
+        return busy(client);
+    }
     json_object_object_get_ex(request, "stop", &stop);
     options.then = json_object_get_boolean(stop) ? FERRY_SAVE_STOP : FERRY_SAVE_RUN;
     stop_listening(host);
@@ -99,6 +118,9 @@ int host_restore(struct host *host, struct host_client *client,
     struct workload_status work = { .here = 0 };
     int status;
 
+    if (host_migrates(host)) {
+        return busy(client);
+    }
     if (host->workload != NULL) {
         workload_status(host->workload, &work);
     }
