@@ -13,7 +13,7 @@ extern struct ferry_client *client;
 extern uint8_t *guest;       /* the user's memory, for DMA messages: 2 MIB */
 extern atomic_int dma_calls; /* that served it */
 
-/* The client's limit is 5 s; of the impatient one 100 ms. */
+/* The client's limit is 5 s; of the impatient one 300 ms. */
 int async_start(void **state);
 int async_start_impatient(void **state);
 int async_stop(void **state);

@@ -64,7 +64,7 @@ int async_start_impatient(void **state)
     (void)state;
     guest = calloc(1, 2 * MIB);
     assert_non_null(guest);
-    connect_with(100, 5000);
+    connect_with(300, 5000);
     return 0;
 }
 
