@@ -288,6 +288,9 @@ static size_t take_waiting(struct copy_save *save, size_t cap, const uint8_t **r
         save->chunk_off += (uint32_t)cap;
         return cap;
     }
+    if (save->lent_bytes == 0) {
+        return 0; /* nothing waits: lent may be NULL, to which nothing is added */
+    }
     cap = cap < save->lent_bytes ? cap : (size_t)save->lent_bytes;
     *ret_data = save->lent;
     save->lent += cap;
