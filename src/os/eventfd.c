@@ -53,17 +53,18 @@ int ferry_os_eventfd_adopt(int fd)
 int ferry_os_eventfd_signal(int fd)
 {
     const uint64_t one = 1;
+    const int flags = fcntl(fd, F_GETFL);
 
-    for (;;) {
-        if (write(fd, &one, sizeof(one)) == (ssize_t)sizeof(one)) {
-            return FERRY_OK;
-        }
-        if (errno == EINTR) {
-            continue;
-        }
-        /* Full: who reads it finds it signalled, which is all that an event says. */
-        return errno == EAGAIN ? FERRY_OK : FERRY_E_IO;
+    /* Whoever shares it may have made it block again. */
+    if (flags >= 0 && (flags & O_NONBLOCK) == 0) {
+        (void)fcntl(fd, F_SETFL, flags | O_NONBLOCK);
     }
+    if (write(fd, &one, sizeof(one)) == (ssize_t)sizeof(one)) {
+        return FERRY_OK;
+    }
+    /* Full: who reads it finds it signalled, which is all that an event says. Only a full
+     * one that was made to block in this moment waits, until a signal. */
+    return errno == EAGAIN || errno == EINTR ? FERRY_OK : FERRY_E_IO;
 }
 
 int ferry_os_eventfd_drain(int fd, uint64_t *ret_count)

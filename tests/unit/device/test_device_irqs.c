@@ -436,9 +436,29 @@ static void devices_without_a_pin_or_vectors_say_so(void **state)
     close(fd);
 }
 
+/* The description of an open file is shared with the user, who can make it block. */
+static void a_full_eventfd_that_blocks_again_stops_nobody(void **state)
+{
+    const uint64_t full = UINT64_MAX - 1;
+    struct toy *toy = *state;
+    const int fd = toy_eventfd();
+
+    assert_int_equal(toy_set_irqs(toy, REQ, FDS(TRIGGER), 0, 1, &fd, 1), FERRY_OK);
+    assert_int_equal(fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK), 0);
+    assert_int_equal(write(fd, &full, sizeof(full)), (int)sizeof(full));
+    (void)alarm(10); /* only a hang reaches it */
+    assert_int_equal(ferry_irq_request(toy->device), FERRY_OK);
+    assert_int_equal(toy_set_irqs(toy, REQ, NONE(TRIGGER), 0, 1, NULL, 0), FERRY_OK);
+    (void)alarm(0);
+    assert_int_equal(toy_count(fd), full);
+    close(fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_full_eventfd_that_blocks_again_stops_nobody,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(info_tells_what_the_kernel_tells, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_line_fires_once_and_again_after_each_unmask,
