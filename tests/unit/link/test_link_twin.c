@@ -263,7 +263,6 @@ static void *play(void *user)
     while (raw_receive(p->fd, p->bytes, sizeof(p->bytes)) > 0) {
     }
     close(p->fd);
-    ferry_os_close(&p->twin);
     return NULL;
 }
 
@@ -287,6 +286,7 @@ static void end_player(void)
 {
     ferry_client_close(client);
     assert_int_equal(pthread_join(player.thread, NULL), 0);
+    ferry_os_close(&player.twin);
 }
 
 /* One whose twin socket is there. */
