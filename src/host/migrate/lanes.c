@@ -112,7 +112,9 @@ static void down(void *user, const struct ferry_error *error)
     } else if (error->code != FERRY_E_CLOSED && error->code != FERRY_E_IO) {
         ferry_run_sink.down(run, error);
     } else if (lanes->word_timer.deadline_ns == 0) {
-        lanes->word = *error;
+        ferry_error_set(&lanes->word, error->code, FERRY_HOST_LAYER, NULL, error->offset,
+                        "connection %u of the migration: %.200s", lane->number,
+                        error->text);
         ferry_loop_timer_set(run->context->loop, &lanes->word_timer,
                              ferry_os_now_ns() + FERRY_LANES_WORD_NS);
     }
@@ -128,13 +130,20 @@ static const struct ferry_channel_sink lane_sink = {
 
 /* --- all of them --- */
 
+void ferry_lanes_lost(struct ferry_run *run, const struct ferry_error *error)
+{
+    ferry_run_note(run, error);
+    ferry_run_put_abort(run, error->code); /* lane 0 can still tell why */
+    ferry_run_link_down(run, error);
+}
+
 static void word_due(struct ferry_loop_timer *timer, uint64_t now_ns)
 {
     struct ferry_run *run = timer->user;
 
     (void)now_ns;
     if (!is_over(run)) {
-        ferry_run_sink.down(run, &run->lanes.word);
+        ferry_lanes_lost(run, &run->lanes.word);
     }
 }
 

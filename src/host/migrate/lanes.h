@@ -74,6 +74,8 @@ void ferry_lanes_close_door(struct ferry_run *run);
 /* CONNECTIONS has come. */
 int ferry_lanes_receive(struct ferry_run *run, const uint8_t *payload, size_t bytes,
                         struct ferry_error *reterr);
+/* A lane is lost, and with it the link. */
+void ferry_lanes_lost(struct ferry_run *run, const struct ferry_error *error);
 void ferry_lanes_flush(struct ferry_run *run);
 void ferry_lanes_drop_data(struct ferry_run *run);
 uint32_t ferry_lanes_used(const struct ferry_run *run);

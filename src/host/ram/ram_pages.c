@@ -87,7 +87,7 @@ static void send_failed(struct ferry_run *run, int status)
     run->ram.status = status;
     ferry_error_set(&error, status, FERRY_HOST_LAYER, NULL, 0,
                     "memory could not be sent: %s", ferry_status_text(status));
-    ferry_run_link_down(run, &error);
+    ferry_lanes_lost(run, &error);
 }
 
 static void send_pages(struct ferry_run *run, uint64_t first, uint64_t count)
