@@ -12,6 +12,7 @@
 
 #include "base/writer.h"
 #include "core/session/source.h"
+#include "os/clock.h"
 #include "os/memory.h"
 #include "os/socket.h"
 #include "test_host_mig_relay.h"
@@ -183,11 +184,18 @@ static void any_connection_that_is_lost_is_the_link_that_is_lost(void **state)
 
 static void cut_when_all_is_there(struct move *move)
 {
+    static uint64_t cut_ns;
     const struct ferry_run *run = move->rig.side[1].context->migration->run;
 
     if (run && run->order.seen & 1u << FERRY_REC_ALL_SENT && !move->cut_done) {
         move->cut_done = 1;
         relay_cut(&move->conn[2]);
+        cut_ns = ferry_os_now_ns();
+    }
+    /* COMMIT comes when nobody waits any longer for a word about the loss. */
+    if (move->cut_done && ferry_os_now_ns() < cut_ns + FERRY_LANES_WORD_NS * 5 / 4) {
+        move->held = 0;
+        move->held_turns = 2;
     }
 }
 
