@@ -61,6 +61,9 @@ struct ferry_show_record {
     size_t data_bytes;
 };
 
+/* Room for tags to come, so that a library that knows more of them fills what is here. */
+#define FERRY_SHOW_TAGS 64
+
 struct ferry_show_total {
     uint64_t records, bytes; /* bytes: headers included */
 };
@@ -73,7 +76,8 @@ struct ferry_show_summary {
     uint32_t from_target;              /* 1: it is a target's side */
     uint32_t is_file;                  /* 1: FILE_END came */
     uint32_t device_count;
-    struct ferry_show_total tag[FERRY_REC_TAG_END]; /* [0]: unknown ones */
+    struct ferry_show_total
+        tag[FERRY_SHOW_TAGS]; /* by enum ferry_record_tag; [0]: unknown */
     struct ferry_show_total device[FERRY_SESSION_DEVICES_MAX];
     char device_name[FERRY_SESSION_DEVICES_MAX][32];
 };

@@ -101,6 +101,13 @@ uint64_t json_get_u64(struct json_object *object, const char *name)
     return json_object_get_uint64(member);
 }
 
+uint32_t json_get_u32(struct json_object *object, const char *name)
+{
+    uint64_t value = json_get_u64(object, name);
+
+    return value < UINT32_MAX ? (uint32_t)value : UINT32_MAX;
+}
+
 const char *json_get_text(struct json_object *object, const char *name)
 {
     struct json_object *member = NULL;

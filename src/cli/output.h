@@ -31,6 +31,8 @@ struct json_object *json_u64(uint64_t value);
 
 /* Members of a received object; 0 or "" when absent or of another type. */
 uint64_t json_get_u64(struct json_object *object, const char *name);
+/* The same; what is more than fits is the most that fits. */
+uint32_t json_get_u32(struct json_object *object, const char *name);
 const char *json_get_text(struct json_object *object, const char *name);
 
 /* One line (or, pretty, several) of JSON on stdout. */

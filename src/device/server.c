@@ -174,6 +174,9 @@ int ferry_server_create_endpoint(struct ferry_endpoint *endpoint,
 
 void ferry_server_destroy(struct ferry_server *server)
 {
+    struct ferry_error error = { .code = FERRY_OK };
+    int status;
+
     if (server == NULL) {
         return;
     }
@@ -183,7 +186,13 @@ void ferry_server_destroy(struct ferry_server *server)
     if (server->loop != NULL) {
         ferry_loop_destroy(server->loop);
     }
-    (void)ferry_recorder_close(server->recorder);
+    status = ferry_recorder_close(server->recorder);
+    if (status < 0 && server->log != NULL) {
+        (void)ferry_error_set(&error, status, "device", NULL, 0,
+                              "the transcript is not complete: %s",
+                              ferry_status_text(status));
+        server->log(server->user, &error);
+    }
     ferry_os_close(&server->stop.fd);
     free(server);
 }

@@ -258,6 +258,14 @@ static int endpoint_wake_fd(struct ferry_endpoint *endpoint)
                                          : filter_below_fd(filter);
 }
 
+static int endpoint_reads_inside(struct ferry_endpoint *endpoint)
+{
+    const struct ferry_endpoint_ops *ops = below_ops(filter_of(endpoint));
+
+    return ops->struct_size > offsetof(struct ferry_endpoint_ops, reads_inside) &&
+           ops->reads_inside != NULL && ops->reads_inside(endpoint->below);
+}
+
 static const struct ferry_endpoint_ops filter_ops = {
     .struct_size = sizeof(filter_ops),
     .attach = endpoint_attach,
@@ -265,6 +273,7 @@ static const struct ferry_endpoint_ops filter_ops = {
     .submit = endpoint_submit,
     .work = endpoint_work,
     .wake_fd = endpoint_wake_fd,
+    .reads_inside = endpoint_reads_inside,
 };
 
 static void destroy(struct ferry_filter *filter)

@@ -77,14 +77,14 @@ int host_save(struct host *host, struct host_client *client, struct json_object 
 {
     struct ferry_migrate_options limits = {
         .struct_size = sizeof(limits),
-        .max_downtime_ms = (uint32_t)json_get_u64(request, "max_downtime_ms"),
-        .deadline_ms = (uint32_t)json_get_u64(request, "deadline_ms"),
-        .stop_deadline_ms = (uint32_t)json_get_u64(request, "stop_deadline_ms"),
-        .arc_limit_ms = (uint32_t)json_get_u64(request, "arc_limit_ms"),
+        .max_downtime_ms = json_get_u32(request, "max_downtime_ms"),
+        .deadline_ms = json_get_u32(request, "deadline_ms"),
+        .stop_deadline_ms = json_get_u32(request, "stop_deadline_ms"),
+        .arc_limit_ms = json_get_u32(request, "arc_limit_ms"),
     };
     struct ferry_save_options options = {
         .struct_size = sizeof(options),
-        .compress = (uint32_t)json_get_u64(request, "compress"),
+        .compress = json_get_u32(request, "compress"),
         .limits = &limits,
     };
     struct ferry_error error = { .code = FERRY_OK };
@@ -112,7 +112,7 @@ int host_restore(struct host *host, struct host_client *client,
 {
     struct ferry_migrate_options limits = {
         .struct_size = sizeof(limits),
-        .arc_limit_ms = (uint32_t)json_get_u64(request, "arc_limit_ms"),
+        .arc_limit_ms = json_get_u32(request, "arc_limit_ms"),
     };
     struct ferry_error error = { .code = FERRY_OK };
     struct workload_status work = { .here = 0 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "ferry/show.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,6 +45,8 @@ static void guess_side(struct ferry_file_check *check, const struct ferry_record
         check->preamble = preamble;
     }
 }
+
+static_assert(FERRY_REC_TAG_END <= FERRY_SHOW_TAGS, "each tag has its total");
 
 static void count(struct show *show, const struct ferry_file_record *next)
 {

@@ -122,6 +122,28 @@ static void a_second_user_is_refused(void **state)
     filtered_free(toy);
 }
 
+static int always(struct ferry_endpoint *endpoint)
+{
+    (void)endpoint;
+    return 1;
+}
+
+static void reads_may_come_inside_where_the_device_lets_them(void **state)
+{
+    struct ferry_endpoint_ops ops = { .struct_size = sizeof(ops) };
+    struct ferry_endpoint below = { .ops = &ops }, *endpoint = NULL;
+
+    (void)state;
+    assert_int_equal(ferry_filter_open(&below, "error=reset:EIO,log", &endpoint, NULL),
+                     FERRY_OK);
+    assert_int_equal(endpoint->ops->reads_inside(endpoint), 0);
+    ops.reads_inside = always;
+    assert_int_equal(endpoint->ops->reads_inside(endpoint), 1);
+    ops.struct_size = offsetof(struct ferry_endpoint_ops, reads_inside);
+    assert_int_equal(endpoint->ops->reads_inside(endpoint), 0);
+    ferry_filter_close(endpoint);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -130,6 +152,7 @@ int main(void)
         cmocka_unit_test(too_many_filters_are_refused),
         cmocka_unit_test(the_first_is_nearest_to_the_user),
         cmocka_unit_test(a_second_user_is_refused),
+        cmocka_unit_test(reads_may_come_inside_where_the_device_lets_them),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
