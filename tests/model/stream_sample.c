@@ -213,6 +213,6 @@ uint32_t sample_sent(uint32_t side)
                1u << FERRY_REC_PREPARED;
     }
     return 1u << FERRY_REC_PREAMBLE | 1u << FERRY_REC_HELLO |
-           1u << FERRY_REC_DEVICE_INITIAL | 1u << FERRY_REC_ALL_SENT |
-           1u << FERRY_REC_COMMIT;
+           1u << FERRY_REC_CONNECTIONS | 1u << FERRY_REC_DEVICE_INITIAL |
+           1u << FERRY_REC_ALL_SENT | 1u << FERRY_REC_COMMIT;
 }
