@@ -35,10 +35,10 @@ enum ferry_lane_state {
 struct ferry_lane {
     struct ferry_run *run;
     struct ferry_channel *channel;
-    uint32_t state;   /* enum ferry_lane_state */
-    uint32_t number;  /* as in ATTACH */
-    uint32_t waiting; /* target: 1: it has got to the next barrier */
-    uint32_t passing; /* target: number of the barrier that it may leave; 0: none */
+    uint32_t state;       /* enum ferry_lane_state */
+    uint32_t number;      /* as in ATTACH */
+    uint32_t waiting;     /* target: 1: it has got to the next barrier */
+    uint32_t passing;     /* target: number of the barrier that it may leave; 0: none */
     uint64_t drain_until; /* channel position of a round's end */
 };
 
