@@ -114,10 +114,14 @@ class Qemu:
         line = self.monitor.next(ANSWER_S)
         return None if line is None else json.loads(line)
 
-    def ask(self, command, **arguments):
-        """One command: its result, or its error as {"class": ..., "desc": ...}."""
+    def tell(self, command, **arguments):
+        """One command, after which QEMU may be gone before it answers."""
         text = json.dumps({"execute": command, "arguments": arguments})
         self.monitor.socket.sendall(text.encode() + b"\n")
+
+    def ask(self, command, **arguments):
+        """One command: its result, or its error as {"class": ..., "desc": ...}."""
+        self.tell(command, **arguments)
         while True:
             message = self.message()
             assert message is not None, "QEMU is gone: " + self.said()

@@ -34,7 +34,7 @@ def test_qemu_and_guest_outlive_the_server_until_a_reset(rig):
     # docs/interop.md states what follows; where a newer QEMU differs it is to be amended.
     assert qemu.call("query-status")["status"] == "running"
     assert rig_of.interrupts(qemu, "dataq") > 0, "the guest goes on"
-    qemu.call("system_reset")
+    qemu.tell("system_reset")
     assert qemu.process.wait(rig_of.END_S) == -signal.SIGABRT, qemu.said()
     assert "DMA mapping failed" in qemu.said()
 
