@@ -9,7 +9,7 @@
 
 #include "cli/commands.h"
 #include "cli/output.h"
-#include "cli/serve.h"
+#include "cli/serve/serve.h"
 #include "ferry/transcript.h"
 
 #define MASKS_MAX 64

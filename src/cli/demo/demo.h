@@ -7,7 +7,7 @@
 
 #include "cli/commands.h"
 #include "cli/control.h"
-#include "cli/move.h"
+#include "cli/move/move.h"
 #include "cli/trace/trace.h"
 #include "drivers/acc_driver.h"
 

@@ -11,7 +11,7 @@
 #include "host/channel/channel.h"
 #include "host/context/context.h"
 #include "host/file/peer.h"
-#include "host/migrate/lanes.h"
+#include "host/migrate/lanes/lanes.h"
 #include "host/migrate/pipe.h"
 #include "host/ram/ram.h"
 #include "os/file.h"

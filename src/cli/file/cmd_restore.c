@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/direct.h"
+#include "cli/file/direct.h"
 
 enum restore_key { KEY_HOLD = KEY_DIRECT_END, KEY_ARC_LIMIT };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "host/migrate/lanes.h"
+#include "host/migrate/lanes/lanes.h"
 
 #include <assert.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef FERRY_HOST_MIGRATE_LANES_H
-#define FERRY_HOST_MIGRATE_LANES_H
+#ifndef FERRY_HOST_MIGRATE_LANES_LANES_H
+#define FERRY_HOST_MIGRATE_LANES_LANES_H
 
 #include "core/stream/payload.h"
 #include "host/channel/channel.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "cli/direct.h"
+#include "cli/file/direct.h"
 
 #include <errno.h>
 #include <poll.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef FERRY_CLI_MOVE_H
-#define FERRY_CLI_MOVE_H
+#ifndef FERRY_CLI_MOVE_MOVE_H
+#define FERRY_CLI_MOVE_MOVE_H
 
 #include <stdint.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "cli/move.h"
+#include "cli/move/move.h"
 
 #include <poll.h>
 #include <string.h>

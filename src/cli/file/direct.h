@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef FERRY_CLI_DIRECT_H
-#define FERRY_CLI_DIRECT_H
+#ifndef FERRY_CLI_FILE_DIRECT_H
+#define FERRY_CLI_FILE_DIRECT_H
 
 #include "cli/commands.h"
-#include "cli/move.h"
+#include "cli/move/move.h"
 #include "cli/output.h"
 
 #define DIRECT_DEVICES_MAX 32

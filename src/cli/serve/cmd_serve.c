@@ -11,7 +11,7 @@
 
 #include "cli/commands.h"
 #include "cli/output.h"
-#include "cli/serve.h"
+#include "cli/serve/serve.h"
 
 /* The first descriptor of systemd's socket activation. */
 #define ACTIVATION_FD 3

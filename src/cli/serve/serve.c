@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "cli/serve.h"
+#include "cli/serve/serve.h"
 
 #include <stdatomic.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef FERRY_CLI_SERVE_H
-#define FERRY_CLI_SERVE_H
+#ifndef FERRY_CLI_SERVE_SERVE_H
+#define FERRY_CLI_SERVE_SERVE_H
 
 #include <pthread.h>
 #include <stddef.h>

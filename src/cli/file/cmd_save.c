@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cli/direct.h"
+#include "cli/file/direct.h"
 
 enum save_key {
     KEY_THEN = KEY_DIRECT_END,
