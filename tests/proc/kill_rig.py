@@ -113,6 +113,7 @@ class Watch:
         assert self.control.call("watch")["reply"] == "watch"
         self.queue = queue.Queue()
         self.phases = []
+        self.over = False  # the migration's end, or the host's, was read
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self):
@@ -123,12 +124,17 @@ class Watch:
             pass
         self.queue.put({"event": "gone"})
 
+    def _take(self):
+        event = self.queue.get(timeout=LIMIT_S)
+        if event["event"] == "phase":
+            self.phases.append(event["phase"])
+        self.over |= event["event"] in ("finished", "undecided", "gone")
+        return event
+
     def next(self, *kinds):
         """The next event of these kinds; notes the phases on the way."""
         while True:
-            event = self.queue.get(timeout=LIMIT_S)
-            if event["event"] == "phase":
-                self.phases.append(event["phase"])
+            event = self._take()
             if event["event"] in kinds:
                 return event
             assert event["event"] != "gone", "the host has gone"
@@ -143,11 +149,9 @@ class Watch:
                 return 1
 
     def reached(self):
-        """Drains; the last phase of the way forward."""
-        while not self.queue.empty():
-            event = self.queue.get_nowait()
-            if event["event"] == "phase":
-                self.phases.append(event["phase"])
+        """Waits for the end of the migration; the last phase of the way forward."""
+        while not self.over:
+            self._take()
         forward = [p for p in self.phases if not p.startswith("BACK")
                    and p not in ("ENDED", "UNDECIDED")]
         return forward[-1] if forward else "?"
