@@ -1,18 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #define _GNU_SOURCE
 #include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "bench/common.h"
 #include "bench/output.h"
-#include "link/client/client.h"
-#include "link/server/server.h"
+#include "bench/served.h"
 
 /*
  * 4-byte region reads of which 64 are under way, and posted writes of 4 bytes in groups
@@ -28,9 +24,7 @@
 #define BURST_NS 20000000u
 
 struct subject {
-    pid_t pid;
-    int fd;                      /* the floor's socket */
-    struct ferry_client *client; /* NULL: the floor */
+    struct bench_served served;
     int posted;
     struct pollfd ready;
     struct ferry_request request[DEPTH];
@@ -38,73 +32,8 @@ struct subject {
     int left;
 };
 
-static int submit(struct ferry_endpoint *endpoint, struct ferry_request *request)
-{
-    static const uint32_t value = 0x12345678;
-
-    (void)endpoint;
-    if (request->kind == FERRY_RQ_REGION_WRITE) {
-        return FERRY_OK;
-    }
-    if (request->kind != FERRY_RQ_REGION_READ) {
-        return FERRY_E_UNSUPPORTED;
-    }
-    memcpy(request->u.io.data, &value, sizeof(value));
-    return FERRY_OK;
-}
-
-static int attach(struct ferry_endpoint *endpoint, const struct ferry_client_port *port)
-{
-    (void)endpoint;
-    (void)port;
-    return FERRY_OK;
-}
-
-static void detach(struct ferry_endpoint *endpoint)
-{
-    (void)endpoint;
-}
-
-static int work(struct ferry_endpoint *endpoint)
-{
-    (void)endpoint;
-    return 0;
-}
-
-static void gone(void *user, const struct ferry_error *error)
-{
-    (void)user;
-    (void)error;
-    _exit(0);
-}
-
-static void serve_ferry(int fd)
-{
-    static const struct ferry_endpoint_ops ops = {
-        .struct_size = sizeof(ops),
-        .attach = attach,
-        .detach = detach,
-        .submit = submit,
-        .work = work,
-    };
-    struct ferry_endpoint endpoint = { .ops = &ops };
-    struct ferry_link_server_options options = { .struct_size = sizeof(options),
-                                                 .closed = gone };
-    struct ferry_link_server *server;
-    struct ferry_loop *loop;
-
-    if (ferry_loop_create(&loop) != FERRY_OK ||
-        ferry_link_server_from_fd(fd, &endpoint, loop, &options, &server, NULL) !=
-            FERRY_OK) {
-        _exit(1);
-    }
-    while (ferry_loop_dispatch(loop, -1) >= 0) {
-    }
-    _exit(1);
-}
-
 /* Posted: takes DEPTH writes, then a question, which alone is answered. */
-static void serve_floor(int fd, int posted)
+static void serve_floor(int fd, uint32_t posted)
 {
     static const char answer[DEPTH * ANSWER_BYTES];
     const size_t ask = posted ? DEPTH * POSTED_BYTES + ASK_BYTES : ASK_BYTES;
@@ -129,48 +58,15 @@ static void serve_floor(int fd, int posted)
 
 static void start(struct subject *subject, int ferry, int cpu, int posted)
 {
-    int pair[2];
-
     memset(subject, 0, sizeof(*subject));
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) {
-        bench_die("socketpair");
-    }
-    subject->pid = fork();
-    if (subject->pid < 0) {
-        bench_die("fork");
-    }
-    if (subject->pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        close(pair[0]);
-        bench_pin(cpu);
-        if (ferry) {
-            serve_ferry(pair[1]);
-        } else {
-            serve_floor(pair[1], posted);
-        }
-    }
-    close(pair[1]);
-    subject->fd = pair[0];
     subject->posted = posted;
     if (!ferry) {
+        bench_serve_floor(&subject->served, cpu, serve_floor, (uint32_t)posted);
         return;
     }
-    if (ferry_client_from_fd(pair[0], NULL, &subject->client, NULL) != FERRY_OK) {
-        bench_die("connect");
-    }
-    subject->ready.fd = ferry_client_fd(subject->client);
+    bench_serve_ferry(&subject->served, cpu, 0);
+    subject->ready.fd = ferry_client_fd(subject->served.client);
     subject->ready.events = POLLIN;
-}
-
-static void stop(struct subject *subject)
-{
-    if (subject->client) {
-        ferry_client_close(subject->client);
-    } else {
-        close(subject->fd);
-    }
-    kill(subject->pid, SIGTERM);
-    waitpid(subject->pid, NULL, 0);
 }
 
 static void round_floor(const struct subject *subject)
@@ -179,13 +75,13 @@ static void round_floor(const struct subject *subject)
     char answer[DEPTH * ANSWER_BYTES];
 
     for (int i = 0; i < DEPTH; i++) {
-        bench_write(subject->fd, ask, subject->posted ? POSTED_BYTES : ASK_BYTES);
+        bench_write(subject->served.fd, ask, subject->posted ? POSTED_BYTES : ASK_BYTES);
     }
     if (subject->posted) {
-        bench_write(subject->fd, ask, ASK_BYTES);
-        bench_read(subject->fd, answer, ANSWER_BYTES);
+        bench_write(subject->served.fd, ask, ASK_BYTES);
+        bench_read(subject->served.fd, answer, ANSWER_BYTES);
     } else {
-        bench_read(subject->fd, answer, sizeof(answer));
+        bench_read(subject->served.fd, answer, sizeof(answer));
     }
 }
 
@@ -210,14 +106,14 @@ static void round_reads(struct subject *subject)
         request->u.io.data = &subject->value[i];
         request->done = on_done;
         request->user = subject;
-        if (ferry_client_submit(subject->client, request) != FERRY_PENDING) {
+        if (ferry_client_submit(subject->served.client, request) != FERRY_PENDING) {
             bench_die("submit");
         }
         subject->left++;
     }
     while (subject->left > 0) {
         if (poll(&subject->ready, 1, -1) < 0 ||
-            ferry_client_dispatch(subject->client) < 0) {
+            ferry_client_dispatch(subject->served.client) < 0) {
             bench_die("dispatch");
         }
     }
@@ -231,7 +127,7 @@ static void round_posted(struct subject *subject)
     request.u.io.data = &subject->value[0];
     request.u.io.posted = 1;
     for (int i = 0; i < DEPTH; i++) {
-        int rc = ferry_client_submit(subject->client, &request);
+        int rc = ferry_client_submit(subject->served.client, &request);
 
         if (rc != FERRY_OK) {
             bench_die("posted write");
@@ -239,7 +135,7 @@ static void round_posted(struct subject *subject)
     }
     request.kind = FERRY_RQ_REGION_READ;
     request.u.io.posted = 0;
-    if (ferry_client_call(subject->client, &request) != FERRY_OK) {
+    if (ferry_client_call(subject->served.client, &request) != FERRY_OK) {
         bench_die("region read");
     }
 }
@@ -252,7 +148,7 @@ static double burst(struct subject *subject, uint64_t length_ns)
     uint64_t count = 0;
 
     while (now - begin < length_ns) {
-        if (!subject->client) {
+        if (!subject->served.client) {
             round_floor(subject);
         } else if (subject->posted) {
             round_posted(subject);
@@ -283,8 +179,8 @@ static void measure(struct bench_output *out, const char *text, int server_cpu,
         rate[1][i] = burst(&ferry, BURST_NS);
         ratio[i] = rate[1][i] / rate[0][i];
     }
-    stop(&floor);
-    stop(&ferry);
+    bench_served_end(&floor.served);
+    bench_served_end(&ferry.served);
     bench_row(out, &(struct bench_row){ .subject = text,
                                         .unit = "1/s",
                                         .figure = bench_median(rate[1], (size_t)bursts),

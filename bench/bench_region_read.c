@@ -1,19 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "bench/common.h"
 #include "bench/output.h"
-#include "link/client/client.h"
-#include "link/server/server.h"
+#include "bench/served.h"
 
 /*
  * Round trips of a 4-byte region read against a bare AF_UNIX ping-pong of the same sizes,
@@ -29,74 +25,9 @@
 #define CHUNK 16
 
 struct subject {
-    pid_t pid;
-    int fd;                      /* the floor's socket */
-    int spin;                    /* the floor's client looks without waiting */
-    struct ferry_client *client; /* NULL: the floor */
+    struct bench_served served;
+    int spin; /* the floor's client looks without waiting */
 };
-
-static int submit(struct ferry_endpoint *endpoint, struct ferry_request *request)
-{
-    static const uint32_t value = 0x12345678;
-
-    (void)endpoint;
-    if (request->kind != FERRY_RQ_REGION_READ) {
-        return FERRY_E_UNSUPPORTED;
-    }
-    memcpy(request->u.io.data, &value, sizeof(value));
-    return FERRY_OK;
-}
-
-static int attach(struct ferry_endpoint *endpoint, const struct ferry_client_port *port)
-{
-    (void)endpoint;
-    (void)port;
-    return FERRY_OK;
-}
-
-static void detach(struct ferry_endpoint *endpoint)
-{
-    (void)endpoint;
-}
-
-static int work(struct ferry_endpoint *endpoint)
-{
-    (void)endpoint;
-    return 0;
-}
-
-static void gone(void *user, const struct ferry_error *error)
-{
-    (void)user;
-    (void)error;
-    _exit(0);
-}
-
-static void serve_ferry(int fd, int spin)
-{
-    static const struct ferry_endpoint_ops ops = {
-        .struct_size = sizeof(ops),
-        .attach = attach,
-        .detach = detach,
-        .submit = submit,
-        .work = work,
-    };
-    struct ferry_endpoint endpoint = { .ops = &ops };
-    struct ferry_link_server_options options = { .struct_size = sizeof(options),
-                                                 .closed = gone,
-                                                 .spin_us = spin ? UINT32_MAX : 0 };
-    struct ferry_link_server *server;
-    struct ferry_loop *loop;
-
-    if (ferry_loop_create(&loop) != FERRY_OK ||
-        ferry_link_server_from_fd(fd, &endpoint, loop, &options, &server, NULL) !=
-            FERRY_OK) {
-        _exit(1);
-    }
-    while (ferry_loop_dispatch(loop, -1) >= 0) {
-    }
-    _exit(1);
-}
 
 /* Waits for a message, or looks for it until it is there. */
 static ssize_t await(int fd, void *bytes, size_t size, int spin)
@@ -109,12 +40,12 @@ static ssize_t await(int fd, void *bytes, size_t size, int spin)
     return got;
 }
 
-static void serve_floor(int fd, int spin)
+static void serve_floor(int fd, uint32_t spin)
 {
     char ask[ASK_BYTES];
     char answer[ANSWER_BYTES] = { 0 };
 
-    while (await(fd, ask, sizeof(ask), spin) == (ssize_t)sizeof(ask)) {
+    while (await(fd, ask, sizeof(ask), spin != 0) == (ssize_t)sizeof(ask)) {
         if (send(fd, answer, sizeof(answer), MSG_NOSIGNAL) != (ssize_t)sizeof(answer)) {
             break;
         }
@@ -124,47 +55,12 @@ static void serve_floor(int fd, int spin)
 
 static void start(struct subject *subject, int ferry, int cpu, int spin)
 {
-    struct ferry_client_options options = { .struct_size = sizeof(options),
-                                            .spin_us = spin ? UINT32_MAX : 0 };
-    int pair[2];
-
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) {
-        bench_die("socketpair");
-    }
-    subject->pid = fork();
-    if (subject->pid < 0) {
-        bench_die("fork");
-    }
-    if (subject->pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        close(pair[0]);
-        bench_pin(cpu);
-        if (ferry) {
-            serve_ferry(pair[1], spin);
-        } else {
-            serve_floor(pair[1], spin);
-        }
-    }
-    close(pair[1]);
-    subject->fd = pair[0];
     subject->spin = spin;
-    subject->client = NULL;
-    if (ferry &&
-        ferry_client_from_fd(pair[0], &options, &subject->client, NULL) != FERRY_OK) {
-        bench_die("connect");
-    }
-}
-
-static void stop(struct subject *subject)
-{
-    if (subject->client) {
-        ferry_client_close(subject->client);
+    if (ferry) {
+        bench_serve_ferry(&subject->served, cpu, spin ? UINT32_MAX : 0);
     } else {
-        close(subject->fd);
+        bench_serve_floor(&subject->served, cpu, serve_floor, (uint32_t)spin);
     }
-    /* The other child may still hold a copy of the socket. */
-    kill(subject->pid, SIGTERM);
-    waitpid(subject->pid, NULL, 0);
 }
 
 static void one_floor(int fd, int spin)
@@ -201,10 +97,10 @@ static double burst(const struct subject *subject, uint64_t length_ns)
 
     while (now - begin < length_ns) {
         for (i = 0; i < CHUNK; i++) {
-            if (subject->client) {
-                one_ferry(subject->client);
+            if (subject->served.client) {
+                one_ferry(subject->served.client);
             } else {
-                one_floor(subject->fd, subject->spin);
+                one_floor(subject->served.fd, subject->spin);
             }
         }
         count += CHUNK;
@@ -233,7 +129,7 @@ static double alone(int ferry, int server_cpu, double *best)
         rate[i] = burst(&subject, BURST_NS / SLICES);
         *best = rate[i] > *best ? rate[i] : *best;
     }
-    stop(&subject);
+    bench_served_end(&subject.served);
     return bench_median(rate, SLICES);
 }
 
@@ -262,8 +158,8 @@ static void measure(int client_cpu, int server_cpu, int spin, int bursts,
         best[1] = rate[1][i] > best[1] ? rate[1][i] : best[1];
     }
     if (!spin) {
-        stop(&floor);
-        stop(&ferry);
+        bench_served_end(&floor.served);
+        bench_served_end(&ferry.served);
     }
     ret_result->floor = bench_median(rate[0], (size_t)bursts);
     ret_result->ferry = bench_median(rate[1], (size_t)bursts);

@@ -1,17 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #define _GNU_SOURCE
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "bench/common.h"
 #include "bench/output.h"
-#include "link/client/client.h"
-#include "link/server/server.h"
+#include "bench/served.h"
 
 /*
  * Region writes of many bytes, each answered, against a bare socket that carries as much,
@@ -25,68 +21,10 @@
 #define BURST_NS 20000000u
 
 struct subject {
-    pid_t pid;
-    int fd;
-    struct ferry_client *client; /* NULL: the floor */
+    struct bench_served served;
     uint32_t size;
     uint8_t *data;
 };
-
-static int submit(struct ferry_endpoint *endpoint, struct ferry_request *request)
-{
-    (void)endpoint;
-    return request->kind == FERRY_RQ_REGION_WRITE ? FERRY_OK : FERRY_E_UNSUPPORTED;
-}
-
-static int attach(struct ferry_endpoint *endpoint, const struct ferry_client_port *port)
-{
-    (void)endpoint;
-    (void)port;
-    return FERRY_OK;
-}
-
-static void detach(struct ferry_endpoint *endpoint)
-{
-    (void)endpoint;
-}
-
-static int work(struct ferry_endpoint *endpoint)
-{
-    (void)endpoint;
-    return 0;
-}
-
-static void gone(void *user, const struct ferry_error *error)
-{
-    (void)user;
-    (void)error;
-    _exit(0);
-}
-
-static void serve_ferry(int fd)
-{
-    static const struct ferry_endpoint_ops ops = {
-        .struct_size = sizeof(ops),
-        .attach = attach,
-        .detach = detach,
-        .submit = submit,
-        .work = work,
-    };
-    struct ferry_endpoint endpoint = { .ops = &ops };
-    struct ferry_link_server_options options = { .struct_size = sizeof(options),
-                                                 .closed = gone };
-    struct ferry_link_server *server;
-    struct ferry_loop *loop;
-
-    if (ferry_loop_create(&loop) != FERRY_OK ||
-        ferry_link_server_from_fd(fd, &endpoint, loop, &options, &server, NULL) !=
-            FERRY_OK) {
-        _exit(1);
-    }
-    while (ferry_loop_dispatch(loop, -1) >= 0) {
-    }
-    _exit(1);
-}
 
 static void serve_floor(int fd, uint32_t size)
 {
@@ -110,45 +48,13 @@ static void serve_floor(int fd, uint32_t size)
 
 static void start(struct subject *subject, int ferry, int cpu, uint32_t size)
 {
-    int pair[2];
-
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) {
-        bench_die("socketpair");
-    }
-    subject->pid = fork();
-    if (subject->pid < 0) {
-        bench_die("fork");
-    }
-    if (subject->pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        close(pair[0]);
-        bench_pin(cpu);
-        if (ferry) {
-            serve_ferry(pair[1]);
-        } else {
-            serve_floor(pair[1], size);
-        }
-    }
-    close(pair[1]);
-    subject->fd = pair[0];
-    subject->client = NULL;
     subject->size = size;
-    subject->data = bench_memory(ASK_BYTES + size);
-    if (ferry &&
-        ferry_client_from_fd(pair[0], NULL, &subject->client, NULL) != FERRY_OK) {
-        bench_die("connect");
-    }
-}
-
-static void stop(struct subject *subject)
-{
-    if (subject->client) {
-        ferry_client_close(subject->client);
+    if (ferry) {
+        bench_serve_ferry(&subject->served, cpu, 0);
     } else {
-        close(subject->fd);
+        bench_serve_floor(&subject->served, cpu, serve_floor, size);
     }
-    kill(subject->pid, SIGTERM);
-    waitpid(subject->pid, NULL, 0);
+    subject->data = bench_memory(ASK_BYTES + size);
 }
 
 static void one(const struct subject *subject)
@@ -156,14 +62,14 @@ static void one(const struct subject *subject)
     struct ferry_request request = { .kind = FERRY_RQ_REGION_WRITE };
     char answer[ANSWER_BYTES];
 
-    if (!subject->client) {
-        bench_write(subject->fd, subject->data, ASK_BYTES + subject->size);
-        bench_read(subject->fd, answer, sizeof(answer));
+    if (!subject->served.client) {
+        bench_write(subject->served.fd, subject->data, ASK_BYTES + subject->size);
+        bench_read(subject->served.fd, answer, sizeof(answer));
         return;
     }
     request.u.io.count = subject->size;
     request.u.io.data = subject->data;
-    if (ferry_client_call(subject->client, &request) != FERRY_OK) {
+    if (ferry_client_call(subject->served.client, &request) != FERRY_OK) {
         bench_die("region write");
     }
 }
@@ -201,8 +107,8 @@ static void measure(struct bench_output *out, const char *text, int server_cpu,
         rate[1][i] = burst(&ferry, BURST_NS);
         ratio[i] = rate[1][i] / rate[0][i];
     }
-    stop(&floor);
-    stop(&ferry);
+    bench_served_end(&floor.served);
+    bench_served_end(&ferry.served);
     bench_row(out, &(struct bench_row){ .subject = text,
                                         .unit = "MiB/s",
                                         .figure = bench_median(rate[1], (size_t)bursts),
