@@ -190,6 +190,24 @@ static int ask_data_io(const struct ferry_request *request,
     return FERRY_OK;
 }
 
+/* Requests that ask by a number at most. */
+static void ask_info(const struct ferry_request *request,
+                     struct ferry_wire_message *message)
+{
+    if (request->kind == FERRY_RQ_GET_INFO) {
+        memset(&message->u.info, 0, sizeof(message->u.info));
+    } else if (request->kind == FERRY_RQ_GET_REGION_INFO) {
+        memset(&message->u.region, 0, sizeof(message->u.region));
+        message->u.region.index = request->u.region.index;
+    } else if (request->kind == FERRY_RQ_GET_IRQ_INFO) {
+        memset(&message->u.irq, 0, sizeof(message->u.irq));
+        message->u.irq.index = request->u.irq.index;
+    } else {
+        memset(&message->u.io_fds, 0, sizeof(message->u.io_fds));
+        message->u.io_fds.index = request->u.io_fds.index;
+    }
+}
+
 static const uint16_t command_of[FERRY_RQ_COUNT] = {
     [FERRY_RQ_GET_INFO] = FERRY_WIRE_GET_INFO,
     [FERRY_RQ_GET_REGION_INFO] = FERRY_WIRE_GET_REGION_INFO,
@@ -227,15 +245,10 @@ int ferry_codec_ask(const struct ferry_request *request,
     case FERRY_RQ_REGION_WRITE:
         return ask_region_io(request, limits, message);
     case FERRY_RQ_GET_INFO:
-        memset(&message->u.info, 0, sizeof(message->u.info));
-        return FERRY_OK;
     case FERRY_RQ_GET_REGION_INFO:
-        memset(&message->u.region, 0, sizeof(message->u.region));
-        message->u.region.index = request->u.region.index;
-        return FERRY_OK;
     case FERRY_RQ_GET_IRQ_INFO:
-        memset(&message->u.irq, 0, sizeof(message->u.irq));
-        message->u.irq.index = request->u.irq.index;
+    case FERRY_RQ_REGION_IO_FDS:
+        ask_info(request, message);
         return FERRY_OK;
     case FERRY_RQ_SET_IRQS:
         return ask_irqs(&request->u.irq_set, message);
@@ -266,10 +279,6 @@ int ferry_codec_ask(const struct ferry_request *request,
         return ask_data_io(request, limits, message);
     case FERRY_RQ_LOG_RUNS:
         return ask_runs(request, limits, message);
-    case FERRY_RQ_REGION_IO_FDS:
-        memset(&message->u.io_fds, 0, sizeof(message->u.io_fds));
-        message->u.io_fds.index = request->u.io_fds.index;
-        return FERRY_OK;
     case FERRY_RQ_IDENTITY:
     case FERRY_RQ_COUNT:
         break;
