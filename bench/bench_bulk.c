@@ -3,13 +3,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "bench/common.h"
 #include "bench/output.h"
+#include "bench/rig.h"
 #include "bench/state_device.h"
 #include "ferry/host.h"
 
@@ -25,51 +24,10 @@
 #define MEMORY_BYTES (1u << 20)
 #define PAGE 4096u
 #define ROUNDS_MAX 32
-#define CHILDREN_MAX 8
-
-static char folder[] = "/tmp/ferry-bench-XXXXXX";
-static pid_t children[CHILDREN_MAX];
-static size_t child_count;
 
 /* What is moved how often: both hosts know it. */
 static size_t state_bytes = (size_t)1 << 30;
 static int rounds = 5;
-
-static void socket_path(char *ret_path, size_t size, int side)
-{
-    snprintf(ret_path, size, "%s/%d", folder, side);
-}
-
-static void clean(void)
-{
-    char path[64];
-
-    for (size_t i = 0; i < child_count; i++) {
-        kill(children[i], SIGTERM);
-        waitpid(children[i], NULL, 0);
-    }
-    for (int side = 0; side < 2; side++) {
-        socket_path(path, sizeof(path), side);
-        unlink(path);
-    }
-    rmdir(folder);
-}
-
-static pid_t start_child(void)
-{
-    pid_t pid = fork();
-
-    if (pid < 0 || child_count == CHILDREN_MAX) {
-        bench_die("fork failed");
-    }
-    if (pid > 0) {
-        children[child_count++] = pid;
-    } else {
-        child_count = 0;
-        prctl(PR_SET_PDEATHSIG, SIGTERM);
-    }
-    return pid;
-}
 
 /* --- the floor --- */
 
@@ -128,16 +86,16 @@ static int start_floor(void)
         bench_die("no sockets");
     }
     bench_tcp_pair(middle);
-    if (start_child() == 0) {
+    if (bench_child() == 0) {
         bare_source(control[1], first[0]);
     }
-    if (start_child() == 0) {
+    if (bench_child() == 0) {
         bare_relay(first[1], middle[0]);
     }
-    if (start_child() == 0) {
+    if (bench_child() == 0) {
         bare_relay(middle[1], last[0]);
     }
-    if (start_child() == 0) {
+    if (bench_child() == 0) {
         bare_sink(last[1], control[1]);
     }
     return control[0];
@@ -147,10 +105,12 @@ static int start_floor(void)
  * distort as much. */
 static double cpu_ns(void)
 {
+    const pid_t *children;
+    size_t count = bench_children(&children);
     double sum = 0;
 
-    for (size_t i = 0; i <= child_count; i++) {
-        pid_t pid = i < child_count ? children[i] : getpid();
+    for (size_t i = 0; i <= count; i++) {
+        pid_t pid = i < count ? children[i] : getpid();
         unsigned long long ns = 0;
         char path[64];
         FILE *file;
@@ -188,7 +148,7 @@ static struct ferry_context *open_context(int side)
     char path[64];
 
     memory.fd = bench_memfd(MEMORY_BYTES, &memory.address);
-    socket_path(path, sizeof(path), side);
+    bench_rig_path(path, sizeof(path), side);
     if (ferry_context_create(&options, &context, &error) != FERRY_OK ||
         ferry_context_add_memory(context, &memory, &error) < 0 ||
         ferry_context_add_device(context, "bulk", path, &error) < 0) {
@@ -260,11 +220,11 @@ static void start_devices(void)
         char path[64], byte;
         int ready[2];
 
-        socket_path(path, sizeof(path), side);
+        bench_rig_path(path, sizeof(path), side);
         if (pipe(ready) < 0) {
             bench_die("no pipe");
         }
-        if (start_child() == 0) {
+        if (bench_child() == 0) {
             bench_serve_state_device(path, state_bytes, ready[1]);
         }
         close(ready[1]);
@@ -333,15 +293,15 @@ int main(int argc, char **argv)
                argv);
     take_sizes(out.quick);
     signal(SIGPIPE, SIG_IGN);
-    if (!mkdtemp(folder) || socketpair(AF_UNIX, SOCK_STREAM, 0, control) < 0) {
+    bench_rig_open();
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, control) < 0) {
         bench_die("cannot prepare");
     }
     start_devices();
-    if (start_child() == 0) {
+    if (bench_child() == 0) {
         other_host(control[1]);
     }
     chain = start_floor();
-    atexit(clean);
     context = open_context(0);
     bench_read(control[0], &byte, 1);
     floor_ns(chain);

@@ -3,13 +3,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "bench/common.h"
 #include "bench/output.h"
+#include "bench/rig.h"
 #include "bench/state_device.h"
 #include "ferry/host.h"
 
@@ -27,45 +26,8 @@
 static const uint32_t connections[KINDS] = { 1, 2, 4 };
 /* A move may be over before all are there. */
 static uint32_t least_used[KINDS] = { 1, 2, 4 };
-static char folder[] = "/tmp/ferry-bench-XXXXXX";
-static pid_t children[3];
-static size_t child_count, memory_bytes = (size_t)256 << 20;
+static size_t memory_bytes = (size_t)256 << 20;
 static int rounds = 5;
-
-static void socket_path(char *ret_path, size_t size, int side)
-{
-    snprintf(ret_path, size, "%s/%d", folder, side);
-}
-
-static void clean(void)
-{
-    char path[64];
-
-    for (size_t i = 0; i < child_count; i++) {
-        kill(children[i], SIGTERM);
-        waitpid(children[i], NULL, 0);
-    }
-    for (int side = 0; side < 2; side++) {
-        socket_path(path, sizeof(path), side);
-        unlink(path);
-    }
-    rmdir(folder);
-}
-
-static pid_t start_child(void)
-{
-    pid_t pid = fork();
-
-    if (pid < 0) {
-        bench_die("no process");
-    }
-    if (pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGTERM);
-    } else {
-        children[child_count++] = pid;
-    }
-    return pid;
-}
 
 static struct ferry_context *open_context(int side)
 {
@@ -77,7 +39,7 @@ static struct ferry_context *open_context(int side)
 
     memory.fd = bench_memfd(memory_bytes, &memory.address);
     memset(memory.address, 0xa5, memory_bytes); /* no page is zero, all are there */
-    socket_path(path, sizeof(path), side);
+    bench_rig_path(path, sizeof(path), side);
     if (ferry_context_create(&options, &context, &error) != FERRY_OK ||
         ferry_context_add_memory(context, &memory, &error) < 0 ||
         ferry_context_add_device(context, "state", path, &error) < 0) {
@@ -146,11 +108,11 @@ static void start_devices(void)
         char path[64], byte;
         int ready[2];
 
-        socket_path(path, sizeof(path), side);
+        bench_rig_path(path, sizeof(path), side);
         if (pipe(ready) < 0) {
             bench_die("no pipe");
         }
-        if (start_child() == 0) {
+        if (bench_child() == 0) {
             bench_serve_state_device(path, STATE_BYTES, ready[1]);
         }
         bench_read(ready[0], &byte, 1);
@@ -187,14 +149,14 @@ int main(int argc, char **argv)
         rounds = 2;
     }
     signal(SIGPIPE, SIG_IGN);
-    if (!mkdtemp(folder) || socketpair(AF_UNIX, SOCK_STREAM, 0, control) < 0) {
+    bench_rig_open();
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, control) < 0) {
         bench_die("cannot prepare");
     }
     start_devices();
-    if (start_child() == 0) {
+    if (bench_child() == 0) {
         other_host(control[1]);
     }
-    atexit(clean);
     context = open_context(0);
     for (int round = -1; round < rounds; round++) {
         for (int kind = 0; kind < KINDS; kind++) {

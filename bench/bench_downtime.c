@@ -4,11 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "bench/common.h"
 #include "bench/output.h"
+#include "bench/rig.h"
 #include "bench/state_device.h"
 #include "ferry/host.h"
 
@@ -29,47 +29,6 @@
 #define MEASURED ((MOVES + 1) / 2)
 #define ARCS 5      /* quiet, stop; load, quiet, run: each a barrier of all devices */
 #define EXCHANGES 2 /* ALL_SENT to PREPARED, COMMIT to RUNNING */
-
-static char folder[] = "/tmp/ferry-bench-XXXXXX";
-static pid_t children[2 * DEVICES + 4];
-static size_t child_count;
-
-static void clean(void)
-{
-    char path[64];
-
-    for (size_t i = 0; i < child_count; i++) {
-        kill(children[i], SIGTERM);
-        waitpid(children[i], NULL, 0);
-    }
-    for (int side = 0; side < 2; side++) {
-        for (int i = 0; i < DEVICES; i++) {
-            snprintf(path, sizeof(path), "%s/%d%d", folder, side, i);
-            unlink(path);
-        }
-    }
-    rmdir(folder);
-}
-
-static void socket_path(char *ret_path, size_t size, int side, int device)
-{
-    snprintf(ret_path, size, "%s/%d%d", folder, side, device);
-}
-
-static pid_t start_child(void)
-{
-    pid_t pid = fork();
-
-    if (pid < 0) {
-        bench_die("fork failed");
-    }
-    if (pid > 0) {
-        children[child_count++] = pid;
-    } else {
-        child_count = 0;
-    }
-    return pid;
-}
 
 /* No CPU writes while it moves, so nothing is ever dirty after the first round. */
 static void track_cpus(void *user, struct ferry_context *context, int start)
@@ -96,7 +55,7 @@ static struct ferry_context *open_context(int side)
     for (int i = 0; i < DEVICES; i++) {
         char path[64], name[8];
 
-        socket_path(path, sizeof(path), side, i);
+        bench_rig_path(path, sizeof(path), side * DEVICES + i);
         snprintf(name, sizeof(name), "dev%d", i);
         if (ferry_context_add_device(context, name, path, &error) < 0) {
             bench_die(error.text);
@@ -174,11 +133,11 @@ static void start_devices(void)
             int ready[2];
             char byte;
 
-            socket_path(path, sizeof(path), side, i);
+            bench_rig_path(path, sizeof(path), side * DEVICES + i);
             if (pipe(ready) < 0) {
                 bench_die("no pipe");
             }
-            if (start_child() == 0) {
+            if (bench_child() == 0) {
                 bench_serve_state_device(path, STATE_BYTES, ready[1]);
             }
             close(ready[1]);
@@ -258,24 +217,24 @@ int main(int argc, char **argv)
     moves = out.quick ? 5 : MOVES;
     bytes = bench_memory(ALL_BYTES);
     signal(SIGPIPE, SIG_IGN);
-    if (!mkdtemp(folder) || socketpair(AF_UNIX, SOCK_STREAM, 0, control) < 0 ||
+    bench_rig_open();
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, control) < 0 ||
         socketpair(AF_UNIX, SOCK_STREAM, 0, local) < 0) {
         bench_die("cannot prepare");
     }
     bench_tcp_pair(tcp);
     start_devices();
-    if (start_child() == 0) {
+    if (bench_child() == 0) {
         other_host(control[1], moves);
     }
-    if (start_child() == 0) {
+    if (bench_child() == 0) {
         close(local[0]);
         bare_peer(local[1]);
     }
-    if (start_child() == 0) {
+    if (bench_child() == 0) {
         close(tcp[0]);
         bare_peer(tcp[1]);
     }
-    atexit(clean);
     context = open_context(0);
     bench_read(control[0], &byte, 1);
     floor_ns(local[0], tcp[0], bytes);

@@ -3,13 +3,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "bench/common.h"
 #include "bench/output.h"
+#include "bench/rig.h"
 #include "bench/state_device.h"
 #include "ferry/host.h"
 
@@ -25,47 +24,8 @@
 #define MEMORY_BYTES (1u << 20)
 #define ROUNDS_MAX 16
 
-static char folder[] = "/tmp/ferry-bench-XXXXXX";
-static pid_t children[2 * DEVICES + 1];
-static size_t child_count;
 static size_t state_bytes = 64u << 20;
 static int rounds = 6;
-
-static void socket_path(char *ret_path, size_t size, int side, int device)
-{
-    snprintf(ret_path, size, "%s/%d%d", folder, side, device);
-}
-
-static void clean(void)
-{
-    char path[64];
-
-    for (size_t i = 0; i < child_count; i++) {
-        kill(children[i], SIGTERM);
-        waitpid(children[i], NULL, 0);
-    }
-    for (int i = 0; i < 2 * DEVICES; i++) {
-        socket_path(path, sizeof(path), i / DEVICES, i % DEVICES);
-        unlink(path);
-    }
-    rmdir(folder);
-}
-
-static pid_t start_child(void)
-{
-    pid_t pid = fork();
-
-    if (pid < 0) {
-        bench_die("fork failed");
-    }
-    if (pid > 0) {
-        children[child_count++] = pid;
-    } else {
-        child_count = 0;
-        prctl(PR_SET_PDEATHSIG, SIGTERM);
-    }
-    return pid;
-}
 
 static void start_devices(void)
 {
@@ -73,11 +33,11 @@ static void start_devices(void)
         char path[64], byte;
         int ready[2];
 
-        socket_path(path, sizeof(path), i / DEVICES, i % DEVICES);
+        bench_rig_path(path, sizeof(path), i);
         if (pipe(ready) < 0) {
             bench_die("no pipe");
         }
-        if (start_child() == 0) {
+        if (bench_child() == 0) {
             bench_serve_slow_device(path, state_bytes, RATE, ready[1]);
         }
         close(ready[1]);
@@ -101,7 +61,7 @@ static struct ferry_context *open_context(int side, int first, int count)
     for (int i = first; i < first + count; i++) {
         char path[64], name[8];
 
-        socket_path(path, sizeof(path), side, i);
+        bench_rig_path(path, sizeof(path), side * DEVICES + i);
         snprintf(name, sizeof(name), "dev%d", i);
         if (ferry_context_add_device(context, name, path, &error) < 0) {
             bench_die(error.text);
@@ -188,14 +148,14 @@ int main(int argc, char **argv)
         rounds = 4;
     }
     signal(SIGPIPE, SIG_IGN);
-    if (!mkdtemp(folder) || socketpair(AF_UNIX, SOCK_STREAM, 0, control) < 0) {
+    bench_rig_open();
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, control) < 0) {
         bench_die("cannot prepare");
     }
     start_devices();
-    if (start_child() == 0) {
+    if (bench_child() == 0) {
         other_host(control[1]);
     }
-    atexit(clean);
     open_contexts(0, contexts);
     bench_read(control[0], &byte, 1);
     for (int i = 0; i < rounds; i++) {
