@@ -45,6 +45,8 @@ int command_doctor(int argc, char **argv);
  */
 uint64_t parse_number(const struct argp_state *state, const char *option,
                       const char *text, uint64_t least, uint64_t most);
+/* A limit in milliseconds, up to a day. */
+uint32_t parse_ms(const struct argp_state *state, const char *option, const char *text);
 /* A size in bytes with an optional K, M or G. */
 uint64_t parse_size(const struct argp_state *state, const char *option, const char *text,
                     uint64_t least, uint64_t most);

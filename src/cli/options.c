@@ -47,6 +47,11 @@ static unsigned unit_shift(const char *unit)
     return unit[0] == '\0' ? 0 : 64;
 }
 
+uint32_t parse_ms(const struct argp_state *state, const char *option, const char *text)
+{
+    return (uint32_t)parse_number(state, option, text, 1, 86400000);
+}
+
 uint64_t parse_size(const struct argp_state *state, const char *option, const char *text,
                     uint64_t least, uint64_t most)
 {

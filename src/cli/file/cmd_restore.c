@@ -39,8 +39,7 @@ static error_t parse_restore(int key, char *text, struct argp_state *state)
         args->hold = 1;
         return 0;
     case KEY_ARC_LIMIT:
-        args->limits.arc_limit_ms =
-            (uint32_t)parse_number(state, "--arc-limit", text, 1, 86400000);
+        args->limits.arc_limit_ms = parse_ms(state, "--arc-limit", text);
         return 0;
     case ARGP_KEY_END:
         if (args->hold && args->direct.control != NULL) {

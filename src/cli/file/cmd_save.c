@@ -70,20 +70,16 @@ static error_t parse_save(int key, char *text, struct argp_state *state)
         }
         return 0;
     case KEY_MAX_DOWNTIME:
-        limits->max_downtime_ms =
-            (uint32_t)parse_number(state, "--max-downtime", text, 1, 86400000);
+        limits->max_downtime_ms = parse_ms(state, "--max-downtime", text);
         return 0;
     case KEY_DEADLINE:
-        limits->deadline_ms =
-            (uint32_t)parse_number(state, "--deadline", text, 1, 86400000);
+        limits->deadline_ms = parse_ms(state, "--deadline", text);
         return 0;
     case KEY_STOP_DEADLINE:
-        limits->stop_deadline_ms =
-            (uint32_t)parse_number(state, "--stop-deadline", text, 1, 86400000);
+        limits->stop_deadline_ms = parse_ms(state, "--stop-deadline", text);
         return 0;
     case KEY_ARC_LIMIT:
-        limits->arc_limit_ms =
-            (uint32_t)parse_number(state, "--arc-limit", text, 1, 86400000);
+        limits->arc_limit_ms = parse_ms(state, "--arc-limit", text);
         return 0;
     default:
         return direct_parse(key, text, state, &args->direct);

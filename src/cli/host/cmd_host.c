@@ -129,12 +129,10 @@ static error_t parse_limits(int key, char *text, struct argp_state *state)
             (uint32_t)parse_number(state, "--device-timeout", text, 1, 3600000);
         return 0;
     case KEY_ARC_LIMIT:
-        args->arc_limit_ms =
-            (uint32_t)parse_number(state, "--arc-limit", text, 1, 86400000);
+        args->arc_limit_ms = parse_ms(state, "--arc-limit", text);
         return 0;
     case KEY_PEER_LIMIT:
-        args->peer_limit_ms =
-            (uint32_t)parse_number(state, "--peer-limit", text, 1, 86400000);
+        args->peer_limit_ms = parse_ms(state, "--peer-limit", text);
         return 0;
     case KEY_CONNECTIONS:
         args->connections = (uint32_t)parse_number(state, "--connections", text, 1, 16);

@@ -69,20 +69,19 @@ static error_t parse_limits(int key, char *text, struct argp_state *state)
 
     switch (key) {
     case KEY_MAX_DOWNTIME:
-        move->max_downtime_ms = parse_number(state, "--max-downtime", text, 1, 86400000);
+        move->max_downtime_ms = parse_ms(state, "--max-downtime", text);
         return 0;
     case KEY_DEADLINE:
-        move->deadline_ms = parse_number(state, "--deadline", text, 1, 86400000);
+        move->deadline_ms = parse_ms(state, "--deadline", text);
         return 0;
     case KEY_STOP_DEADLINE:
-        move->stop_deadline_ms =
-            parse_number(state, "--stop-deadline", text, 1, 86400000);
+        move->stop_deadline_ms = parse_ms(state, "--stop-deadline", text);
         return 0;
     case KEY_ARC_LIMIT:
-        move->arc_limit_ms = parse_number(state, "--arc-limit", text, 1, 86400000);
+        move->arc_limit_ms = parse_ms(state, "--arc-limit", text);
         return 0;
     case KEY_PEER_LIMIT:
-        move->peer_limit_ms = parse_number(state, "--peer-limit", text, 1, 86400000);
+        move->peer_limit_ms = parse_ms(state, "--peer-limit", text);
         return 0;
     case KEY_BANDWIDTH:
         move->bandwidth = parse_size(state, "--bandwidth", text, 1, 1ull << 50);
