@@ -85,9 +85,8 @@ static int arc(void *state, struct ferry_device *device, uint32_t from, uint32_t
     struct toy *toy = state;
 
     assert_int_equal(ferry_device_state(device), from);
-    assert_true(toy->arcs < 64);
-    toy->arc_from[toy->arcs] = from;
-    toy->arc_to[toy->arcs++] = to;
+    toy->arc_from[toy->arcs % TOY_ARCS] = from;
+    toy->arc_to[toy->arcs++ % TOY_ARCS] = to;
     if (from == FERRY_STATE_RUNNING || from == FERRY_STATE_RUNNING_P2P ||
         from == FERRY_STATE_STOP) {
         toy->save_pos = 0;

@@ -18,6 +18,7 @@
  * notes what is asked of it and answers its arcs as the test tells it.
  */
 #define TOY_STATE_MAX 200001u
+#define TOY_ARCS 64u
 #define TOY_VECTORS 66u
 #define TOY_BAR0_BYTES 4096u
 #define TOY_BAR2_BYTES 65536u
@@ -43,7 +44,7 @@ struct toy {
     uint32_t cap_off;         /* last trapped capability access */
     size_t cap_count;
     uint32_t resets, reset_reason;
-    uint32_t arcs, arc_from[64], arc_to[64];
+    uint32_t arcs, arc_from[TOY_ARCS], arc_to[TOY_ARCS]; /* the last ones */
     uint32_t works, work_wanted; /* calls; calls that answer 1 */
     uint32_t unmaps_pending;     /* answer FERRY_PENDING that many times */
 
