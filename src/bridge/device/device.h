@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef FERRY_BRIDGE_DEVICE_DEVICE_H
+#define FERRY_BRIDGE_DEVICE_DEVICE_H
+
+#include <pthread.h>
+
+#include "bridge/object.h"
+#include "bridge/preload/token.h"
+#include "ferry/compat.h"
+#include "link/request.h"
+
+/*
+ * A VFIO device of the VMM, and the server behind it. The parts:
+ *   device/     the object and its life, regions, interrupts, features, the connection
+ *   iommu/      what memory it reaches, which pages it wrote
+ *   migration/  its states and its data
+ *
+ * Lock: `lock` guards what may change after BIND (interrupt set-up, lost). The parts have
+ * locks of their own; order: migration, iommu, device, and no call to a server with the
+ * device's lock held. Calls to a server may come from many threads.
+ */
+#define BRIDGE_REGIONS_MAX 32u /* the uAPI's 9 and device-specific ones */
+
+struct bridge_device {
+    struct bridge_object object; /* first */
+    struct bridge_token token;
+    uint32_t id; /* names it among the process's devices, from 1 */
+    uint32_t bound;
+    struct bridge_link *link;             /* from BIND on */
+    struct bridge_attachment *attachment; /* iommu's: from BIND to the end */
+    struct bridge_log *log;               /* iommu's: dirty pages; from BIND on */
+    struct bridge_migration *migration;   /* from BIND on; NULL: it cannot migrate */
+    struct ferry_identity identity; /* as the server says it; else what config says */
+    struct ferry_device_info info;
+    struct ferry_region_info region[BRIDGE_REGIONS_MAX]; /* asked once; fd stays open */
+    pthread_mutex_t lock;
+    struct bridge_irqs *irqs; /* device's: set-up to be repeated, the ERR eventfd */
+};
+
+/* Return: 0 and an object with one reference; -ENOMEM. */
+int bridge_device_create(const struct bridge_token *token,
+                         struct bridge_object **ret_object);
+/* The device when the object is one, else NULL. */
+struct bridge_device *bridge_device_of(struct bridge_object *object);
+
+/* The connection died: said once; from now on everything fails with EIO until a reset
+ * finds a server again. Thread: any. */
+void bridge_device_lost(struct bridge_device *device);
+
+/*
+ * Tells the VMM that the device met an error it cannot go on with (the ERR interrupt):
+ * QEMU then stops the guest. For what would otherwise be a silent loss.
+ */
+void bridge_device_alarm(struct bridge_device *device);
+
+/*
+ * VFIO_DEVICE_RESET: resets the device; a dead one is connected again, its maps and
+ * interrupts repeated. QEMU aborts the guest when a reset fails in a migration's
+ * recovery: a dead device that cannot be found says so and answers 0, and goes on
+ * failing.
+ */
+int bridge_device_reset(struct bridge_device *device);
+
+#endif

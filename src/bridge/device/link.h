@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef FERRY_BRIDGE_DEVICE_LINK_H
+#define FERRY_BRIDGE_DEVICE_LINK_H
+
+#include "link/client/client.h"
+
+struct bridge_device;
+
+/*
+ * The connection to a device's server, which may die and come back. Every wait is bounded
+ * by the token's limit; a server that does not answer in time is as good as dead: the
+ * connection is given up, since its answers would come too late for everybody.
+ *
+ * Thread: any, but for open, close and reopen: one at a time.
+ */
+struct bridge_link;
+
+/* Connects; DMA messages of the server go to bridge_iommu_dma(). */
+int bridge_link_open(struct bridge_device *device, struct bridge_link **ret_link,
+                     struct ferry_error *reterr);
+void bridge_link_close(struct bridge_link *link);
+
+/*
+ * A request and its result. Return: the request's status; FERRY_E_CLOSED at once while it
+ * is dead. The first failure of a connection is said, and the device told
+ * (bridge_device_lost()).
+ */
+int bridge_link_call(struct bridge_link *link, struct ferry_request *request);
+/* A request whose done() runs on the service thread. As ferry_client_submit(). */
+int bridge_link_submit(struct bridge_link *link, struct ferry_request *request);
+/* A write that nobody waits for; waits itself only when the socket is full. */
+int bridge_link_post(struct bridge_link *link, uint32_t region, uint64_t off,
+                     const void *data, uint32_t count);
+
+int bridge_link_dead(const struct bridge_link *link);
+/* Connects again after a death. Return: as open; FERRY_OK when it is alive. */
+int bridge_link_reopen(struct bridge_link *link, struct ferry_error *reterr);
+/* Grows with each reopen: what was known of the server before is void. */
+uint32_t bridge_link_generation(const struct bridge_link *link);
+
+uint32_t bridge_link_max_data(const struct bridge_link *link);
+uint32_t bridge_link_max_fds(const struct bridge_link *link);
+const struct ferry_link_version *bridge_link_agreed(const struct bridge_link *link);
+
+/* For the service thread alone. */
+int bridge_link_fd(struct bridge_link *link);
+void bridge_link_dispatch(struct bridge_link *link);
+
+#endif

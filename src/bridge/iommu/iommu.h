@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef FERRY_BRIDGE_IOMMU_IOMMU_H
+#define FERRY_BRIDGE_IOMMU_IOMMU_H
+
+#include "bridge/object.h"
+#include "bridge/preload/token.h"
+#include "link/request.h"
+
+struct bridge_device;
+struct bridge_attachment;
+
+/* An iommufd: address spaces, page tables, and the devices bound to it. */
+int bridge_iommu_create(const struct bridge_token *token,
+                        struct bridge_object **ret_object);
+
+/*
+ * VFIO_DEVICE_BIND_IOMMUFD. iommu: any object; -EINVAL when it is no iommufd. Sets
+ * device->attachment and keeps the iommufd until unbind.
+ * ret_id: the object id of the device inside the iommufd.
+ */
+int bridge_iommu_bind(struct bridge_object *iommu, struct bridge_device *device,
+                      uint32_t *ret_id);
+void bridge_iommu_unbind(struct bridge_device *device);
+
+/* VFIO_DEVICE_ATTACH_IOMMUFD_PT: pt: an IOAS or a page table (HWPT); everything mapped in
+ * it gets mapped at the server. *pt becomes the page table's id. Another one replaces
+ * it. */
+int bridge_iommu_attach(struct bridge_device *device, uint32_t *pt);
+int bridge_iommu_detach(struct bridge_device *device);
+
+/* The server came back: all maps again. Return: 0 or -errno. */
+int bridge_iommu_repeat(struct bridge_device *device);
+
+/* A server's DMA message: what is mapped at iova, by its address in this process.
+ * Return: FERRY_OK, FERRY_E_RANGE, FERRY_E_PERMISSION. Thread: any, no waits. */
+int bridge_iommu_dma(struct bridge_device *device, uint64_t iova, void *data, size_t size,
+                     int is_write);
+
+#endif

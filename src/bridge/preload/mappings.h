@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef FERRY_BRIDGE_PRELOAD_MAPPINGS_H
+#define FERRY_BRIDGE_PRELOAD_MAPPINGS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * The shared mappings of files that the process made: QEMU 10.0 names guest memory by
+ * address only, and a device's server needs the file behind it. Also those of device
+ * regions, with which peers are reached. Thread: any.
+ */
+
+/*
+ * The one file behind all of [address, address + size).
+ * ret_fd: the caller's own, close it. ret_is_region: 1 when it is a region of a device of
+ * the bridge (a peer).
+ * Return: 0; -ENOENT: not one shared file mapping.
+ */
+int bridge_mappings_find(const void *address, uint64_t size, int *ret_fd,
+                         uint64_t *ret_off, int *ret_is_region);
+/* A mapping was made / went away; from the mmap and munmap of the process. */
+void bridge_mappings_add(void *address, size_t size, int fd, uint64_t off, int is_region);
+void bridge_mappings_remove(void *address, size_t size);
+
+#endif
