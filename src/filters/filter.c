@@ -53,6 +53,10 @@ static int finish(struct filter_call *call, int status)
         inner->u.data.size = outer->u.data.size;
     } else if (inner->kind == FERRY_RQ_REGION_WRITE) {
         inner->u.io.data = outer->u.io.data;
+    } else if (inner->kind == FERRY_RQ_LOG_REPORT) {
+        inner->u.log_report.bitmap = outer->u.log_report.bitmap;
+    } else if (inner->kind == FERRY_RQ_DMA_UNMAP) {
+        inner->u.unmap.bitmap = outer->u.unmap.bitmap;
     }
     outer->u = inner->u;
     if (call->filter->kind->after != NULL) {

@@ -55,8 +55,9 @@ struct filter_kind {
 };
 #define FILTER_TAKES_NONE 0u /* no operation is named: it is for all of them */
 #define FILTER_TAKES_ALL 1u
-#define FILTER_TAKES_DATA 2u /* operations that carry bytes */
-#define FILTER_TAKES_READ 4u /* reads of migration data */
+#define FILTER_TAKES_DATA 2u  /* operations that carry bytes */
+#define FILTER_TAKES_READ 4u  /* reads of migration data */
+#define FILTER_TAKES_DIRTY 8u /* operations that tell dirty pages */
 
 struct ferry_filter {
     struct ferry_endpoint endpoint; /* first: an endpoint is its filter */
@@ -97,7 +98,7 @@ struct ferry_filter {
 };
 
 extern const struct filter_kind filter_delay, filter_error, filter_short, filter_corrupt,
-    filter_log;
+    filter_lose, filter_log;
 
 /* Passes a request on unwatched. Return: as submit. */
 int filter_pass(struct ferry_filter *filter, struct ferry_request *request);

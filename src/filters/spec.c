@@ -6,7 +6,8 @@
 /* From text to filters; docs/filters.md has the grammar. */
 
 static const struct filter_kind *const kinds[] = {
-    &filter_delay, &filter_error, &filter_short, &filter_corrupt, &filter_log,
+    &filter_delay,   &filter_error, &filter_short,
+    &filter_corrupt, &filter_lose,  &filter_log,
 };
 
 /* Short names of the migration data's requests, and the device's own operations. */
@@ -154,33 +155,45 @@ int filter_parse_when(struct filter_text *text, const struct filter_token *token
     return FERRY_OK;
 }
 
-/* May a filter of this kind be about the rule's operation? */
-static int check_operation(const struct filter_text *text,
-                           const struct filter_token *token,
-                           const struct filter_kind *kind, const struct filter_rule *rule)
+/* The kinds of filters that an operation can be for: FILTER_TAKES_*. */
+static uint32_t takers(uint32_t operation)
 {
-    switch (rule->operation) {
+    switch (operation) {
     case FERRY_RQ_DATA_READ:
-        return FERRY_OK;
+        return FILTER_TAKES_ALL | FILTER_TAKES_DATA | FILTER_TAKES_READ;
     case FERRY_RQ_DATA_WRITE:
     case FERRY_RQ_REGION_READ:
     case FERRY_RQ_REGION_WRITE:
     case FILTER_OP_DMA_READ:
     case FILTER_OP_DMA_WRITE:
-        if (kind->operations != FILTER_TAKES_READ) {
-            return FERRY_OK;
-        }
-        break;
+        return FILTER_TAKES_ALL | FILTER_TAKES_DATA;
+    case FILTER_OP_ANY:
+    case FERRY_RQ_LOG_REPORT:
+    case FERRY_RQ_LOG_RUNS:
+    case FERRY_RQ_DMA_UNMAP:
+        return FILTER_TAKES_ALL | FILTER_TAKES_DIRTY;
     default:
-        if (kind->operations == FILTER_TAKES_ALL) {
-            return FERRY_OK;
-        }
+        return FILTER_TAKES_ALL;
     }
-    return filter_text_error(text, token,
-                             kind->operations == FILTER_TAKES_READ
-                                 ? "only read can be short"
-                                 : "only read, write, region_read, region_write, "
-                                   "dma_read and dma_write carry data");
+}
+
+/* May a filter of this kind be about the rule's operation? */
+static int check_operation(const struct filter_text *text,
+                           const struct filter_token *token,
+                           const struct filter_kind *kind, const struct filter_rule *rule)
+{
+    const char *what = "only read, write, region_read, region_write, "
+                       "dma_read and dma_write carry data";
+
+    if ((takers(rule->operation) & kind->operations) != 0) {
+        return FERRY_OK;
+    }
+    if (kind->operations == FILTER_TAKES_READ) {
+        what = "only read can be short";
+    } else if (kind->operations == FILTER_TAKES_DIRTY) {
+        what = "only log_report, log_runs, dma_unmap and any tell dirty pages";
+    }
+    return filter_text_error(text, token, what);
 }
 
 /* OPERATION[:VALUE][WHEN]. */
@@ -235,7 +248,8 @@ int filter_parse(struct ferry_filter *filter, const char *spec, size_t at, size_
     }
     if (kind == NULL) {
         return filter_text_error(&text, &name,
-                                 "no such filter (delay, error, short, corrupt, log)");
+                                 "no such filter (delay, error, short, corrupt, "
+                                 "lose, log)");
     }
     text.example = kind->example;
     filter->rule.from = FILTER_STATE_ANY;

@@ -41,6 +41,10 @@ static void a_wrong_specification_is_refused_at_its_spot(void **state)
         { "corrupt=any", 8, "carry data" },
         { "corrupt=write:1.8", 16, "0 to 7" },
         { "corrupt=write:x", 14, "BYTE" },
+        { "lose=read", 5, "tell dirty pages" },
+        { "lose=log_start", 5, "tell dirty pages" },
+        { "lose=log_report:1", 16, "nothing" },
+        { "corrupt=log_report", 8, "carry data" },
         { "log=", 4, "name of a file" },
         { "log=json:", 9, "name of a file" },
     };
