@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The only program of the QEMU tests' guest: the kernel starts it as init. It loads the
- * modules that /modules lists, then takes commands from the serial console, a line each,
- * and answers each with lines that start with "= " and one line "ok" or "error ...".
+ * modules that /modules lists, then takes commands from the serial console (ttyS0), a line
+ * each, and answers each with lines that start with "= " and one line "ok" or "error ...".
  *
  *   pci               every PCI function: address, ids, class, driver, resources
  *   config ADDRESS    the first 64 bytes of a function's config space, in hex
@@ -13,7 +13,48 @@
  *   unbind ADDRESS, bind ADDRESS
  *                     takes the virtio-pci driver from a function, gives it back
  *   reset ADDRESS     resets a function by its own means
+ *   remove ADDRESS    takes a function out of the guest, as before an unplug; rescan
+ *   mmio read ADDRESS BAR OFFSET COUNT, mmio write ADDRESS BAR OFFSET COUNT VALUE
+ *                     COUNT 32-bit accesses to a register, in ten rounds:
+ *                     "= count=N min_ns=N median_ns=N value=N", ns of one access (the
+ *                     fastest and the middle round), value as it was read last
+ *   time              "= monotonic_ns=N realtime_ns=N"
  *   reboot, off
+ *
+ * Work that goes on while commands are answered. Each has start, status and stop; status
+ * and stop answer a line of KEY=VALUE for each worker, and after it "= NAME error TEXT"
+ * with the first thing that went wrong, if anything did:
+ *
+ *   "= NAME running=0|1 works=N errors=N gap_us=N age_us=N ..."
+ *     NAME      "crypto", "tick", or "copy:ADDRESS" for each `copy` device
+ *     works     units of work that were done and found right
+ *     errors    units that were not; the work goes on after an error
+ *     gap_us    the longest time between two ends of work since the last status
+ *     age_us    the time since the last end of work (since the start when there was none)
+ *
+ *   crypto start|status|stop
+ *                     AF_ALG requests to virtio_crypto_aes_cbc, each with other data, and
+ *                     each compared with cbc(aes) in software
+ *   copy start [MODE [ADDRESS]]|status|stop
+ *                     jobs for one or all `copy` devices, by the module ferry_copy. MODE:
+ *                     host   memory to device memory, within it, and back (the default)
+ *                     storm  many small jobs with a doorbell and an interrupt each
+ *                     pair   as host, and by the other device's memory, both ways; needs
+ *                            two devices
+ *                     More keys: submitted=N completed=N interrupts=N spurious=N bytes=N.
+ *                     completed is what the MSI-X handler has counted
+ *   tick start|status|stop
+ *                     does nothing, every millisecond: the guest itself as a measure
+ *   beat on|off       on: every worker says each end of work on ttyS1, at most one line in
+ *                     a millisecond: "c N" for crypto, "p N" for a copy device, "t N" for
+ *                     tick, N the number of works. The guest's clocks stand still with the
+ *                     VM, so an interruption shows only to who reads these lines outside
+ *
+ *   dirty fill SEED [ADDRESS], dirty check SEED [ADDRESS]
+ *                     fill: a `copy` device writes pages that nobody else touches. check:
+ *                     are they as that fill left them? No use of the device, so a page
+ *                     that a migration lost is found:
+ *                     "= dirty:ADDRESS pages=N wrong=N first=N" (first wrong page or -1)
  */
 #include <dirent.h>
 #include <errno.h>
