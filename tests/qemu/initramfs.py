@@ -3,6 +3,10 @@
 import os
 import re
 
+# The unpacked kernel, which QEMU starts by its PVH entry: no time goes into unpacking it.
+KERNEL = "guest/vmlinux"
+# With relaxed rules a program may map registers that a driver has.
+APPEND = "console=ttyS0 quiet panic=-1 iomem=relaxed "
 MODULES = ("virtio_pci", "virtio_crypto", "algif_skcipher")
 
 
@@ -42,17 +46,20 @@ def entry(number, name, mode, data=b"", device=(0, 0)):
     return head + b"\0" * (-len(head) % 4) + data + b"\0" * (-len(data) % 4)
 
 
-def write(path, init, folder):
-    """Writes the archive with the program init and the modules in folder to path."""
+def write(path, init, folder, modules=()):
+    """Writes the archive with the program init and the modules in folder to path.
+
+    modules: files of modules of our own, which need no others; they are loaded last.
+    """
     order = load_order(folder)
     members = [("dev", 0o40755, b"", (0, 0)), ("dev/console", 0o20600, b"", (5, 1))]
     with open(init, "rb") as file:
         members.append(("init", 0o100755, file.read(), (0, 0)))
-    members.append(("modules", 0o100644, "".join(f"/{name}\n" for name in order).encode(),
-                    (0, 0)))
-    for name in order:
-        with open(os.path.join(folder, name), "rb") as file:
-            members.append((name, 0o100644, file.read(), (0, 0)))
+    members.append(("modules", 0o100644, "".join(
+        f"/{os.path.basename(name)}\n" for name in (*order, *modules)).encode(), (0, 0)))
+    for name in (*(os.path.join(folder, name) for name in order), *modules):
+        with open(name, "rb") as file:
+            members.append((os.path.basename(name), 0o100644, file.read(), (0, 0)))
     with open(path, "wb") as out:
         for number, (name, mode, data, device) in enumerate(members, 1):
             out.write(entry(number, name, mode, data, device))

@@ -78,9 +78,9 @@ class Qemu:
             "-chardev", f"socket,id=console,fd={console_theirs.fileno()}",
             "-serial", "chardev:console"]
         if guest:
-            command += ["-kernel", os.path.join(cache, "guest/vmlinuz"),
+            command += ["-kernel", os.path.join(cache, initramfs.KERNEL),
                         "-initrd", os.path.join(folder, "initrd"),
-                        "-append", "console=ttyS0 quiet panic=-1 " + kernel]
+                        "-append", initramfs.APPEND + kernel]
         self.errors = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
             command + list(args), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
