@@ -38,6 +38,7 @@ int command_replay(int argc, char **argv);
 int command_demo(int argc, char **argv);
 int command_bench(int argc, char **argv);
 int command_doctor(int argc, char **argv);
+int command_qemu(int argc, char **argv);
 
 /*
  * Option values. On a wrong value they end the process by argp_error() with EXIT_USAGE
@@ -47,6 +48,9 @@ uint64_t parse_number(const struct argp_state *state, const char *option,
                       const char *text, uint64_t least, uint64_t most);
 /* A limit in milliseconds, up to a day. */
 uint32_t parse_ms(const struct argp_state *state, const char *option, const char *text);
+/* The same with a unit: 500ms, 10s, 2min; a bare number is milliseconds. */
+uint32_t parse_duration(const struct argp_state *state, const char *option,
+                        const char *text);
 /* A size in bytes with an optional K, M or G. */
 uint64_t parse_size(const struct argp_state *state, const char *option, const char *text,
                     uint64_t least, uint64_t most);

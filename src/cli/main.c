@@ -12,6 +12,7 @@ static const struct command commands[] = {
     { "info", "ferry info", "show a device and what would keep it from migrating",
       command_info },
     { "host", "ferry host", "hold devices and memory that move together", command_host },
+    { "qemu", "ferry qemu", "run QEMU with devices that it can migrate", command_qemu },
     { "replay", "ferry replay", "say to a server what a client said to it once",
       command_replay },
     { NULL, NULL, "Migration:", NULL },

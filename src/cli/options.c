@@ -52,6 +52,29 @@ uint32_t parse_ms(const struct argp_state *state, const char *option, const char
     return (uint32_t)parse_number(state, option, text, 1, 86400000);
 }
 
+uint32_t parse_duration(const struct argp_state *state, const char *option,
+                        const char *text)
+{
+    static const struct {
+        const char *name;
+        uint32_t ms;
+    } units[] = { { "", 1 }, { "ms", 1 }, { "s", 1000 }, { "min", 60000 } };
+    const char *end = "?";
+    uint64_t value = 0;
+
+    if (read_number(text, &value, &end)) {
+        for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+            if (strcmp(units[i].name, end) == 0 && value > 0 &&
+                value <= 86400000 / units[i].ms) {
+                return (uint32_t)value * units[i].ms;
+            }
+        }
+    }
+    argp_error(state, "%s takes a time such as 500ms or 10s, up to a day, not '%s'",
+               option, text);
+    return 0;
+}
+
 uint64_t parse_size(const struct argp_state *state, const char *option, const char *text,
                     uint64_t least, uint64_t most)
 {
