@@ -1,20 +1,39 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <errno.h>
-#include <stddef.h>
 #include "bridge/object.h"
+
+#include <assert.h>
+#include <errno.h>
+
+#include "bridge/preload/known.h"
 
 void bridge_object_init(struct bridge_object *object, const struct bridge_object_ops *ops)
 {
-    (void)object;
-    (void)ops;
+    object->ops = ops;
+    object->references = 1;
+    object->named = 0;
 }
 
 void bridge_object_get(struct bridge_object *object)
 {
-    (void)object;
+    const uint32_t before = __atomic_fetch_add(&object->references, 1, __ATOMIC_RELAXED);
+
+    assert(before > 0 && before < UINT32_MAX);
 }
 
 void bridge_object_put(struct bridge_object *object)
 {
-    (void)object;
+    const uint32_t before = __atomic_fetch_sub(&object->references, 1, __ATOMIC_ACQ_REL);
+    int err;
+
+    assert(before > 0);
+    if (before > 1) {
+        return;
+    }
+    err = errno;
+    /* Who looks for its token from now on must not find memory that goes away. */
+    if (__atomic_load_n(&object->named, __ATOMIC_ACQUIRE)) {
+        bridge_known_forget(object);
+    }
+    object->ops->destroy(object);
+    errno = err;
 }

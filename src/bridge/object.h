@@ -36,12 +36,14 @@ struct bridge_object_ops {
 struct bridge_object {
     const struct bridge_object_ops *ops;
     uint32_t references; /* atomic; whoever makes an object holds the first */
-    uint32_t pad;
+    uint32_t named;      /* atomic; 1: a token's inode leads to it (known.h) */
 };
 
+/* One reference, the caller's. */
 void bridge_object_init(struct bridge_object *object,
                         const struct bridge_object_ops *ops);
 void bridge_object_get(struct bridge_object *object);
+/* The last one destroys the object. Keeps errno. */
 void bridge_object_put(struct bridge_object *object);
 
 #endif

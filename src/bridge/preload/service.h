@@ -8,9 +8,21 @@ struct bridge_link;
  * The bridge's one thread: it serves what servers ask for while nobody waits for them
  * (DMA by messages) and sends what a socket did not take at once. It starts with the
  * first connection, all signals blocked, and never in a constructor: QEMU forks before.
- * Return: 0 or -errno. Thread: any. remove waits until the thread has let go of it.
+ *
+ * add also makes the thread ask for the link's descriptor again (after a reopen: take it
+ * out, reopen it, add it). A link whose descriptor is negative, or which is dead, is left
+ * alone until then. remove waits until the thread has let go of it, unless it is that
+ * thread that calls.
+ * Return: 0 or -errno (-ENOSPC: BRIDGE_LINKS_MAX). Thread: any.
  */
+#define BRIDGE_LINKS_MAX 256u
+
 int bridge_service_add(struct bridge_link *link);
 void bridge_service_remove(struct bridge_link *link);
+
+/* Around a fork(): the child has no thread and no links. */
+void bridge_service_fork_prepare(void);
+void bridge_service_fork_parent(void);
+void bridge_service_fork_child(void);
 
 #endif

@@ -6,18 +6,26 @@
 
 /*
  * The VMM's descriptors that stand for objects. Several descriptors may stand for one
- * (dup, the same token received twice). Thread: any.
+ * (dup, the same token received twice). Thread: any. All keep errno.
+ *
+ * A child that shares this memory but not the descriptors (vfork(), QEMU's async
+ * teardown) changes nothing here: only the process that the table belongs to does. A
+ * fork()ed child begins with an empty table.
  */
 #define BRIDGE_FDS_MAX (1u << 20)
 
-/* fd stands for object from now on; takes a reference of its own. Return: 0 or -errno. */
+/* fd stands for object from now on; takes a reference of its own. Return: 0; -EBADF,
+ * -ENFILE (BRIDGE_FDS_MAX), -ENOMEM. */
 int bridge_table_put(int fd, struct bridge_object *object);
 /* Return: the object with a reference for the caller, or NULL. Costs a load when fd is
  * nobody's: every read and write of the process asks. */
 struct bridge_object *bridge_table_get(int fd);
 /* fd stands for nothing any more (before it is closed). */
 void bridge_table_drop(int fd);
-/* fresh stands for the same as fd (after a dup). */
+/* The same for all of [first, last]. */
+void bridge_table_drop_range(unsigned first, unsigned last);
+/* fresh stands for the same as fd, if anything, and no longer for what it stood for
+ * (after a dup). */
 void bridge_table_copy(int fd, int fresh);
 
 /*
@@ -26,5 +34,8 @@ void bridge_table_copy(int fd, int fresh);
  * Return: NULL when it is none of ours.
  */
 struct bridge_object *bridge_table_recognise(int fd);
+
+/* In the child of a fork(): everything in it is the parent's. */
+void bridge_table_fork_child(void);
 
 #endif

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "bridge/preload/environment.h"
+
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SEPARATORS ": " /* ld.so(8) */
+
+static const char inside = 0; /* its address is in this library */
+
+int bridge_environment_remove(char *list, const char *name)
+{
+    const size_t name_bytes = strlen(name);
+    char *from = list;
+    char *to = list;
+    int removed = 0;
+
+    while (*from != '\0') {
+        const size_t bytes = strcspn(from, SEPARATORS);
+        const size_t gap = strspn(from + bytes, SEPARATORS);
+        const char *tail = from + bytes - name_bytes;
+
+        if (bytes >= name_bytes && memcmp(tail, name, name_bytes) == 0 &&
+            (bytes == name_bytes || tail[-1] == '/')) {
+            removed++;
+        } else {
+            memmove(to, from, bytes + gap);
+            to += bytes + gap;
+        }
+        from += bytes + gap;
+    }
+    *to = '\0';
+    return removed;
+}
+
+void bridge_environment_clean(void)
+{
+    char *list = getenv("LD_PRELOAD");
+    const char *name;
+    Dl_info info;
+
+    if (list == NULL || dladdr(&inside, &info) == 0) {
+        return;
+    }
+    name = strrchr(info.dli_fname, '/');
+    bridge_environment_remove(list, name ? name + 1 : info.dli_fname);
+}
