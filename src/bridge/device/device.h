@@ -20,21 +20,38 @@
  * device's lock held. Calls to a server may come from many threads.
  */
 #define BRIDGE_REGIONS_MAX 32u /* the uAPI's 9 and device-specific ones */
+#define BRIDGE_IRQS_MAX 5u     /* INTx, MSI, MSI-X, ERR, REQ */
 
+/* Where the MSI-X table is; it matters for mapping its region. */
+struct bridge_msix {
+    uint32_t region; /* UINT32_MAX: there is none */
+    uint32_t bytes;
+    uint64_t off;
+};
+
+/*
+ * What the server says is asked at BIND and constant from then on, except that a region's
+ * fd refers to another file when the server came back.
+ */
 struct bridge_device {
     struct bridge_object object; /* first */
     struct bridge_token token;
-    uint32_t id; /* names it among the process's devices, from 1 */
-    uint32_t bound;
-    struct bridge_link *link;             /* from BIND on */
+    uint32_t id;              /* names it among the process's devices, from 1 */
+    uint32_t bound;           /* atomic; 1: everything below is there */
+    struct bridge_link *link; /* from BIND on */
     struct bridge_attachment *attachment; /* iommu's: from BIND to the end */
     struct bridge_log *log;               /* iommu's: dirty pages; from BIND on */
     struct bridge_migration *migration;   /* from BIND on; NULL: it cannot migrate */
     struct ferry_identity identity; /* as the server says it; else what config says */
     struct ferry_device_info info;
     struct ferry_region_info region[BRIDGE_REGIONS_MAX]; /* asked once; fd stays open */
+    struct ferry_irq_info irq[BRIDGE_IRQS_MAX];
+    struct bridge_msix msix;
+    pthread_mutex_t life; /* BIND, ATTACH, DETACH, RESET: one at a time; before all */
     pthread_mutex_t lock;
     struct bridge_irqs *irqs; /* device's: set-up to be repeated, the ERR eventfd */
+    uint32_t lost;            /* 1: no server; until a reset finds one */
+    uint32_t iommu_id;        /* its number in the iommufd */
 };
 
 /* Return: 0 and an object with one reference; -ENOMEM. */

@@ -23,10 +23,11 @@ void bridge_link_close(struct bridge_link *link);
 /*
  * A request and its result. Return: the request's status; FERRY_E_CLOSED at once while it
  * is dead. The first failure of a connection is said, and the device told
- * (bridge_device_lost()).
+ * (bridge_device_lost(), on the service thread: a caller may hold locks of its own).
  */
 int bridge_link_call(struct bridge_link *link, struct ferry_request *request);
-/* A request whose done() runs on the service thread. As ferry_client_submit(). */
+/* A request whose done() runs on the service thread, or in close, reopen and give_up. As
+ * ferry_client_submit(). */
 int bridge_link_submit(struct bridge_link *link, struct ferry_request *request);
 /* A write that nobody waits for; waits itself only when the socket is full. */
 int bridge_link_post(struct bridge_link *link, uint32_t region, uint64_t off,
@@ -35,9 +36,13 @@ int bridge_link_post(struct bridge_link *link, uint32_t region, uint64_t off,
 int bridge_link_dead(const struct bridge_link *link);
 /* Connects again after a death. Return: as open; FERRY_OK when it is alive. */
 int bridge_link_reopen(struct bridge_link *link, struct ferry_error *reterr);
+/* Ends a connection that is of no more use: dead from now on, but the device is not told
+ * and nothing is said. */
+void bridge_link_give_up(struct bridge_link *link);
 /* Grows with each reopen: what was known of the server before is void. */
 uint32_t bridge_link_generation(const struct bridge_link *link);
 
+/* Of the last connection, dead or not. max_fds: what one SET_IRQS may have. */
 uint32_t bridge_link_max_data(const struct bridge_link *link);
 uint32_t bridge_link_max_fds(const struct bridge_link *link);
 const struct ferry_link_version *bridge_link_agreed(const struct bridge_link *link);

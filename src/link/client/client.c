@@ -312,6 +312,8 @@ int ferry_client_from_fd(int fd, const struct ferry_client_options *options,
     if (client->spin_ns > (uint64_t)client->timeout_ms * FERRY_NS_PER_MS) {
         client->spin_ns = (uint64_t)client->timeout_ms * FERRY_NS_PER_MS;
     }
+    client->dispatcher = mine.dispatcher;
+    client->late_is_dead = mine.late_is_dead;
     client->memory = mine.memory;
     client->limits.max_data_bytes = mine.max_data_xfer_bytes;
     client->limits.max_bitmap_bytes = FERRY_WIRE_MAX_BITMAP_DEFAULT;
@@ -366,6 +368,13 @@ static int run_done(struct ferry_request *request)
         }
     }
     return count;
+}
+
+void ferry_client_abort(struct ferry_client *client, const char *why)
+{
+    pthread_mutex_lock(&client->lock);
+    ferry_client_kill_text(client, FERRY_E_CLOSED, why);
+    pthread_mutex_unlock(&client->lock);
 }
 
 void ferry_client_close(struct ferry_client *client)

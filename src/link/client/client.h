@@ -42,6 +42,14 @@ struct ferry_client_options {
      */
     uint32_t spin_us;
     uint32_t twin; /* FERRY_CLIENT_TWIN_* */
+    /*
+     * 1: a thread that never calls ferry_client_call() watches ferry_client_fd() and
+     * dispatches all the time. A thread that waits for a reply then leaves the twin
+     * socket to it, and it leaves the main socket to whoever waits: a round trip is one
+     * send and one receive.
+     */
+    uint32_t dispatcher;
+    uint32_t late_is_dead; /* 1: a request without a reply in time ends the connection */
 };
 
 /*
@@ -58,6 +66,12 @@ int ferry_client_connect(const char *path, const struct ferry_client_options *op
  */
 int ferry_client_from_fd(int fd, const struct ferry_client_options *options,
                          struct ferry_client **ret_client, struct ferry_error *reterr);
+
+/*
+ * Ends the connection; calls under way and later ones fail with FERRY_E_CLOSED. Requests
+ * that were submitted end in ferry_client_dispatch() or ferry_client_close().
+ */
+void ferry_client_abort(struct ferry_client *client, const char *why);
 
 /* Closes; requests under way end with FERRY_E_CLOSED (done runs before it returns). */
 void ferry_client_close(struct ferry_client *client);

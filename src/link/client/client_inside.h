@@ -87,6 +87,7 @@ struct ferry_client {
     int fd;
     uint32_t timeout_ms;
     uint64_t spin_ns;
+    uint32_t dispatcher, late_is_dead; /* as in the options */
     struct ferry_client_memory memory;
     struct ferry_link_version agreed;
     struct ferry_wire_limits limits;

@@ -218,15 +218,22 @@ void ferry_client_kill_text(struct ferry_client *client, int code, const char *t
 
 void ferry_client_give_up(struct ferry_client *client, struct ferry_slot *slot)
 {
+    struct ferry_error error = { .code = FERRY_OK };
     int rc = FERRY_E_NOT_FOUND;
 
-    ferry_error_set(slot->request->reterr, FERRY_E_TIMEOUT, "link", NULL, 0,
-                    "%s: no reply within %u ms", ferry_request_name(slot->request->kind),
-                    client->timeout_ms);
+    ferry_error_set(&error, FERRY_E_TIMEOUT, "link", NULL, 0, "%s: no reply within %u ms",
+                    ferry_request_name(slot->request->kind), client->timeout_ms);
+    if (slot->request->reterr) {
+        *slot->request->reterr = error;
+    }
     if (slot->state == FERRY_SLOT_QUEUED) {
         rc = ferry_tx_remove(&client->tx, &slot->node);
     }
     ferry_client_deliver(client, slot, FERRY_E_TIMEOUT);
+    if (client->late_is_dead) {
+        ferry_client_kill(client, &error);
+        return;
+    }
     if (rc == FERRY_OK) {
         free_slot(client, slot);
         return;

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "base/range.h"
+#include "bridge/device/inside.h"
+#include "bridge/device/link.h"
+#include "bridge/say.h"
+
+/* Where an access goes. */
+struct target {
+    const struct ferry_region_info *region;
+    uint64_t off;
+    uint32_t count; /* cut at the region's end, as the kernel does */
+};
+
+static int aim(struct bridge_device *device, uint64_t off, size_t count, uint32_t flag,
+               struct target *ret_target)
+{
+    const uint64_t index = off >> BRIDGE_REGION_SHIFT;
+    const struct ferry_region_info *region;
+
+    if (!__atomic_load_n(&device->bound, __ATOMIC_ACQUIRE) ||
+        index >= BRIDGE_REGIONS_MAX) {
+        return -EINVAL;
+    }
+    region = &device->region[index];
+    off &= (UINT64_C(1) << BRIDGE_REGION_SHIFT) - 1;
+    if (!(region->flags & flag) || off >= region->size) {
+        return -EINVAL;
+    }
+    if (count > region->size - off) {
+        count = (size_t)(region->size - off);
+    }
+    ret_target->region = region;
+    ret_target->off = off;
+    ret_target->count = count < INT32_MAX ? (uint32_t)count : INT32_MAX;
+    return 0;
+}
+
+/* One message with its reply. */
+static int transfer(struct bridge_device *device, uint32_t kind,
+                    const struct target *target, uint32_t done, void *data,
+                    uint32_t count)
+{
+    struct ferry_request request;
+
+    /* Not the whole request: it is large, and this is the way of every register read. */
+    request.kind = kind;
+    request.done = NULL;
+    request.reterr = NULL;
+    request.u.io.index = target->region->index;
+    request.u.io.count = count;
+    request.u.io.off = target->off + done;
+    request.u.io.data = data;
+    request.u.io.posted = 0;
+    return bridge_link_call(device->link, &request);
+}
+
+ssize_t bridge_device_pread(struct bridge_object *object, void *ret_data, size_t count,
+                            uint64_t off)
+{
+    struct bridge_device *device = (struct bridge_device *)object;
+    struct target target;
+    uint32_t done = 0;
+    uint32_t step;
+    int rc = aim(device, off, count, FERRY_REGION_READ, &target);
+
+    if (rc != 0) {
+        return rc;
+    }
+    while (done < target.count) {
+        step = target.count - done;
+        if (step > sizeof(uint64_t) && step > bridge_link_max_data(device->link)) {
+            step = bridge_link_max_data(device->link);
+        }
+        rc = transfer(device, FERRY_RQ_REGION_READ, &target, done,
+                      (uint8_t *)ret_data + done, step);
+        if (rc != FERRY_OK) {
+            bridge_trace(device, "read of region %u at 0x%llx: %s", target.region->index,
+                         (unsigned long long)target.off, ferry_status_name(rc));
+            return -EIO;
+        }
+        done += step;
+    }
+    return done;
+}
+
+ssize_t bridge_device_pwrite(struct bridge_object *object, const void *data, size_t count,
+                             uint64_t off)
+{
+    struct bridge_device *device = (struct bridge_device *)object;
+    struct target target;
+    const uint8_t *from = data;
+    uint32_t done = 0;
+    uint32_t step;
+    int rc = aim(device, off, count, FERRY_REGION_WRITE, &target);
+
+    if (rc != 0) {
+        return rc;
+    }
+    while (done < target.count) {
+        step = target.count - done;
+        if (step > sizeof(uint64_t) && step > bridge_link_max_data(device->link)) {
+            step = bridge_link_max_data(device->link);
+        }
+        /* What a write to config space does is to be seen when it returns: QEMU maps and
+         * unmaps by it. */
+        rc = target.region->index == BRIDGE_CONFIG_REGION
+                 ? transfer(device, FERRY_RQ_REGION_WRITE, &target, done,
+                            (void *)(uintptr_t)(from + done), step)
+                 : bridge_link_post(device->link, target.region->index, target.off + done,
+                                    from + done, step);
+        if (rc != FERRY_OK) {
+            bridge_trace(device, "write to region %u at 0x%llx: %s", target.region->index,
+                         (unsigned long long)target.off, ferry_status_name(rc));
+            return -EIO;
+        }
+        done += step;
+    }
+    return done;
+}
+
+int bridge_device_map(struct bridge_object *object, uint64_t off, uint64_t length,
+                      int *ret_fd, uint64_t *ret_off)
+{
+    struct bridge_device *device = (struct bridge_device *)object;
+    struct ferry_range area[FERRY_SPARSE_AREAS_MAX];
+    struct target target;
+    uint32_t count;
+    uint32_t i;
+    int rc = aim(device, off, 1, FERRY_REGION_MMAP, &target);
+
+    if (rc != 0) {
+        return rc;
+    }
+    count = bridge_region_areas(target.region, area);
+    for (i = 0; i < count; i++) {
+        if (target.off >= area[i].off &&
+            ferry_range_inside(target.off - area[i].off, length, area[i].size)) {
+            *ret_fd = target.region->fd;
+            *ret_off = target.region->offset + target.off;
+            return 0;
+        }
+    }
+    return -EINVAL;
+}
+
+int bridge_region_replace(struct bridge_device *device, uint32_t index, int fd)
+{
+    /* The same number, exchanged in one step: other threads may be using it. */
+    int rc = dup3(fd, device->region[index].fd, O_CLOEXEC) < 0 ? -errno : 0;
+
+    (void)close(fd);
+    return rc;
+}

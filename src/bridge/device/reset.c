@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bridge/device/inside.h"
+#include "bridge/device/link.h"
+#include "bridge/iommu/iommu.h"
+#include "bridge/iommu/log.h"
+#include "bridge/migration/migration.h"
+#include "bridge/say.h"
+#include "os/memory.h"
+
+void bridge_device_lost(struct bridge_device *device)
+{
+    pthread_mutex_lock(&device->lock);
+    device->lost = 1;
+    pthread_mutex_unlock(&device->lock);
+    if (device->migration) {
+        bridge_migration_lost(device->migration);
+    }
+}
+
+static int ask_reset(struct bridge_device *device, struct ferry_error *reterr)
+{
+    struct ferry_request request = { .kind = FERRY_RQ_RESET, .reterr = reterr };
+
+    return bridge_link_call(device->link, &request);
+}
+
+static int replace_regions(struct bridge_device *device, struct bridge_facts *facts)
+{
+    uint32_t i;
+    int rc = 0;
+
+    for (i = 0; i < BRIDGE_REGIONS_MAX && rc == 0; i++) {
+        if (facts->region[i].fd >= 0) {
+            rc = bridge_region_replace(device, i, facts->region[i].fd);
+            facts->region[i].fd = -1;
+        }
+    }
+    return rc;
+}
+
+/* A server is connected that nobody has told anything. Return: 0 or -errno. */
+static int set_up_again(struct bridge_device *device, struct ferry_error *error)
+{
+    struct bridge_facts *facts = malloc(sizeof(*facts));
+    const char *other;
+    int rc;
+
+    if (!facts) {
+        return -ENOMEM;
+    }
+    rc = bridge_facts_ask(device, facts, error);
+    if (rc != FERRY_OK) {
+        free(facts);
+        return bridge_errno(rc);
+    }
+    other = bridge_facts_differ(device, facts);
+    if (other) {
+        ferry_error_set(error, FERRY_E_INCOMPATIBLE, "bridge", NULL, 0,
+                        "another device answers there: other %s", other);
+        rc = -EIO;
+    } else {
+        rc = replace_regions(device, facts);
+    }
+    bridge_facts_drop(facts);
+    free(facts);
+    if (rc == 0) {
+        rc = bridge_iommu_repeat(device);
+    }
+    if (rc == 0) {
+        rc = bridge_irqs_repeat(device);
+    }
+    return rc;
+}
+
+static int come_back(struct bridge_device *device)
+{
+    struct ferry_error error = { .code = FERRY_OK };
+    int rc = bridge_link_reopen(device->link, &error);
+
+    if (rc == FERRY_OK) {
+        rc = set_up_again(device, &error);
+        if (rc != 0) {
+            bridge_link_give_up(device->link);
+        }
+    }
+    if (rc != 0) {
+        bridge_say(device, "there is no server for it (%s): it goes on failing",
+                   error.text[0] ? error.text : strerror(rc < 0 ? -rc : rc));
+        return -EIO;
+    }
+    pthread_mutex_lock(&device->lock);
+    device->lost = 0;
+    pthread_mutex_unlock(&device->lock);
+    bridge_log_lost(device->log);
+    bridge_say(device, "connected to its server again, memory and interrupts set up");
+    return 0;
+}
+
+int bridge_device_reset(struct bridge_device *device)
+{
+    struct ferry_error error = { .code = FERRY_OK };
+    int there;
+
+    pthread_mutex_lock(&device->life);
+    there = !bridge_link_dead(device->link);
+    if (there && ask_reset(device, &error) != FERRY_OK &&
+        !bridge_link_dead(device->link)) {
+        /* A server resets its device when its client leaves. */
+        bridge_say(device, "the reset fails (%s): connecting again resets it too",
+                   error.text);
+        bridge_link_give_up(device->link);
+        bridge_device_lost(device);
+    }
+    if (bridge_link_dead(device->link)) {
+        there = come_back(device) == 0;
+    }
+    if (there && device->migration) {
+        bridge_migration_reset(device->migration);
+    }
+    pthread_mutex_unlock(&device->life);
+    return 0;
+}
+
+long bridge_device_ioctl_reset(struct bridge_device *device, void *arg)
+{
+    (void)arg;
+    return bridge_device_reset(device);
+}
+
+/* The device is alone on its bus. */
+long bridge_device_hot_reset_info(struct bridge_device *device, void *arg)
+{
+    struct uapi_hot_reset_info *info = arg;
+    struct uapi_hot_reset_device *out = (struct uapi_hot_reset_device *)(info + 1);
+
+    info->flags = UAPI_HOT_RESET_IDS | UAPI_HOT_RESET_OWNED;
+    info->count = 1;
+    if (info->argsz < sizeof(*info) + sizeof(*out)) {
+        return -ENOSPC;
+    }
+    *out = (struct uapi_hot_reset_device){ .id = device->iommu_id };
+    return 0;
+}
+
+long bridge_device_hot_reset(struct bridge_device *device, void *arg)
+{
+    const struct uapi_hot_reset *call = arg;
+
+    return call->flags != 0 || call->count != 0 ? -EINVAL : bridge_device_reset(device);
+}
