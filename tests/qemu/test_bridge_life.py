@@ -1,0 +1,101 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Guests that are stopped and continued around a migration, and QEMUs that shut themselves in.
+
+usage: test_bridge_life.py FERRY CACHE INIT MODULE BRIDGE LIBRARY QEMU
+"""
+import os
+import sys
+
+import bridge_move as move
+import bridge_rig
+import qemu_rig
+from bridge_sides import Sides
+
+VERSION = sys.argv[7]
+SANDBOX = ["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"]
+NOBODY = ["-run-with", "user=nobody"]
+
+
+def stop_and_cont(rig, vm, *work):
+    """The guest stands still, and works on."""
+    vm.call("stop")
+    assert vm.status() == "paused"
+    vm.call("cont")
+    assert vm.status() == "running"
+    rig.goes_on(vm, *work)
+
+
+def test_a_paused_guest_moves_and_goes_on_there(rig):
+    sides = Sides(rig, VERSION, {"a": "copy,memory=1M", "b": "copy,memory=1M"},
+                  ["copy start pair"])
+    vm = sides.source
+    stop_and_cont(rig, vm, "copy")
+    vm.call("stop")
+    target = sides.target()
+    move.begin(vm, move.listen(rig, target))
+    info = move.over(vm)
+    assert info["status"] == "completed", info
+    rig.wait(lambda: target.status() == "paused", "the target is not paused")
+    vm.end()
+    target.call("cont")
+    rig.goes_on(target, "copy")
+    stop_and_cont(rig, target, "copy")
+    rig.end(target)
+
+
+def test_a_guest_is_paused_and_continued_during_a_migration(rig):
+    sides = Sides(rig, VERSION, {"acc": "acc"}, ["crypto start"])
+    vm = sides.source
+    target = sides.target()
+    move.begin(vm, move.listen(rig, target), hold=True)
+    move.held(vm)
+    stop_and_cont(rig, vm, "crypto")
+    move.release(vm)
+    move.moved(vm, target)
+    rig.goes_on(target, "crypto")
+    rig.end(target)
+
+
+def test_the_guest_comes_back_where_its_target_was_never_started(rig):
+    # What a manager does whose target dies when all was sent: the source has everything yet.
+    sides = Sides(rig, VERSION, {"acc": "acc"}, ["crypto start"])
+    target = sides.target()
+    move.begin(sides.source, move.listen(rig, target))
+    info = move.over(sides.source)
+    assert info["status"] == "completed", info
+    target.kill()
+    assert sides.source.status() == "postmigrate"
+    sides.source.call("cont")
+    rig.goes_on(sides.source, "crypto")
+    sides.moves()
+
+
+def test_a_daemon_in_a_sandbox_moves_its_guest_to_nobody(rig):
+    os.chmod(rig.folder, 0o755)
+    for name in "acc0", "acc1":
+        rig.serve(name, "acc")
+    vm = rig.start("vm0", ["acc0"], VERSION, args=["-daemonize", *SANDBOX])
+    assert vm.process.wait(qemu_rig.END_S) == 0, "the first process has ended"
+    vm.boot()
+    qemu_rig.check_crypto(vm)
+    vm.guest("crypto start")
+    target = rig.start("vm1", ["acc1"], VERSION, incoming=True,
+                       args=NOBODY if os.getuid() == 0 else SANDBOX)
+    if os.getuid() == 0:
+        with open(f"/proc/{target.pid()}/status", encoding="utf-8") as status:
+            assert "\nUid:\t65534" in status.read()
+    move.begin(vm, move.listen(rig, target, "tcp"))
+    assert move.over(vm)["status"] == "completed"
+    rig.wait(lambda: target.status() == "running", "the target does not run")
+    assert vm.status() == "postmigrate"
+    vm.tell("quit")
+    rig.goes_on(target, "crypto")
+    qemu_rig.check_crypto(target)
+    rig.end(target)
+
+
+bridge_rig.run([test_a_paused_guest_moves_and_goes_on_there,
+                test_a_guest_is_paused_and_continued_during_a_migration,
+                test_the_guest_comes_back_where_its_target_was_never_started,
+                test_a_daemon_in_a_sandbox_moves_its_guest_to_nobody])

@@ -1,0 +1,92 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Devices that refuse, on either side, and targets that are not the same device.
+
+usage: test_bridge_refuse.py FERRY CACHE INIT MODULE BRIDGE LIBRARY QEMU
+"""
+import sys
+
+import bridge_move as move
+import bridge_rig
+from bridge_sides import Sides
+
+VERSION = sys.argv[7]
+
+
+def refused(sides, *server, said=()):
+    """A migration to such a server fails; the guest works on at the source."""
+    if server:
+        sides.rig.serve_again("acc1", *server)
+    target = sides.target()
+    move.begin(sides.source, move.listen(sides.rig, target))
+    move.stayed(sides.source, target, *sides.work)
+    log = target.said() + sides.rig.bridge_said(target)
+    assert any(text in log for text in said) or not said, log
+
+
+def test_a_target_that_refuses_leaves_the_guest_where_it_is(rig):
+    sides = Sides(rig, VERSION, {"acc": "acc"}, ["crypto start"])
+    for spec in ("error=resuming:ENOMEM", "error=write:EIO@1", "corrupt=write@2",
+                 "error=stop:EIO", "error=set_state:EBUSY"):
+        refused(sides, "acc", "--filter", spec)
+    rig.serve_again("acc1", "acc")
+    sides.moves()
+
+
+def test_a_target_that_is_something_else_is_refused(rig):
+    sides = Sides(rig, VERSION, {"acc": "acc,sessions=64"}, ["crypto start"])
+    refused(sides, "copy,memory=64K")
+    refused(sides, "acc,sessions=8", said=["sessions"])
+    refused(sides, "acc,queues=2")
+    rig.serve_again("acc1", "acc,sessions=128")
+    sides.moves()
+
+
+def test_a_source_that_refuses_goes_on(rig):
+    sides = Sides(rig, VERSION, {"acc": "acc"}, ["crypto start"],
+                  ["--filter", "error=log_start:EIO@1", "--filter", "error=pre_copy:EIO@1",
+                   "--filter", "error=read:EIO@2"])
+    for _ in range(3):
+        refused(sides)
+    sides.moves()
+
+
+def test_a_source_that_does_not_stop_is_not_silent(rig):
+    # QEMU resets such a device under its guest; the guest must not go on as if all were well.
+    sides = Sides(rig, VERSION, {"acc": "acc"}, ["crypto start"],
+                  ["--filter", "error=stop_copy:EIO@1"])
+    target = sides.target()
+    move.begin(sides.source, move.listen(rig, target))
+    info = move.over(sides.source)
+    assert info["status"] == "failed", info
+    assert target.gone(bridge_rig.MOVE_S)
+    log = rig.bridge_said(sides.source) + sides.source.said()
+    assert "STOP_COPY" in log, log
+    # The documented way out: the guest starts again, with a device that is as good as new.
+    sides.source.call("system_reset")
+    if sides.source.status() != "running":
+        sides.source.call("cont")
+    sides.source.boot()
+    sides.source.guest("crypto start")
+    rig.goes_on(sides.source, "crypto")
+    sides.moves()
+
+
+def test_a_target_that_does_not_run_is_not_silent(rig):
+    sides = Sides(rig, VERSION, {"acc": "acc"}, ["crypto start"])
+    rig.serve_again("acc1", "acc", "--filter", "error=running:EIO")
+    target = sides.target()
+    move.begin(sides.source, move.listen(rig, target))
+    assert move.over(sides.source)["status"] == "completed"
+    target.ask("cont")
+    # The state was taken, so the guest left; it must not run with a device that does not.
+    rig.wait(lambda: target.status() in (None, "internal-error", "io-error", "paused"),
+             f"the target runs without its device: {target.status()}")
+    assert "RUNNING" in rig.bridge_said(target) + target.said()
+
+
+bridge_rig.run([test_a_target_that_refuses_leaves_the_guest_where_it_is,
+                test_a_target_that_is_something_else_is_refused,
+                test_a_source_that_refuses_goes_on,
+                test_a_source_that_does_not_stop_is_not_silent,
+                test_a_target_that_does_not_run_is_not_silent])
