@@ -14,6 +14,11 @@
 
 #define STACK_BYTES (256u * 1024)
 
+struct watched {
+    struct bridge_link *link;
+    int is_over; /* it was dead and has been told so: nothing is left to do */
+};
+
 static struct {
     pthread_mutex_t lock;
     pthread_cond_t let_go; /* `current` has changed */
@@ -22,7 +27,7 @@ static struct {
     pthread_t thread;
     struct bridge_link *current; /* being dispatched, without the lock */
     uint32_t count;
-    struct bridge_link *link[BRIDGE_LINKS_MAX];
+    struct watched link[BRIDGE_LINKS_MAX];
 } service = { .lock = PTHREAD_MUTEX_INITIALIZER,
               .let_go = PTHREAD_COND_INITIALIZER,
               .wake = -1 };
@@ -35,42 +40,80 @@ static void wake(void)
     (void)done; /* a full one is awake */
 }
 
-/* Return: 1 when the link is still there. With the lock. */
-static int has(const struct bridge_link *link)
+/* With the lock. Return: NULL when the link is not there (any more). */
+static struct watched *look_up(const struct bridge_link *link)
 {
     uint32_t i = 0;
 
-    while (i < service.count && service.link[i] != link) {
+    while (i < service.count && service.link[i].link != link) {
         i++;
     }
-    return i < service.count;
+    return i < service.count ? &service.link[i] : NULL;
 }
 
-/*
- * One look at each link that has work. polled, link: as they were while it slept; a link
- * that has been taken out since is not touched.
- */
+/* A link that has been taken out while it slept is not touched. */
+static int hold(struct bridge_link *link)
+{
+    int held;
+
+    pthread_mutex_lock(&service.lock);
+    held = look_up(link) != NULL;
+    service.current = held ? link : NULL;
+    pthread_mutex_unlock(&service.lock);
+    return held;
+}
+
+static void let_go(struct bridge_link *link, int was_dead)
+{
+    struct watched *watched;
+
+    pthread_mutex_lock(&service.lock);
+    watched = service.current ? look_up(link) : NULL;
+    if (watched && was_dead) {
+        watched->is_over = 1;
+    }
+    service.current = NULL;
+    pthread_cond_broadcast(&service.let_go);
+    pthread_mutex_unlock(&service.lock);
+}
+
+/* One look at each link that has work. polled, link: as they were while it slept. */
 static void serve(const struct pollfd *polled, struct bridge_link *const *link,
                   uint32_t count)
 {
     uint32_t i;
 
     for (i = 0; i < count; i++) {
-        if (polled[i].fd < 0 || polled[i].revents == 0) {
+        int was_dead;
+
+        if (polled[i].fd < 0 || polled[i].revents == 0 || !hold(link[i])) {
             continue;
         }
-        pthread_mutex_lock(&service.lock);
-        service.current = has(link[i]) ? link[i] : NULL;
-        pthread_mutex_unlock(&service.lock);
-        if (service.current == NULL) {
-            continue;
-        }
+        /* Of a death before it the dispatch hears for sure, of a later one maybe not. */
+        was_dead = bridge_link_dead(link[i]);
         bridge_link_dispatch(link[i]);
-        pthread_mutex_lock(&service.lock);
-        service.current = NULL;
-        pthread_cond_broadcast(&service.let_go);
-        pthread_mutex_unlock(&service.lock);
+        let_go(link[i], was_dead);
     }
+}
+
+/* What to wait for. Return: the number of links; the descriptor to be woken by follows.
+ */
+static uint32_t prepare(struct pollfd *polled, struct bridge_link **link)
+{
+    uint32_t count;
+    uint32_t i;
+
+    pthread_mutex_lock(&service.lock);
+    count = service.count;
+    for (i = 0; i < count; i++) {
+        link[i] = service.link[i].link;
+        polled[i].events = POLLIN;
+        polled[i].revents = 0;
+        polled[i].fd = service.link[i].is_over ? -1 : bridge_link_fd(link[i]);
+    }
+    polled[count] = (struct pollfd){ .fd = service.wake, .events = POLLIN };
+    pthread_mutex_unlock(&service.lock);
+    return count;
 }
 
 static void *run(void *unused)
@@ -79,22 +122,11 @@ static void *run(void *unused)
     static struct bridge_link *link[BRIDGE_LINKS_MAX];
     uint64_t times;
     uint32_t count;
-    uint32_t i;
 
     (void)unused;
     pthread_setname_np(pthread_self(), "ferry-bridge");
     for (;;) {
-        pthread_mutex_lock(&service.lock);
-        count = service.count;
-        for (i = 0; i < count; i++) {
-            link[i] = service.link[i];
-            polled[i].events = POLLIN;
-            polled[i].revents = 0;
-            polled[i].fd =
-                bridge_link_dead(link[i]) ? -1 : bridge_link_fd(service.link[i]);
-        }
-        polled[count] = (struct pollfd){ .fd = service.wake, .events = POLLIN };
-        pthread_mutex_unlock(&service.lock);
+        count = prepare(polled, link);
         if (poll(polled, count + 1, -1) <= 0) {
             continue;
         }
@@ -134,19 +166,22 @@ static int start(void)
 
 int bridge_service_add(struct bridge_link *link)
 {
+    struct watched *watched;
     int err = errno;
     int rc = 0;
 
     pthread_mutex_lock(&service.lock);
-    if (!has(link) && service.count == BRIDGE_LINKS_MAX) {
+    watched = look_up(link);
+    if (watched == NULL && service.count == BRIDGE_LINKS_MAX) {
         rc = -ENOSPC;
     } else if (!service.running) {
         rc = start();
     }
     if (rc == 0) {
-        if (!has(link)) {
-            service.link[service.count++] = link;
+        if (watched == NULL) {
+            watched = &service.link[service.count++];
         }
+        *watched = (struct watched){ .link = link };
         wake();
     }
     pthread_mutex_unlock(&service.lock);
@@ -156,18 +191,19 @@ int bridge_service_add(struct bridge_link *link)
 
 void bridge_service_remove(struct bridge_link *link)
 {
+    struct watched *watched;
     int err = errno;
-    uint32_t i;
 
     pthread_mutex_lock(&service.lock);
-    for (i = 0; i < service.count; i++) {
-        if (service.link[i] == link) {
-            service.link[i] = service.link[--service.count];
-            wake();
-            break;
-        }
+    watched = look_up(link);
+    if (watched) {
+        *watched = service.link[--service.count];
+        wake();
     }
-    while (service.current == link && !pthread_equal(pthread_self(), service.thread)) {
+    if (service.current == link && pthread_equal(pthread_self(), service.thread)) {
+        service.current = NULL; /* it may be gone when the thread looks again */
+    }
+    while (service.current == link) {
         pthread_cond_wait(&service.let_go, &service.lock);
     }
     pthread_mutex_unlock(&service.lock);

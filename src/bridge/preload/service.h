@@ -10,9 +10,10 @@ struct bridge_link;
  * first connection, all signals blocked, and never in a constructor: QEMU forks before.
  *
  * add also makes the thread ask for the link's descriptor again (after a reopen: take it
- * out, reopen it, add it). A link whose descriptor is negative, or which is dead, is left
- * alone until then. remove waits until the thread has let go of it, unless it is that
- * thread that calls.
+ * out, reopen it, add it). A link that is dead is dispatched once more, and then left
+ * alone until it is added again; so is one whose descriptor is negative. remove waits
+ * until the thread has let go of it, unless it is that thread that calls. The thread asks
+ * for descriptors with the service's lock held: a link calls here without its own.
  * Return: 0 or -errno (-ENOSPC: BRIDGE_LINKS_MAX). Thread: any.
  */
 #define BRIDGE_LINKS_MAX 256u
