@@ -19,10 +19,11 @@ int bridge_environment_remove(char *list, const char *name)
     while (*from != '\0') {
         const size_t bytes = strcspn(from, SEPARATORS);
         const size_t gap = strspn(from + bytes, SEPARATORS);
-        const char *tail = from + bytes - name_bytes;
+        const char *last = memrchr(from, '/', bytes);
+        const char *file = last ? last + 1 : from;
 
-        if (bytes >= name_bytes && memcmp(tail, name, name_bytes) == 0 &&
-            (bytes == name_bytes || tail[-1] == '/')) {
+        if ((size_t)(from + bytes - file) == name_bytes &&
+            memcmp(file, name, name_bytes) == 0) {
             removed++;
         } else {
             memmove(to, from, bytes + gap);
