@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "bench/chain.h"
 #include "bench/common.h"
 #include "bench/output.h"
 #include "bench/rig.h"
@@ -15,91 +16,16 @@
 /*
  * The state of one large device, moved after the stop from server to server: device
  * server, source host, target host, device server, over AF_UNIX, TCP on loopback,
- * AF_UNIX. Floor: four bare processes that relay the same bytes over the same three
- * hops, after which the last one reads a byte of each page. Aim: at least 0.8 of the
- * floor with the data descriptor, at least 0.5 without. All memory is touched before.
+ * AF_UNIX. Floor: bench/chain.h. Aim: at least 0.8 of the floor with the data
+ * descriptor, at least 0.5 without. All memory is touched before.
  */
 
-#define CHUNK (512u << 10)
 #define MEMORY_BYTES (1u << 20)
-#define PAGE 4096u
 #define ROUNDS_MAX 32
 
 /* What is moved how often: both hosts know it. */
 static size_t state_bytes = (size_t)1 << 30;
 static int rounds = 5;
-
-/* --- the floor --- */
-
-static size_t next_chunk(size_t left)
-{
-    return left < CHUNK ? left : CHUNK;
-}
-
-/* Sends all of its memory each time a byte comes. */
-static void bare_source(int control, int out)
-{
-    char *bytes = bench_memory(state_bytes), word;
-
-    while (read(control, &word, 1) == 1) {
-        for (size_t at = 0; at < state_bytes; at += CHUNK) {
-            bench_write(out, bytes + at, next_chunk(state_bytes - at));
-        }
-    }
-    _exit(0);
-}
-
-static void bare_relay(int in, int out)
-{
-    char *bytes = bench_memory(CHUNK);
-    ssize_t count;
-
-    while ((count = read(in, bytes, CHUNK)) > 0) {
-        bench_write(out, bytes, (size_t)count);
-    }
-    _exit(0);
-}
-
-static void bare_sink(int in, int control)
-{
-    char *bytes = bench_memory(state_bytes), sum = 0;
-
-    for (;;) {
-        for (size_t at = 0; at < state_bytes; at += CHUNK) {
-            bench_read(in, bytes + at, next_chunk(state_bytes - at));
-        }
-        for (size_t at = 0; at < state_bytes; at += PAGE) {
-            sum = (char)(sum + bytes[at]);
-        }
-        bench_write(control, &sum, 1);
-    }
-}
-
-/* Starts the chain. Return: one descriptor to write a byte to and read it from. */
-static int start_floor(void)
-{
-    int control[2], first[2], middle[2], last[2];
-
-    if (socketpair(AF_UNIX, SOCK_STREAM, 0, control) < 0 ||
-        socketpair(AF_UNIX, SOCK_STREAM, 0, first) < 0 ||
-        socketpair(AF_UNIX, SOCK_STREAM, 0, last) < 0) {
-        bench_die("no sockets");
-    }
-    bench_tcp_pair(middle);
-    if (bench_child() == 0) {
-        bare_source(control[1], first[0]);
-    }
-    if (bench_child() == 0) {
-        bare_relay(first[1], middle[0]);
-    }
-    if (bench_child() == 0) {
-        bare_relay(middle[1], last[0]);
-    }
-    if (bench_child() == 0) {
-        bare_sink(last[1], control[1]);
-    }
-    return control[0];
-}
 
 /* Time on a processor of all processes of this benchmark: what a busy machine does not
  * distort as much. */
@@ -126,18 +52,6 @@ static double cpu_ns(void)
     }
     return sum;
 }
-
-static double floor_ns(int control)
-{
-    uint64_t start = bench_now_ns();
-    char byte = 0;
-
-    bench_write(control, &byte, 1);
-    bench_read(control, &byte, 1);
-    return (double)(bench_now_ns() - start);
-}
-
-/* --- the subject --- */
 
 static struct ferry_context *open_context(int side)
 {
@@ -301,15 +215,15 @@ int main(int argc, char **argv)
     if (bench_child() == 0) {
         other_host(control[1]);
     }
-    chain = start_floor();
+    chain = bench_chain_start(state_bytes, BENCH_CHANNEL_TCP);
     context = open_context(0);
     bench_read(control[0], &byte, 1);
-    floor_ns(chain);
+    bench_chain_run(chain);
     moved(context, control[0], 0);
     moved(context, control[0], 1);
     for (int turn = 2; turn < 2 * rounds + 2; turn++) {
         struct series *own = &series[turn / 2 % 2];
-        double begun = cpu_ns(), least = floor_ns(chain), middle = cpu_ns();
+        double begun = cpu_ns(), least = bench_chain_run(chain), middle = cpu_ns();
         double time = moved(context, control[0], turn);
 
         own->floors[own->count] = least;
