@@ -1,60 +1,284 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
-#include <stddef.h>
-#include "bridge/migration/migration.h"
+#include <stdlib.h>
+
+#include "bridge/migration/inside.h"
+#include "bridge/say.h"
+
+int bridge_migration_call(struct bridge_migration *migration,
+                          struct ferry_request *request)
+{
+    return bridge_link_call(migration->device->link, request);
+}
+
+int bridge_migration_loses(const struct bridge_migration *migration)
+{
+    return atomic_load(&migration->lost) != 0 ||
+           (migration->device && bridge_link_dead(migration->device->link));
+}
+
+void bridge_migration_put(struct bridge_migration *migration)
+{
+    if (__atomic_sub_fetch(&migration->references, 1, __ATOMIC_ACQ_REL) == 0) {
+        bridge_pipe_destroy(&migration->pipe);
+        pthread_mutex_destroy(&migration->lock);
+        free(migration);
+    }
+}
+
+/* Return: FERRY_OK, and 0 flags when it cannot migrate; a status when it is gone. */
+static int ask_flags(struct bridge_device *device, uint32_t *ret_flags)
+{
+    struct ferry_request request = { .kind = FERRY_RQ_MIG_FLAGS };
+    int rc = bridge_link_call(device->link, &request);
+
+    *ret_flags = 0;
+    if (rc != FERRY_OK) {
+        return bridge_link_dead(device->link) ? rc : FERRY_OK;
+    }
+    *ret_flags = (uint32_t)request.u.mig_flags &
+                 (FERRY_MIG_STOP_COPY | FERRY_MIG_P2P | FERRY_MIG_PRE_COPY);
+    if (!(*ret_flags & FERRY_MIG_STOP_COPY)) {
+        bridge_say(device, "its migration features 0x%x lack STOP_COPY: it cannot move",
+                   *ret_flags);
+        *ret_flags = 0;
+    }
+    return FERRY_OK;
+}
+
+/* What holds for a connection. */
+static void meet(struct bridge_migration *migration, uint32_t flags)
+{
+    struct bridge_device *device = migration->device;
+    struct ferry_request request = { .kind = FERRY_RQ_GET_STATE };
+
+    migration->features = flags;
+    migration->generation = bridge_link_generation(device->link);
+    migration->max_data = bridge_link_max_data(device->link);
+    migration->estimate = (struct bridge_estimate){ .size_ns = 0 };
+    migration->server = migration->vmm = FERRY_STATE_RUNNING;
+    if (bridge_link_call(device->link, &request) == FERRY_OK &&
+        request.u.state < FERRY_STATE_COUNT && request.u.state != FERRY_STATE_RUNNING) {
+        bridge_say(device, "the server begins in %s instead of RUNNING",
+                   ferry_state_name(request.u.state));
+        migration->server = request.u.state;
+    }
+}
 
 int bridge_migration_create(struct bridge_device *device)
 {
-    (void)device;
-    return -ENOSYS;
+    struct bridge_migration *migration;
+    uint32_t flags;
+
+    device->migration = NULL;
+    if (ask_flags(device, &flags) != FERRY_OK) {
+        return -EIO;
+    }
+    if (flags == 0) {
+        return 0;
+    }
+    migration = calloc(1, sizeof(*migration));
+    if (!migration) {
+        return -ENOMEM;
+    }
+    migration->references = 1;
+    migration->device = device;
+    migration->timeout_ms = device->token.timeout_ms;
+    pthread_mutex_init(&migration->lock, NULL);
+    bridge_pipe_init(&migration->pipe);
+    meet(migration, flags);
+    migration->shown = flags | (device->token.no_peer_maps ? FERRY_MIG_P2P : 0);
+    device->migration = migration;
+    return 0;
 }
 
 void bridge_migration_destroy(struct bridge_device *device)
 {
-    (void)device;
+    struct bridge_migration *migration = device->migration;
+
+    if (!migration) {
+        return;
+    }
+    pthread_mutex_lock(&migration->lock);
+    bridge_data_end(migration, -ENODEV);
+    migration->device = NULL;
+    pthread_mutex_unlock(&migration->lock);
+    device->migration = NULL;
+    bridge_migration_put(migration);
 }
 
 uint32_t bridge_migration_flags(const struct bridge_migration *migration)
 {
-    (void)migration;
-    return 0;
+    return migration->shown;
 }
 
 int bridge_migration_get_state(struct bridge_migration *migration, uint32_t *ret_state)
 {
-    (void)migration;
-    (void)ret_state;
-    return -ENOSYS;
+    int rc = 0;
+
+    pthread_mutex_lock(&migration->lock);
+    if (bridge_migration_loses(migration)) {
+        rc = -EIO;
+    } else {
+        *ret_state = migration->vmm;
+    }
+    pthread_mutex_unlock(&migration->lock);
+    return rc;
+}
+
+static int has_session(const struct bridge_migration *migration)
+{
+    return migration->data &&
+           (migration->data->load ? migration->server == FERRY_STATE_RESUMING
+                                  : ferry_state_is_saving(migration->server));
+}
+
+/* An arc failed: the state may be any on the way, and the session is gone with its own.
+ */
+static int failed(struct bridge_migration *migration, int status,
+                  const struct ferry_error *error)
+{
+    bridge_say(migration->device, "the state does not change: %s", error->text);
+    bridge_state_find(migration);
+    if (!has_session(migration) && !migration->loaded) {
+        bridge_data_end(migration, -ENODEV);
+    }
+    return bridge_migration_loses(migration) ? -EIO : bridge_errno(status);
+}
+
+/* The walk is done. fresh: the session that it began, or NULL. */
+static void arrive(struct bridge_migration *migration, uint32_t wanted, int effect,
+                   struct bridge_data *fresh)
+{
+    if (effect == FERRY_DATA_ENDS || effect == FERRY_DATA_ENDS_BEGINS) {
+        bridge_data_end(migration, -ENODEV);
+        migration->loaded = 0;
+    }
+    migration->vmm = wanted;
+    bridge_estimate_void(migration);
+    if (fresh) {
+        bridge_data_end(migration, -ENODEV); /* left over by a failure */
+        migration->data = fresh;
+        migration->loaded = 0;
+        bridge_pipe_open(migration, fresh->load != NULL);
+    }
+    if (wanted == FERRY_STATE_STOP_COPY && migration->data && migration->data->save) {
+        bridge_data_ready(migration->data, 1);
+        bridge_save_stopped(migration, migration->data->save);
+    }
+}
+
+/* Locked. ret_fresh: its reference is the caller's, also on failure; or NULL. */
+static int change(struct bridge_migration *migration, uint32_t wanted,
+                  struct bridge_data **ret_fresh, int *ret_fd)
+{
+    struct ferry_error error = { .code = FERRY_OK };
+    int effect = ferry_state_data(migration->vmm, wanted, migration->shown);
+    int rc;
+
+    if (effect < 0 || !(migration->features & FERRY_MIG_STOP_COPY)) {
+        return -EINVAL;
+    }
+    if (effect == FERRY_DATA_BEGINS || effect == FERRY_DATA_ENDS_BEGINS) {
+        /* First, so that the state stays as it is when there is no descriptor. */
+        rc = bridge_data_create(migration, wanted == FERRY_STATE_RESUMING, ret_fresh,
+                                ret_fd);
+        if (rc < 0) {
+            return rc;
+        }
+    }
+    rc = bridge_state_walk(migration, wanted, &error);
+    if (rc != FERRY_OK) {
+        return failed(migration, rc, &error);
+    }
+    arrive(migration, wanted, effect, *ret_fresh);
+    return 0;
 }
 
 int bridge_migration_set_state(struct bridge_migration *migration, uint32_t wanted,
                                int *ret_data_fd)
 {
-    (void)migration;
-    (void)wanted;
-    (void)ret_data_fd;
-    return -ENOSYS;
+    struct bridge_device *device = migration->device;
+    struct bridge_data *fresh = NULL;
+    int fd = -1, alarm = 0, rc;
+
+    *ret_data_fd = -1;
+    pthread_mutex_lock(&migration->lock);
+    if (bridge_migration_loses(migration)) {
+        rc = -EIO;
+    } else if (wanted == migration->vmm && wanted != FERRY_STATE_ERROR) {
+        rc = 0;
+    } else if (migration->vmm == FERRY_STATE_RESUMING && !migration->loaded) {
+        bridge_say(device,
+                   "the VMM leaves RESUMING for %s before the device's state has come "
+                   "completely: refused, and the guest is told to stop, since QEMU would "
+                   "run it with a reset device",
+                   ferry_state_name(wanted));
+        alarm = 1;
+        rc = -EINVAL;
+    } else {
+        rc = change(migration, wanted, &fresh, &fd);
+    }
+    pthread_mutex_unlock(&migration->lock);
+    if (rc < 0 && fd >= 0) {
+        bridge_data_withdraw(fd);
+        fd = -1;
+    }
+    if (fresh) {
+        bridge_object_put(&fresh->object);
+    }
+    if (alarm) {
+        bridge_device_alarm(device);
+    }
+    *ret_data_fd = fd;
+    return rc;
 }
 
 int bridge_migration_data_size(struct bridge_migration *migration, uint64_t *ret_bytes)
 {
-    (void)migration;
-    (void)ret_bytes;
-    return -ENOSYS;
+    int rc = -EIO;
+
+    pthread_mutex_lock(&migration->lock);
+    if (!bridge_migration_loses(migration)) {
+        rc = bridge_estimate_size(migration, ret_bytes);
+    }
+    pthread_mutex_unlock(&migration->lock);
+    return rc;
 }
 
 int bridge_migration_precopy_v2(struct bridge_migration *migration)
 {
-    (void)migration;
-    return -ENOSYS;
+    /* No device of vfio-user begins its initial data anew: understood, and never used. */
+    return migration->shown & FERRY_MIG_PRE_COPY ? 0 : -ENOTTY;
 }
 
 void bridge_migration_reset(struct bridge_migration *migration)
 {
-    (void)migration;
+    struct bridge_device *device = migration->device;
+    uint32_t flags;
+
+    pthread_mutex_lock(&migration->lock);
+    bridge_data_end(migration, -ENODEV);
+    migration->loaded = 0;
+    migration->server = migration->vmm = FERRY_STATE_RUNNING;
+    bridge_estimate_void(migration);
+    atomic_store(&migration->lost, bridge_link_dead(device->link) ? 1u : 0u);
+    if (!bridge_migration_loses(migration) &&
+        bridge_link_generation(device->link) != migration->generation &&
+        ask_flags(device, &flags) == FERRY_OK) {
+        meet(migration, flags);
+        if ((flags | FERRY_MIG_P2P) != (migration->shown | FERRY_MIG_P2P)) {
+            bridge_say(device,
+                       "the server that is here now has migration features 0x%x, the VMM "
+                       "was told 0x%x",
+                       flags, migration->shown);
+        }
+    }
+    pthread_mutex_unlock(&migration->lock);
 }
 
 void bridge_migration_lost(struct bridge_migration *migration)
 {
-    (void)migration;
+    atomic_store(&migration->lost, 1u);
+    bridge_pipe_wake(&migration->pipe);
 }

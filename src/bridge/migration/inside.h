@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef FERRY_BRIDGE_MIGRATION_INSIDE_H
+#define FERRY_BRIDGE_MIGRATION_INSIDE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "bridge/device/device.h"
+#include "bridge/device/link.h"
+#include "bridge/migration/frame.h"
+#include "bridge/migration/migration.h"
+#include "wire/frame.h"
+
+/*
+ * The parts:
+ *   migration.c  its life, what the VMM asks and is told; whatever is locked
+ *   states.c     arcs: what the VMM sees, what the server is in
+ *   estimate.c   how much data there is
+ *   data.c       the VMM's data descriptor
+ *   save.c       the server's data to it, load.c back
+ *   pipe.c       the server's own data descriptor, async.c one message under way
+ *   frame.c      the form of the data
+ *
+ * Lock: `lock` guards all of a migration and is held over calls to the server, whose
+ * waits are bounded; nobody takes two of them. Only lost and the pipe's descriptor, to
+ * wake who waits for it, are reached without.
+ */
+
+/* Estimates and "nothing for now" are that old at most: QEMU compares them some ten
+ * thousand times a second while it does not converge, and its own figure of the bandwidth
+ * is renewed ten times a second. */
+#define BRIDGE_ESTIMATE_NS 10000000u
+/* Said of a device that tells no size: one read of QEMU's, so that its buffer, which the
+ * first answer decides on, is not small. */
+#define BRIDGE_SIZE_UNKNOWN (1u << 20)
+#define BRIDGE_SIZE_MIN 4096u
+/* The VMM's writes, 32 KiB each on QEMU's main channel, reach the server joined to that.
+ */
+#define BRIDGE_JOIN_BYTES (1u << 20)
+/* Reads of less are filled from a buffer of this size instead of straight. */
+#define BRIDGE_STAGE_BYTES 65536u
+#define BRIDGE_STRAIGHT_MIN 4096u
+/* Read ahead at a time: with its head it fills one read of QEMU's. */
+#define BRIDGE_AHEAD_BYTES (BRIDGE_FRAME_DATA_MAX - BRIDGE_FRAME_HEAD_BYTES)
+/* Beyond the limit of a request, for a service thread that is late. */
+#define BRIDGE_ASYNC_GRACE_MS 2000u
+
+struct bridge_data;
+
+/* The server's data descriptor; its session's bytes go there instead of by messages. */
+struct bridge_pipe {
+    pthread_mutex_t fd_lock; /* of fd; taken last */
+    int fd;                  /* -1: none */
+    uint32_t wanted;         /* saving: a WANT is open */
+    uint32_t left;           /* of a DATA that comes in */
+    uint64_t session;
+    struct ferry_frame_stream in, out;
+    uint8_t head[FERRY_FRAME_BYTES];
+    size_t head_got;
+};
+
+struct bridge_estimate {
+    uint64_t size_ns, precopy_ns; /* when they were asked; 0: not, or void */
+    uint64_t size;
+    struct ferry_precopy_info precopy;
+    uint64_t last_bytes; /* of the last save that was completed */
+    uint32_t no_size, no_precopy;
+};
+
+struct bridge_migration {
+    uint32_t references; /* atomic: the device's and that of each data descriptor */
+    atomic_uint lost;    /* 1: the server is gone */
+    pthread_mutex_t lock;
+    struct bridge_device *device; /* NULL: closed */
+    uint32_t features, shown;     /* FERRY_MIG_*: the server's, the VMM's */
+    uint32_t server, vmm;         /* states */
+    uint32_t loaded; /* 1: all data came and held; the server has left RESUMING */
+    uint32_t generation;
+    uint32_t timeout_ms;
+    uint32_t max_data;
+    struct bridge_pipe pipe;
+    struct bridge_data *data; /* the open session's; its descriptor holds the reference */
+    struct bridge_estimate estimate;
+};
+
+/* What a source of bytes says when it stops before the buffer is full. */
+enum bridge_mark { BRIDGE_MARK_NONE = 0, BRIDGE_MARK_DRY, BRIDGE_MARK_END };
+
+/* One request to the server that goes on while nobody waits, and its bytes. */
+struct bridge_async;
+/* Return: NULL when memory is out. */
+struct bridge_async *bridge_async_new(size_t cap);
+/* Also with a request under way; wipes the bytes. NULL is fine. */
+void bridge_async_free(struct bridge_async *async);
+uint8_t *bridge_async_data(struct bridge_async *async);
+/* DATA_READ or DATA_WRITE of bytes. A failure is told by wait. */
+void bridge_async_start(struct bridge_async *async, struct bridge_link *link,
+                        uint32_t kind, size_t bytes);
+int bridge_async_started(struct bridge_async *async);
+/* ret_got: of a read. Return: the request's status; FERRY_OK when none was started. */
+int bridge_async_wait(struct bridge_async *async, uint32_t limit_ms, size_t *ret_got);
+
+struct bridge_save {
+    struct bridge_frame_writer writer;
+    uint32_t begun, ended;
+    uint64_t dry_ns;       /* it said "nothing for now" then; 0: it did not */
+    uint64_t initial_mark; /* bytes until the initial ones are out; 0: not known yet */
+    int32_t failed;        /* -errno */
+    uint32_t was_dry;      /* 1: its first data is out */
+    size_t stage_at, stage_bytes;
+    uint8_t *stage; /* BRIDGE_STAGE_BYTES: units that a read had no room for */
+    struct bridge_async *now, *next; /* by messages in STOP_COPY: read ahead */
+    size_t now_at, now_bytes;
+};
+
+struct bridge_load {
+    struct bridge_frame_reader reader;
+    int32_t failed;                  /* -errno */
+    uint32_t checked;                /* 1: the identity fits */
+    struct bridge_async *join, *out; /* bytes being joined; bytes on their way */
+    size_t joined;
+};
+
+/* What stands behind a data descriptor. */
+struct bridge_data {
+    struct bridge_object object; /* first */
+    struct bridge_migration *migration;
+    int32_t over; /* -errno of everything once the session is; 0: it is open */
+    int poll_fd; /* the eventfd that the VMM polls, as a descriptor of the bridge's own */
+    uint32_t ready, pad;
+    struct bridge_save *save; /* one of the two */
+    struct bridge_load *load;
+};
+
+/* migration.c */
+
+/* A call to the server. Return: a status. */
+int bridge_migration_call(struct bridge_migration *migration,
+                          struct ferry_request *request);
+int bridge_migration_loses(const struct bridge_migration *migration);
+void bridge_migration_put(struct bridge_migration *migration);
+
+/* states.c; locked */
+
+/* The server's state for one of the VMM's. */
+uint32_t bridge_state_of(const struct bridge_migration *migration, uint32_t state);
+/* Walks the server there. Return: a status; `server` is where it is then. */
+int bridge_state_walk(struct bridge_migration *migration, uint32_t wanted,
+                      struct ferry_error *reterr);
+/* Asks where it is after a failure: `server`, and with it `vmm`. */
+void bridge_state_find(struct bridge_migration *migration);
+
+/* estimate.c; locked */
+void bridge_estimate_void(struct bridge_migration *migration);
+int bridge_estimate_size(struct bridge_migration *migration, uint64_t *ret_bytes);
+int bridge_estimate_precopy(struct bridge_migration *migration, struct bridge_save *save,
+                            uint64_t *ret_initial, uint64_t *ret_dirty);
+
+/* data.c; locked but for put */
+
+/*
+ * ret_fd: the VMM's, known to the table. ret_data: its reference is the caller's, to be
+ * put when nothing is locked.
+ */
+int bridge_data_create(struct bridge_migration *migration, int loading,
+                       struct bridge_data **ret_data, int *ret_fd);
+/* Closes a descriptor that the VMM is not to see after all. */
+void bridge_data_withdraw(int fd);
+/* The session is over: every later call gives `over`. */
+void bridge_data_end(struct bridge_migration *migration, int over);
+/* What poll() tells: 1 there is something. */
+void bridge_data_ready(struct bridge_data *data, int ready);
+
+/* pipe.c; locked but for wake */
+void bridge_pipe_init(struct bridge_pipe *pipe);
+void bridge_pipe_destroy(struct bridge_pipe *pipe);
+/* Asks for the present session's; without one the data goes by messages. */
+void bridge_pipe_open(struct bridge_migration *migration, int loading);
+void bridge_pipe_close(struct bridge_pipe *pipe);
+/* Ends the wait of whoever reads or writes. Thread: any. */
+void bridge_pipe_wake(struct bridge_pipe *pipe);
+int bridge_pipe_want(struct bridge_pipe *pipe, struct ferry_error *reterr);
+/* Fills the buffer unless a mark comes first. Return: a status. */
+int bridge_pipe_read(struct bridge_pipe *pipe, uint8_t *ret_data, size_t bytes,
+                     size_t *ret_got, enum bridge_mark *ret_mark,
+                     struct ferry_error *reterr);
+int bridge_pipe_write(struct bridge_pipe *pipe, const uint8_t *data, size_t bytes,
+                      struct ferry_error *reterr);
+/* Bytes that have come and were not read. */
+uint64_t bridge_pipe_waiting(const struct bridge_pipe *pipe);
+
+/* save.c, load.c; locked */
+struct bridge_save *bridge_save_new(void);
+void bridge_save_free(struct bridge_save *save);
+/* The state has come to STOP_COPY: everything is wanted now, ahead. */
+void bridge_save_stopped(struct bridge_migration *migration, struct bridge_save *save);
+/* Before a change of state: no request may overtake it. */
+void bridge_save_settle(struct bridge_migration *migration, struct bridge_save *save);
+ssize_t bridge_save_read(struct bridge_migration *migration, struct bridge_data *data,
+                         void *ret_data, size_t bytes);
+
+struct bridge_load *bridge_load_new(size_t join_bytes);
+void bridge_load_free(struct bridge_load *load);
+ssize_t bridge_load_write(struct bridge_migration *migration, struct bridge_load *load,
+                          const void *data, size_t bytes);
+
+#endif

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bridge/migration/inside.h"
+#include "bridge/say.h"
+#include "os/clock.h"
+
+/*
+ * Reads of the VMM. Each becomes one DATA: its bytes are received behind the place of its
+ * head, in the VMM's own buffer. What goes by messages is read ahead once the device has
+ * stopped: then the time counts, and no more state can come between.
+ */
+
+struct bridge_save *bridge_save_new(void)
+{
+    struct bridge_save *save = calloc(1, sizeof(*save));
+
+    if (!save) {
+        return NULL;
+    }
+    save->stage = malloc(BRIDGE_STAGE_BYTES);
+    if (!save->stage) {
+        free(save);
+        return NULL;
+    }
+    return save;
+}
+
+void bridge_save_free(struct bridge_save *save)
+{
+    if (!save) {
+        return;
+    }
+    bridge_async_free(save->now);
+    bridge_async_free(save->next);
+    explicit_bzero(save->stage, BRIDGE_STAGE_BYTES);
+    free(save->stage);
+    explicit_bzero(save, sizeof(*save));
+    free(save);
+}
+
+static size_t ahead_bytes(const struct bridge_migration *migration)
+{
+    return migration->max_data < BRIDGE_AHEAD_BYTES ? migration->max_data
+                                                    : BRIDGE_AHEAD_BYTES;
+}
+
+static void read_ahead(struct bridge_migration *migration, struct bridge_async *async)
+{
+    bridge_async_start(async, migration->device->link, FERRY_RQ_DATA_READ,
+                       ahead_bytes(migration));
+}
+
+void bridge_save_stopped(struct bridge_migration *migration, struct bridge_save *save)
+{
+    save->dry_ns = 0;
+    if (save->failed || save->ended) {
+        return;
+    }
+    if (migration->pipe.fd >= 0) {
+        (void)bridge_pipe_want(&migration->pipe,
+                               NULL); /* the read finds a failure again */
+        return;
+    }
+    if (!save->next) {
+        save->now = bridge_async_new(ahead_bytes(migration));
+        save->next = bridge_async_new(ahead_bytes(migration));
+    }
+    if (save->now && save->next && !bridge_async_started(save->next)) {
+        read_ahead(migration, save->next);
+    }
+}
+
+void bridge_save_settle(struct bridge_migration *migration, struct bridge_save *save)
+{
+    size_t got;
+
+    if (save->next && bridge_async_started(save->next)) {
+        (void)bridge_async_wait(save->next, migration->timeout_ms + BRIDGE_ASYNC_GRACE_MS,
+                                &got);
+    }
+}
+
+/* By messages, stopped: what was read ahead. */
+static int read_stopped(struct bridge_migration *migration, struct bridge_save *save,
+                        uint8_t *ret_data, size_t bytes, size_t *ret_got,
+                        enum bridge_mark *ret_mark)
+{
+    struct bridge_async *read = save->next;
+    int rc = FERRY_OK;
+
+    if (save->now_at == save->now_bytes) {
+        if (!bridge_async_started(read)) {
+            read_ahead(migration, read);
+        }
+        save->now_at = save->now_bytes = 0;
+        rc = bridge_async_wait(read, migration->timeout_ms + BRIDGE_ASYNC_GRACE_MS,
+                               &save->now_bytes);
+        save->next = save->now;
+        save->now = read;
+        if (rc == FERRY_OK && save->now_bytes == 0) {
+            *ret_mark = BRIDGE_MARK_END;
+        } else if (rc == FERRY_OK) {
+            read_ahead(migration, save->next);
+        }
+    }
+    *ret_got =
+        bytes < save->now_bytes - save->now_at ? bytes : save->now_bytes - save->now_at;
+    memcpy(ret_data, bridge_async_data(save->now) + save->now_at, *ret_got);
+    save->now_at += *ret_got;
+    return rc;
+}
+
+/* By messages, one at a time, straight into the buffer. */
+static int read_message(struct bridge_migration *migration, uint8_t *ret_data,
+                        size_t bytes, size_t *ret_got, enum bridge_mark *ret_mark)
+{
+    struct ferry_request request = { .kind = FERRY_RQ_DATA_READ };
+    int stopped = migration->server == FERRY_STATE_STOP_COPY;
+    int rc;
+
+    request.u.data.data = ret_data;
+    request.u.data.size = bytes < migration->max_data ? bytes : migration->max_data;
+    rc = bridge_migration_call(migration, &request);
+    if (rc == FERRY_E_DRY || (rc == FERRY_OK && request.u.data.got == 0)) {
+        *ret_mark = stopped ? BRIDGE_MARK_END : BRIDGE_MARK_DRY;
+        return rc == FERRY_E_DRY && stopped ? FERRY_E_PROTOCOL : FERRY_OK;
+    }
+    if (rc == FERRY_OK && request.u.data.got > request.u.data.size) {
+        rc = FERRY_E_PROTOCOL;
+    }
+    *ret_got = rc == FERRY_OK ? (size_t)request.u.data.got : 0;
+    return rc;
+}
+
+/* The server's next bytes, up to a mark. */
+static int read_server(struct bridge_migration *migration, struct bridge_save *save,
+                       uint8_t *ret_data, size_t bytes, size_t *ret_got,
+                       enum bridge_mark *ret_mark, struct ferry_error *reterr)
+{
+    struct bridge_pipe *pipe = &migration->pipe;
+    int stopped = migration->server == FERRY_STATE_STOP_COPY;
+    int rc;
+
+    *ret_got = 0;
+    *ret_mark = BRIDGE_MARK_NONE;
+    if (pipe->fd < 0) {
+        return stopped && save->now && save->next
+                   ? read_stopped(migration, save, ret_data, bytes, ret_got, ret_mark)
+                   : read_message(migration, ret_data, bytes, ret_got, ret_mark);
+    }
+    do {
+        rc = bridge_pipe_read(pipe, ret_data, bytes, ret_got, ret_mark, reterr);
+        /* A DRY that was said before the stop: there is more. */
+    } while (rc == FERRY_OK && *ret_mark == BRIDGE_MARK_DRY && stopped && *ret_got == 0);
+    if (rc == FERRY_OK && *ret_mark == BRIDGE_MARK_DRY && stopped) {
+        *ret_mark = BRIDGE_MARK_NONE;
+    }
+    if (rc == FERRY_OK && *ret_mark == BRIDGE_MARK_END && !stopped) {
+        rc = ferry_error_set(reterr, FERRY_E_PROTOCOL, "bridge", NULL, 0,
+                             "END before the device was stopped");
+    }
+    return rc;
+}
+
+static void note(struct bridge_migration *migration, struct bridge_data *data, size_t got,
+                 enum bridge_mark mark)
+{
+    struct bridge_save *save = data->save;
+
+    if (got > 0) {
+        bridge_estimate_void(migration);
+    }
+    if (mark == BRIDGE_MARK_DRY) {
+        save->dry_ns = ferry_os_now_ns();
+        save->was_dry = 1;
+    }
+}
+
+/* Units into ret_data, which has room for a head and more. Return: bytes, or a status. */
+static ssize_t fill(struct bridge_migration *migration, struct bridge_data *data,
+                    uint8_t *ret_data, size_t bytes, struct ferry_error *reterr)
+{
+    struct bridge_save *save = data->save;
+    size_t room = bytes - BRIDGE_FRAME_HEAD_BYTES, got, used = 0;
+    enum bridge_mark mark;
+    int rc;
+
+    if (room > BRIDGE_FRAME_DATA_MAX) {
+        room = BRIDGE_FRAME_DATA_MAX;
+    }
+    rc = read_server(migration, save, ret_data + BRIDGE_FRAME_HEAD_BYTES, room, &got,
+                     &mark, reterr);
+    if (rc != FERRY_OK) {
+        return rc;
+    }
+    note(migration, data, got, mark);
+    if (got > 0) {
+        bridge_frame_data(&save->writer, ret_data + BRIDGE_FRAME_HEAD_BYTES, got,
+                          ret_data);
+        used = BRIDGE_FRAME_HEAD_BYTES + got;
+    }
+    if (mark == BRIDGE_MARK_END) {
+        int fits = bytes - used >= BRIDGE_FRAME_END_BYTES;
+        uint8_t *at = fits ? ret_data + used : save->stage;
+
+        bridge_frame_end(&save->writer, at);
+        used += fits ? BRIDGE_FRAME_END_BYTES : 0;
+        save->stage_at = 0;
+        save->stage_bytes = fits ? 0 : BRIDGE_FRAME_END_BYTES;
+        save->ended = 1;
+        migration->estimate.last_bytes = save->writer.bytes;
+    }
+    return (ssize_t)used;
+}
+
+/* What did not fit into an earlier read. */
+static ssize_t take_staged(struct bridge_save *save, void *ret_data, size_t bytes)
+{
+    size_t count = save->stage_bytes - save->stage_at;
+
+    count = count < bytes ? count : bytes;
+    memcpy(ret_data, save->stage + save->stage_at, count);
+    save->stage_at += count;
+    return (ssize_t)count;
+}
+
+static void begin(struct bridge_migration *migration, struct bridge_save *save)
+{
+    const struct bridge_device *device = migration->device;
+    struct ferry_stream_hello_device hello = { .features = migration->features };
+    struct ferry_identity *identity = &hello.identity;
+    size_t i;
+
+    memcpy(hello.name, device->token.name, sizeof(hello.name) - 1);
+    for (i = 0; hello.name[i] != '\0'; i++) {
+        if (hello.name[i] < ' ' || hello.name[i] > '~') {
+            hello.name[i] = '?';
+        }
+    }
+    if (hello.name[0] == '\0') {
+        memcpy(hello.name, "device", sizeof("device"));
+    }
+    *identity = device->identity;
+    identity->migration_flags = migration->features;
+    /* How long it takes is nothing that the target compares. */
+    identity->quiet_ns = identity->stop_ns = identity->load_ns = identity->run_ns = 0;
+    save->stage_bytes = bridge_frame_begin(&save->writer, &hello, save->stage);
+    save->stage_at = 0;
+    save->begun = 1;
+}
+
+static int is_dry(const struct bridge_migration *migration,
+                  const struct bridge_save *save)
+{
+    return migration->server != FERRY_STATE_STOP_COPY && save->dry_ns != 0 &&
+           ferry_os_now_ns() - save->dry_ns < BRIDGE_ESTIMATE_NS;
+}
+
+static ssize_t fail(struct bridge_migration *migration, struct bridge_save *save,
+                    int status, const struct ferry_error *error)
+{
+    save->failed = bridge_errno(status);
+    bridge_say(migration->device, "the device's data cannot be read: %s",
+               error->text[0] != '\0' ? error->text : ferry_status_text(status));
+    return save->failed;
+}
+
+ssize_t bridge_save_read(struct bridge_migration *migration, struct bridge_data *data,
+                         void *ret_data, size_t bytes)
+{
+    struct bridge_save *save = data->save;
+    struct ferry_error error = { .code = FERRY_OK };
+    ssize_t rc;
+
+    if (bytes == 0 || save->failed) {
+        return save->failed;
+    }
+    if (!save->begun) {
+        begin(migration, save);
+    }
+    if (save->stage_at < save->stage_bytes) {
+        return take_staged(save, ret_data, bytes);
+    }
+    if (save->ended) {
+        return 0;
+    }
+    if (is_dry(migration, save)) {
+        return -ENOMSG;
+    }
+    if (bytes >= BRIDGE_STRAIGHT_MIN) {
+        rc = fill(migration, data, ret_data, bytes, &error);
+    } else {
+        save->stage_at = save->stage_bytes = 0;
+        rc = fill(migration, data, save->stage, BRIDGE_STAGE_BYTES, &error);
+        if (rc > 0) {
+            save->stage_bytes = (size_t)rc;
+            return take_staged(save, ret_data, bytes);
+        }
+    }
+    if (rc < 0) {
+        return fail(migration, save, (int)rc, &error);
+    }
+    bridge_data_ready(data, rc > 0);
+    return rc > 0 ? rc : -ENOMSG;
+}
