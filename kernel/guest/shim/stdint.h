@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What the model's register header wants of C's library, as the kernel has it. */
+#include <linux/types.h>
