@@ -45,7 +45,9 @@ def check_text(name, text):
     lines = text.splitlines()
     path = pathlib.PurePath(name)
     if not NO_LICENCE_LINE.match(name):
-        if "SPDX-License-Identifier: BSD-3-Clause" not in "\n".join(lines[:6]):
+        # What is built into a kernel has the kernel's licence.
+        licence = "GPL-2.0-only" if path.parts[0] == "kernel" else "BSD-3-Clause"
+        if "SPDX-License-Identifier: " + licence not in "\n".join(lines[:6]):
             wrong.append(f"{name}: no SPDX line at its beginning")
         for i, line in enumerate(lines, 1):
             wrong += [f"{name}:{i}: '{w[0].search(line)[0]}': {w[1]}" for w in WORDS
@@ -72,6 +74,8 @@ def self_test(root):
     good = "/* SPDX-License-Identifier: BSD-3-Clause */\nint a;\n"
     assert not check_text("src/x.c", good)
     assert check_text("src/x.c", "int a;\n")
+    assert check_text("kernel/x.c", good)
+    assert not check_text("kernel/x.c", good.replace("BSD-3-Clause", "GPL-2.0-only"))
     assert not check_text("tests/fuzz/corpus/wire/x", "\0")
     assert check_text("src/x.c", good * LINES_MAX)
     assert check_text("src/x.c", good + "/* TO" + "DO later */\n")
