@@ -38,6 +38,7 @@ static void offer(const struct ferry_client_options *options,
     ret_mine->twin_socket =
         options->twin == FERRY_CLIENT_TWIN_ASK &&
         (options->memory.dma_read != NULL || options->memory.dma_write != NULL);
+    ret_mine->twin_wanted = ret_mine->twin_socket && options->dispatcher;
     ret_mine->extension = FERRY_LINK_EXTENSION_VERSION;
     ret_mine->keys = FERRY_LINK_KEY_FDS | FERRY_LINK_KEY_DATA | FERRY_LINK_KEY_DMA_MAPS |
                      FERRY_LINK_KEY_PGSIZES | FERRY_LINK_KEY_TWIN |
@@ -268,6 +269,7 @@ static int prepare_loop(struct ferry_client *client)
     client->socket_watch.events = FERRY_LOOP_READ;
     client->socket_watch.fn = on_socket;
     client->timer.fn = on_timer;
+    client->rest_timer.fn = on_timer;
     if (rc == FERRY_OK) {
         rc = ferry_loop_add(client->loop, &client->wake_watch);
     }
@@ -447,6 +449,26 @@ int ferry_client_fd(struct ferry_client *client)
     return rc == FERRY_OK ? ferry_loop_fd(client->loop) : rc;
 }
 
+/*
+ * Without a twin socket every reply would wake the dispatching thread as well. While
+ * there are readers, one look in a while is enough: it watches again after a while
+ * without any.
+ */
+static void rest(struct ferry_client *client)
+{
+    if (!client->dispatcher || ferry_client_leaves_twin(client) || !client->parked ||
+        client->dead) {
+        return;
+    }
+    if (client->reads == client->reads_seen && !client->reading) {
+        client->parked = 0;
+        return;
+    }
+    client->reads_seen = client->reads;
+    ferry_loop_timer_set(client->loop, &client->rest_timer,
+                         ferry_os_now_ns() + FERRY_CLIENT_REST_NS);
+}
+
 int ferry_client_dispatch(struct ferry_client *client)
 {
     struct ferry_request *done;
@@ -458,19 +480,26 @@ int ferry_client_dispatch(struct ferry_client *client)
     client->collecting++;
     ferry_loop_dispatch(client->loop, 0);
     ferry_client_flush(client);
+    if (ferry_client_leaves_twin(client)) {
+        for (i = 0; i < FERRY_CLIENT_BATCH && ferry_client_twin_step(client); i++) {
+        }
+    }
     if (client->dead) {
         /* only completions are left */
     } else if (client->reading) {
         /* The reader looks after the socket; its watch would only make us spin. */
         client->parked = 1;
-        ferry_client_watch(client);
+        rest(client);
     } else {
         client->reading = 1;
         for (i = 0; i < FERRY_CLIENT_BATCH && ferry_client_receive(client); i++) {
         }
-        for (i = 0; i < FERRY_CLIENT_BATCH && ferry_client_twin_step(client); i++) {
+        if (!ferry_client_leaves_twin(client)) {
+            for (i = 0; i < FERRY_CLIENT_BATCH && ferry_client_twin_step(client); i++) {
+            }
         }
         ferry_client_stop_reading(client);
+        rest(client);
     }
     ferry_client_expire(client);
     ferry_client_watch(client);

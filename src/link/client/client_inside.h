@@ -31,6 +31,8 @@
 #define FERRY_CLIENT_RETURNS_MAX 16u   /* DMA replies that the server does not read */
 /* Receives per ferry_client_dispatch(), so that it always returns. */
 #define FERRY_CLIENT_BATCH 16u
+/* A dispatcher without a twin socket looks that often while others read. */
+#define FERRY_CLIENT_REST_NS 1000000u
 
 enum ferry_slot_state {
     FERRY_SLOT_FREE = 0,
@@ -80,6 +82,7 @@ struct ferry_client_twin {
     struct ferry_rx rx;
     struct ferry_tx tx; /* of struct ferry_return */
     struct ferry_watch watch;
+    int busy; /* a thread is in ferry_client_twin_step() */
 };
 
 struct ferry_client {
@@ -114,8 +117,10 @@ struct ferry_client {
     struct ferry_watch socket_watch;
     struct ferry_watch wake_watch;
     struct ferry_loop_timer timer;
-    int parked;     /* the socket's watch is off while another thread reads */
-    int collecting; /* threads in dispatch that will look at the done list */
+    struct ferry_loop_timer rest_timer;
+    uint32_t reads, reads_seen; /* readers so far, and when dispatch last looked */
+    int parked;                 /* the socket's watch is off while another thread reads */
+    int collecting;             /* threads in dispatch that will look at the done list */
 
     /* A data stream without the extension: a short read was its end. */
     uint32_t device_state;
@@ -202,6 +207,9 @@ void ferry_client_serve_twin(struct ferry_client *client,
                              const struct ferry_wire_header *header);
 
 /* client_twin.c; lock held, except for take and free */
+
+/* 1 when who waits for a reply leaves the twin socket to the dispatcher. */
+int ferry_client_leaves_twin(const struct ferry_client *client);
 
 /*
  * Takes the twin socket out of the descriptors of VERSION's reply, when it was agreed on.

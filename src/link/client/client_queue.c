@@ -138,11 +138,14 @@ static void left(struct ferry_client *client, struct ferry_tx_node *node)
 
 void ferry_client_watch(struct ferry_client *client)
 {
-    uint32_t events = (client->parked ? 0 : FERRY_LOOP_READ) |
-                      (client->tx.first ? FERRY_LOOP_WRITE : 0);
-
-    uint32_t twin_events = (client->parked ? 0 : FERRY_LOOP_READ) |
-                           (client->twin.tx.first ? FERRY_LOOP_WRITE : 0);
+    const int leaves_twin = ferry_client_leaves_twin(client);
+    /* The server's end is told in any case. */
+    const int reads = !client->parked && (!leaves_twin || client->due_first);
+    const int reads_twin = leaves_twin || !client->parked;
+    const uint32_t events =
+        (reads ? FERRY_LOOP_READ : 0) | (client->tx.first ? FERRY_LOOP_WRITE : 0);
+    const uint32_t twin_events = (reads_twin ? FERRY_LOOP_READ : 0) |
+                                 (client->twin.tx.first ? FERRY_LOOP_WRITE : 0);
 
     if (!client->dead) {
         ferry_loop_change(client->loop, &client->socket_watch, events);
@@ -369,5 +372,8 @@ void ferry_client_leave(struct ferry_client *client, struct ferry_slot *slot)
 {
     slot->waiter = NULL;
     due_add(client, slot);
+    if (!client->reading) {
+        client->parked = 0; /* its reply is the dispatcher's */
+    }
     ferry_client_watch(client);
 }

@@ -11,6 +11,11 @@ static void on_twin(struct ferry_watch *watch, uint32_t events)
     (void)events;
 }
 
+int ferry_client_leaves_twin(const struct ferry_client *client)
+{
+    return client->dispatcher && client->twin.fd >= 0;
+}
+
 int ferry_client_twin_take(struct ferry_client *client,
                            const struct ferry_link_version *theirs,
                            struct ferry_os_fds *fds, struct ferry_error *reterr)
@@ -116,23 +121,21 @@ int ferry_client_twin_step(struct ferry_client *client)
     int rc;
 
     ferry_client_twin_flush(client);
-    if (twin->fd < 0 || client->dead) {
+    if (twin->fd < 0 || client->dead || twin->busy) {
         return 0;
     }
+    twin->busy = 1; /* the lock is released while memory is reached */
     rc = ferry_rx_receive(&twin->rx, twin->fd, NULL, 0, FERRY_OS_NOWAIT, &direct);
-    if (rc == FERRY_E_AGAIN) {
-        return 0;
-    }
-    if (rc < 0) {
+    if (rc < 0 && rc != FERRY_E_AGAIN) {
         ferry_client_kill_text(client, rc,
                                rc == FERRY_E_CLOSED ? "the server closed the twin socket"
                                                     : "receiving failed");
-        return 0;
     }
-    while (!client->dead && peek(client, &header)) {
+    while (rc > 0 && !client->dead && peek(client, &header)) {
         ferry_client_serve_twin(client, &header);
     }
-    return 1;
+    twin->busy = 0;
+    return rc > 0;
 }
 
 void ferry_client_twin_end(struct ferry_client *client)

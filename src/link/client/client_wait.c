@@ -19,7 +19,9 @@ void ferry_client_stop_reading(struct ferry_client *client)
     struct ferry_waiter *waiter = client->sleepers;
 
     client->reading = 0;
-    if (client->parked) {
+    client->reads++;
+    if (client->parked &&
+        (!client->dispatcher || client->due_first || ferry_client_leaves_twin(client))) {
         client->parked = 0;
         ferry_client_watch(client);
     }
@@ -69,14 +71,18 @@ static int poll_until(struct ferry_client *client, uint32_t what, uint64_t deadl
 {
     uint32_t twin =
         FERRY_OS_POLL_READ | (client->twin.tx.first ? FERRY_OS_POLL_WRITE : 0);
+    int other = client->twin.fd;
     uint64_t now = ferry_os_now_ns();
 
     if (now >= deadline_ns) {
         return 0;
     }
+    if (!(what & FERRY_OS_POLL_READ) || ferry_client_leaves_twin(client)) {
+        other = -1;
+    }
     pthread_mutex_unlock(&client->lock);
-    ferry_os_poll_two(client->fd, what, what & FERRY_OS_POLL_READ ? client->twin.fd : -1,
-                      twin, (uint32_t)((deadline_ns - now) / FERRY_NS_PER_MS) + 1);
+    ferry_os_poll_two(client->fd, what, other, twin,
+                      (uint32_t)((deadline_ns - now) / FERRY_NS_PER_MS) + 1);
     pthread_mutex_lock(&client->lock);
     return 1;
 }
@@ -155,7 +161,8 @@ static int read_once(struct ferry_client *client, const struct ferry_waiter *wai
                  intake->slot && intake->slot->waiter != waiter;
     uint32_t what = FERRY_OS_POLL_READ;
 
-    if (*fresh && !others && !client->tx.first && client->twin.fd < 0) {
+    if (*fresh && !others && !client->tx.first &&
+        (client->twin.fd < 0 || ferry_client_leaves_twin(client))) {
         /* The socket's own limit is the whole limit: only good for the first wait. */
         *fresh = 0;
         return read_blocking(client);
@@ -167,7 +174,7 @@ static int read_once(struct ferry_client *client, const struct ferry_waiter *wai
         return 0;
     }
     ferry_client_flush(client);
-    if (!ferry_client_receive(client)) {
+    if (!ferry_client_receive(client) && !ferry_client_leaves_twin(client)) {
         ferry_client_twin_step(client);
     }
     return 1;

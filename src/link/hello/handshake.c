@@ -38,7 +38,7 @@ static int agree(struct ferry_connection *connection,
         asked.pgsizes = UINT64_MAX << 12;
     }
     offer(connection, &mine);
-    if (theirs->extension != 0 &&
+    if (theirs->extension != 0 && !theirs->twin_wanted &&
         connection->server->options.twin != FERRY_LINK_TWIN_ALWAYS) {
         mine.twin_socket = 0;
     }

@@ -153,6 +153,9 @@ static int read_extension(struct json_object *caps, struct ferry_link_version *v
     if (rc == FERRY_OK || rc == FERRY_E_NOT_FOUND) {
         rc = ferry_json_flag(ferry, "data_fd", &version->data_fd, reterr);
     }
+    if (rc == FERRY_OK || rc == FERRY_E_NOT_FOUND) {
+        rc = ferry_json_flag(ferry, "twin_socket", &version->twin_wanted, reterr);
+    }
     if (rc != FERRY_OK && rc != FERRY_E_NOT_FOUND) {
         return rc;
     }
@@ -295,6 +298,9 @@ static int add_extension(struct json_object *caps,
     }
     if (rc == FERRY_OK && version->data_fd) {
         rc = add(ferry, "data_fd", json_object_new_boolean(1));
+    }
+    if (rc == FERRY_OK && version->twin_wanted) {
+        rc = add(ferry, "twin_socket", json_object_new_boolean(1));
     }
     if (rc == FERRY_OK && identity) {
         rc = add(ferry, "device", ferry_identity_to_json(identity));

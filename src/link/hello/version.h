@@ -59,7 +59,8 @@ struct ferry_link_version {
     uint8_t data_fd;        /* 1: gives a descriptor for a session's data */
     uint8_t twin_fd;        /* 1: twin_index is said */
     uint32_t twin_index;    /* of the twin socket among the message's descriptors */
-    uint32_t pad;
+    uint8_t twin_wanted;    /* 1: a twin socket also for a client with the extension */
+    uint8_t pad[3];
 };
 
 /* Everything as if the peer had sent no capabilities. */

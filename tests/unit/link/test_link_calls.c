@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "link/hello/version.h"
 #include "test_link_fake.h"
 #include "test_link_raw.h"
 
@@ -25,7 +26,9 @@
 
 static atomic_uint_least64_t calls[2]; /* of the client's side, of the server's */
 static atomic_uint_least64_t empty[2];
+static atomic_uint_least64_t others; /* of the client's dispatching thread */
 static pthread_t client_thread;
+static _Thread_local int is_dispatcher;
 static struct served served;
 
 static int side(void)
@@ -35,6 +38,10 @@ static int side(void)
 
 static long counted(long result, int nothing)
 {
+    if (is_dispatcher) {
+        atomic_fetch_add(&others, 1);
+        return result;
+    }
     atomic_fetch_add(nothing ? &empty[side()] : &calls[side()], 1);
     return result;
 }
@@ -190,6 +197,204 @@ static void a_round_trip_is_two_calls_and_three_when_both_wait(void **state)
     served_stop(&served);
 }
 
+/* A client whose second thread serves DMA messages, with and without a twin socket. */
+
+static int no_memory(void *user, uint64_t iova, void *ret_data, size_t size)
+{
+    (void)user;
+    (void)iova;
+    memset(ret_data, 0x33, size);
+    return FERRY_OK;
+}
+
+struct dispatching {
+    struct ferry_client *client;
+    atomic_int stop;
+    atomic_int result; /* of the last dispatch */
+    pthread_t thread;
+};
+
+static void *dispatch(void *user)
+{
+    struct dispatching *self = user;
+    struct pollfd ready = { .fd = ferry_client_fd(self->client), .events = POLLIN };
+
+    is_dispatcher = 1;
+    while (!atomic_load(&self->stop)) {
+        if (poll(&ready, 1, 50) > 0) {
+            atomic_store(&self->result, ferry_client_dispatch(self->client));
+        }
+    }
+    return NULL;
+}
+
+static void start_dispatching(struct dispatching *self, uint32_t twin)
+{
+    struct ferry_link_server_options server = { .struct_size = sizeof(server),
+                                                .twin = twin };
+    struct ferry_client_options options = { .struct_size = sizeof(options),
+                                            .timeout_ms = 3000,
+                                            .memory = { .dma_read = no_memory },
+                                            .dispatcher = 1 };
+
+    memset(self, 0, sizeof(*self));
+    client_thread = pthread_self();
+    assert_int_equal(ferry_client_from_fd(served_start(&served, &server), &options,
+                                          &self->client, NULL),
+                     FERRY_OK);
+    assert_int_equal(ferry_client_agreed(self->client)->twin_socket,
+                     twin != FERRY_LINK_TWIN_NEVER);
+    assert_int_equal(pthread_create(&self->thread, NULL, dispatch, self), 0);
+}
+
+static void stop_dispatching(struct dispatching *self)
+{
+    atomic_store(&self->stop, 1);
+    pthread_join(self->thread, NULL);
+    ferry_client_close(self->client);
+}
+
+static void with_a_dispatcher_and_a_twin_a_round_trip_is_two_calls(void **state)
+{
+    struct dispatching self;
+
+    (void)state;
+    start_dispatching(&self, FERRY_LINK_TWIN_FOREIGN);
+    read_some(self.client, 10);
+    start_counting();
+    atomic_store(&others, 0);
+    read_some(self.client, MESSAGES);
+    assert_int_equal(atomic_load(&calls[0]), 2 * MESSAGES);
+    assert_in_range(atomic_load(&others), 0,
+                    10); /* it had something to do at the start */
+    stop_dispatching(&self);
+    served_stop(&served);
+}
+
+static void without_a_twin_the_dispatcher_hardly_looks_while_others_read(void **state)
+{
+    struct dispatching self;
+
+    (void)state;
+    start_dispatching(&self, FERRY_LINK_TWIN_NEVER);
+    read_some(self.client, 10);
+    start_counting();
+    atomic_store(&others, 0);
+    read_some(self.client, MESSAGES);
+    assert_int_equal(atomic_load(&calls[0]), 2 * MESSAGES);
+    /* Some looks a millisecond, and nobody knows how long this took. */
+    assert_in_range(atomic_load(&others), 0, 3 * MESSAGES);
+    stop_dispatching(&self);
+    served_stop(&served);
+}
+
+/* A read for which the device reaches memory: no reply before the dispatcher served it.
+ */
+static void read_by_dma(struct ferry_client *client)
+{
+    struct ferry_request request = { .kind = FERRY_RQ_REGION_READ };
+    uint8_t data[16];
+
+    request.u.io.index = FAKE_REGION_DMA;
+    request.u.io.count = sizeof(data);
+    request.u.io.data = data;
+    assert_int_equal(ferry_client_call(client, &request), FERRY_OK);
+    assert_int_equal(data[15], 0x33);
+}
+
+static void count_one(struct ferry_request *request)
+{
+    atomic_fetch_add((atomic_int *)request->user, 1);
+}
+
+static void the_dispatcher_serves_dma_and_completions_between_reads(void **state)
+{
+    static const uint32_t twins[] = { FERRY_LINK_TWIN_FOREIGN, FERRY_LINK_TWIN_NEVER };
+
+    (void)state;
+    for (uint32_t i = 0; i < 2; i++) {
+        struct dispatching self;
+        atomic_int done = 0;
+
+        start_dispatching(&self, twins[i]);
+        for (uint32_t j = 0; j < 100; j++) {
+            struct ferry_request request = { .kind = FERRY_RQ_REGION_READ,
+                                             .done = count_one,
+                                             .user = &done };
+            uint32_t value;
+
+            request.u.io.count = sizeof(value);
+            request.u.io.data = &value;
+            read_some(self.client, j % 3);
+            read_by_dma(self.client);
+            assert_int_equal(ferry_client_submit(self.client, &request), FERRY_PENDING);
+            read_some(self.client, j % 2);
+            await_int(&done, (int)j + 1);
+            assert_int_equal(request.status, FERRY_OK);
+        }
+        stop_dispatching(&self);
+        served_stop(&served);
+    }
+}
+
+static void the_dispatcher_hears_of_the_servers_end(void **state)
+{
+    static const uint32_t twins[] = { FERRY_LINK_TWIN_FOREIGN, FERRY_LINK_TWIN_NEVER };
+
+    (void)state;
+    for (uint32_t i = 0; i < 2; i++) {
+        struct dispatching self;
+
+        start_dispatching(&self, twins[i]);
+        read_some(self.client, 10);
+        served_stop(&served);
+        await_int(&self.result, FERRY_E_CLOSED);
+        stop_dispatching(&self);
+    }
+}
+
+static void a_late_reply_ends_the_connection_when_asked_for(void **state)
+{
+    struct ferry_client_options options = { .struct_size = sizeof(options),
+                                            .timeout_ms = 50,
+                                            .late_is_dead = 1 };
+    struct ferry_request request = { .kind = FERRY_RQ_REGION_READ };
+    struct ferry_client *client;
+    struct ferry_error error;
+    uint32_t value;
+
+    (void)state;
+    assert_int_equal(
+        ferry_client_from_fd(served_start(&served, NULL), &options, &client, NULL),
+        FERRY_OK);
+    request.u.io.index = FAKE_REGION_SLOW;
+    request.u.io.count = sizeof(value);
+    request.u.io.data = &value;
+    assert_int_equal(ferry_client_call(client, &request), FERRY_E_TIMEOUT);
+    ferry_client_error(client, &error);
+    assert_int_equal(error.code, FERRY_E_TIMEOUT);
+    assert_non_null(strstr(error.text, "REGION_READ: no reply within 50 ms"));
+    request.u.io.index = FAKE_REGION_MEMORY;
+    assert_int_equal(ferry_client_call(client, &request), FERRY_E_CLOSED);
+    ferry_client_close(client);
+    served_stop(&served);
+}
+
+static void an_aborted_connection_is_dead_for_all(void **state)
+{
+    struct ferry_client *client = connect_spinning(0);
+    struct ferry_request request = { .kind = FERRY_RQ_RESET };
+    struct ferry_error error;
+
+    (void)state;
+    ferry_client_abort(client, "no more");
+    assert_int_equal(ferry_client_call(client, &request), FERRY_E_CLOSED);
+    ferry_client_error(client, &error);
+    assert_string_equal(error.text, "no more");
+    ferry_client_close(client);
+    served_stop(&served);
+}
+
 /* Reads of which `ask` holds DEPTH. Return: the bytes. */
 static size_t many_reads(uint8_t *ask)
 {
@@ -282,6 +487,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_round_trip_is_two_calls_a_side_when_both_spin),
         cmocka_unit_test(a_round_trip_is_two_calls_and_three_when_both_wait),
+        cmocka_unit_test(with_a_dispatcher_and_a_twin_a_round_trip_is_two_calls),
+        cmocka_unit_test(without_a_twin_the_dispatcher_hardly_looks_while_others_read),
+        cmocka_unit_test(the_dispatcher_serves_dma_and_completions_between_reads),
+        cmocka_unit_test(the_dispatcher_hears_of_the_servers_end),
+        cmocka_unit_test(a_late_reply_ends_the_connection_when_asked_for),
+        cmocka_unit_test(an_aborted_connection_is_dead_for_all),
         cmocka_unit_test(replies_to_reads_that_come_together_leave_together),
         cmocka_unit_test(a_reply_does_not_wait_for_a_dma_behind_it),
         cmocka_unit_test(a_reply_leaves_before_the_connection_that_a_bad_message_ends),
