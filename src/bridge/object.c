@@ -20,6 +20,19 @@ void bridge_object_get(struct bridge_object *object)
     assert(before > 0 && before < UINT32_MAX);
 }
 
+int bridge_object_try_get(struct bridge_object *object)
+{
+    uint32_t count = __atomic_load_n(&object->references, __ATOMIC_RELAXED);
+
+    while (count > 0) {
+        if (__atomic_compare_exchange_n(&object->references, &count, count + 1, 0,
+                                        __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 void bridge_object_put(struct bridge_object *object)
 {
     const uint32_t before = __atomic_fetch_sub(&object->references, 1, __ATOMIC_ACQ_REL);

@@ -43,6 +43,9 @@ struct bridge_object {
 void bridge_object_init(struct bridge_object *object,
                         const struct bridge_object_ops *ops);
 void bridge_object_get(struct bridge_object *object);
+/* 0 when the last one is just being given up: for whoever knows an object that he holds
+ * no reference to, but whose end waits for him. */
+int bridge_object_try_get(struct bridge_object *object);
 /* The last one destroys the object. Keeps errno. */
 void bridge_object_put(struct bridge_object *object);
 

@@ -23,27 +23,13 @@ static struct {
     struct known entry[BRIDGE_KNOWN_MAX];
 } known = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
-/* A reference, unless the last one is just being given up. */
-static int try_get(struct bridge_object *object)
-{
-    uint32_t count = __atomic_load_n(&object->references, __ATOMIC_RELAXED);
-
-    while (count > 0) {
-        if (__atomic_compare_exchange_n(&object->references, &count, count + 1, 0,
-                                        __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
-            return 1;
-        }
-    }
-    return 0;
-}
-
 static struct bridge_object *look_up(const struct stat *st)
 {
     uint32_t i;
 
     for (i = 0; i < known.count; i++) {
         if (known.entry[i].ino == st->st_ino && known.entry[i].dev == st->st_dev &&
-            try_get(known.entry[i].object)) {
+            bridge_object_try_get(known.entry[i].object)) {
             return known.entry[i].object;
         }
     }
