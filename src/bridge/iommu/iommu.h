@@ -20,6 +20,10 @@ int bridge_iommu_create(const struct bridge_token *token,
  */
 int bridge_iommu_bind(struct bridge_object *iommu, struct bridge_device *device,
                       uint32_t *ret_id);
+/*
+ * Detaches as well. No DMA message of the device may come any more, thus after
+ * bridge_link_close(); whoever wants the server to let go first detaches before.
+ */
 void bridge_iommu_unbind(struct bridge_device *device);
 
 /* VFIO_DEVICE_ATTACH_IOMMUFD_PT: pt: an IOAS or a page table (HWPT); everything mapped in
@@ -35,5 +39,9 @@ int bridge_iommu_repeat(struct bridge_device *device);
  * Return: FERRY_OK, FERRY_E_RANGE, FERRY_E_PERMISSION. Thread: any, no waits. */
 int bridge_iommu_dma(struct bridge_device *device, uint64_t iova, void *data, size_t size,
                      int is_write);
+
+/* The first piece of [*iova, *end) that lies in one map: narrows both. Return: 1; 0 when
+ * nothing is mapped there. Thread: any, no waits. */
+int bridge_iommu_next(struct bridge_device *device, uint64_t *iova, uint64_t *end);
 
 #endif

@@ -1,68 +1,450 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
-#include <stddef.h>
-#include "bridge/iommu/log.h"
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/range.h"
+#include "bridge/device/link.h"
+#include "bridge/iommu/log_query.h"
+#include "bridge/say.h"
+
+/*
+ * A device's log. Its lock is held while the server is asked: what the server told and
+ * forgot is in nobody's hands until it has been taken in, and a report in between would
+ * miss it. Nobody who serves DMA messages, and nobody who hears of a connection's death,
+ * takes the lock.
+ */
+
+/* Where the whole address space has no name: everything that a VMM maps. */
+#define WHOLE_BYTES (1ull << 63)
 
 int bridge_log_create(struct bridge_device *device)
 {
-    (void)device;
-    return -ENOSYS;
+    struct bridge_log *log = calloc(1, sizeof(*log));
+
+    if (log == NULL) {
+        return -ENOMEM;
+    }
+    log->device = device;
+    (void)pthread_mutex_init(&log->lock, NULL);
+    device->log = log;
+    return 0;
+}
+
+static void forget(struct bridge_log *log)
+{
+    log_pages_clear(&log->pages);
+    free(log->buffer);
+    log->buffer = NULL;
+    atomic_store(&log->running, 0);
+    atomic_store(&log->lost, 0);
 }
 
 void bridge_log_destroy(struct bridge_device *device)
 {
-    (void)device;
+    struct bridge_log *log = device->log;
+
+    if (log == NULL) {
+        return;
+    }
+    device->log = NULL;
+    forget(log);
+    (void)pthread_mutex_destroy(&log->lock);
+    free(log);
+}
+
+static int dead(const struct bridge_log *log)
+{
+    return log->device->link == NULL || bridge_link_dead(log->device->link);
+}
+
+static int has_feature(struct bridge_log *log, uint32_t index, uint32_t operation)
+{
+    struct ferry_request request = {
+        .kind = FERRY_RQ_PROBE,
+        .u.probe = { .index = index, .operation = operation },
+    };
+
+    return bridge_link_call(log->device->link, &request) == FERRY_OK;
 }
 
 int bridge_log_possible(struct bridge_log *log)
 {
-    (void)log;
-    return -ENOSYS;
+    enum { FEATURE_LOG_START = 6, FEATURE_LOG_REPORT = 8 };
+    uint32_t generation;
+    uint32_t possible;
+
+    if (log == NULL || log->device->link == NULL) {
+        return 0;
+    }
+    (void)pthread_mutex_lock(&log->lock);
+    generation = bridge_link_generation(log->device->link);
+    if (!log->asked || log->asked_generation != generation) {
+        log->possible = has_feature(log, FEATURE_LOG_START, FERRY_FEATURE_SET) &&
+                        has_feature(log, FEATURE_LOG_REPORT, FERRY_FEATURE_GET);
+        /* A server that died meanwhile has not said no. */
+        log->asked = !dead(log);
+        log->asked_generation = generation;
+    }
+    possible = log->possible;
+    (void)pthread_mutex_unlock(&log->lock);
+    return possible != 0;
+}
+
+static int start_with(struct bridge_log *log, const struct ferry_range *range,
+                      uint32_t count)
+{
+    struct ferry_request request = {
+        .kind = FERRY_RQ_LOG_START,
+        .u.log_start = { .page_size = log->page_size,
+                         .range_count = count,
+                         .range = range },
+    };
+
+    return bridge_link_call(log->device->link, &request);
+}
+
+/* Return: a status. */
+static int start_at_server(struct bridge_log *log)
+{
+    static const struct ferry_range whole = { .off = 0, .size = WHOLE_BYTES };
+    int status;
+
+    if (log->range_count > 0) {
+        return start_with(log, log->range, log->range_count);
+    }
+    status = start_with(log, NULL, 0);
+    /* "No range" is not "all" for every server. */
+    if (status != FERRY_OK && status != FERRY_E_BUSY && !dead(log)) {
+        status = start_with(log, &whole, 1);
+    }
+    return status;
+}
+
+/* Everything that the log covers counts as written. */
+static void mark_all(struct bridge_log *log)
+{
+    if (log->range_count == 0) {
+        log_pages_add_span(&log->pages, 0, UINT64_MAX);
+    }
+    for (uint32_t i = 0; i < log->range_count; i++) {
+        const struct ferry_range *range = &log->range[i];
+
+        log_pages_add_span(&log->pages, range->off, range->off + range->size - 1);
+    }
+}
+
+/*
+ * Makes sure that the server logs, before it is asked anything: a new connection knows of
+ * no log, and what the old one knew is lost. Return: 0; -errno.
+ */
+static int wake(struct bridge_log *log)
+{
+    const struct bridge_link *link = log->device->link;
+    const uint32_t generation = link != NULL ? bridge_link_generation(link) : 0;
+    int status;
+
+    if (atomic_load(&log->lost) == 0 && generation == log->generation) {
+        return dead(log) ? -EIO : 0;
+    }
+    mark_all(log);
+    atomic_store(&log->lost, 1);
+    if (dead(log)) {
+        return -EIO;
+    }
+    /* Before the request: a connection that dies of it sets it again. */
+    atomic_store(&log->lost, 0);
+    status = start_at_server(log);
+    if (status != FERRY_OK && status != FERRY_E_BUSY) {
+        atomic_store(&log->lost, 1);
+        return bridge_errno(status);
+    }
+    log->generation = generation;
+    return 0;
+}
+
+int bridge_log_wake(struct bridge_log *log)
+{
+    int rc = 0;
+
+    if (log == NULL) {
+        return 0;
+    }
+    (void)pthread_mutex_lock(&log->lock);
+    if (atomic_load(&log->running)) {
+        rc = wake(log);
+    }
+    (void)pthread_mutex_unlock(&log->lock);
+    return rc;
+}
+
+static int check_start(uint64_t page_size, const struct ferry_range *range,
+                       uint32_t count)
+{
+    uint64_t end;
+
+    if (count > FERRY_LOG_RANGES_MAX) {
+        return -E2BIG;
+    }
+    if (!ferry_is_power_of_2(page_size) || page_size < LOG_PAGE_BYTES) {
+        return -EINVAL;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (range[i].size == 0 ||
+            !ferry_range_aligned(range[i].off | range[i].size, page_size)) {
+            return -EINVAL;
+        }
+        if (!ferry_range_add(range[i].off, range[i].size, &end)) {
+            return -EOVERFLOW;
+        }
+        for (uint32_t j = 0; j < i; j++) {
+            if (ferry_range_overlaps(range[i].off, range[i].size, range[j].off,
+                                     range[j].size)) {
+                return -EINVAL;
+            }
+        }
+    }
+    return 0;
+}
+
+/* Room for one answer of the server: no more than it may send at once. */
+static int make_buffer(struct bridge_log *log)
+{
+    const uint32_t most = bridge_link_max_data(log->device->link);
+    uint32_t bytes = LOG_BUFFER_BYTES_MIN;
+
+    if (most > LOG_REPLY_EXTRA_BYTES + LOG_BUFFER_BYTES_MIN) {
+        bytes = (most - LOG_REPLY_EXTRA_BYTES) & ~(LOG_BUFFER_BYTES_MIN - 1);
+    }
+    log->buffer_bytes = bytes < LOG_BUFFER_BYTES_MAX ? bytes : LOG_BUFFER_BYTES_MAX;
+    log->buffer = malloc(log->buffer_bytes);
+    return log->buffer != NULL ? 0 : -ENOMEM;
+}
+
+static int start(struct bridge_log *log, uint64_t page_size,
+                 const struct ferry_range *range, uint32_t count)
+{
+    int status;
+    int rc;
+
+    if (atomic_load(&log->running)) {
+        return -EBUSY;
+    }
+    if (dead(log)) {
+        return -EIO;
+    }
+    rc = make_buffer(log);
+    if (rc < 0) {
+        return rc;
+    }
+    log->page_size = page_size;
+    log->range_count = count;
+    if (count > 0) {
+        memcpy(log->range, range, count * sizeof(*range));
+    }
+    log->flat = 0;
+    log->generation = bridge_link_generation(log->device->link);
+    atomic_store(&log->lost, 0);
+    status = start_at_server(log);
+    if (status != FERRY_OK) {
+        forget(log);
+        return bridge_errno(status);
+    }
+    atomic_store(&log->running, 1);
+    return 0;
 }
 
 int bridge_log_start(struct bridge_log *log, uint64_t page_size,
                      const struct ferry_range *range, uint32_t range_count)
 {
-    (void)log;
-    (void)page_size;
-    (void)range;
-    (void)range_count;
-    return -ENOSYS;
+    int rc = log == NULL ? -EINVAL : check_start(page_size, range, range_count);
+
+    if (rc < 0) {
+        return rc;
+    }
+    (void)pthread_mutex_lock(&log->lock);
+    rc = start(log, page_size, range, range_count);
+    (void)pthread_mutex_unlock(&log->lock);
+    return rc;
 }
 
 int bridge_log_stop(struct bridge_log *log)
 {
-    (void)log;
-    return -ENOSYS;
+    struct ferry_request request = { .kind = FERRY_RQ_LOG_STOP };
+
+    if (log == NULL) {
+        return 0;
+    }
+    (void)pthread_mutex_lock(&log->lock);
+    if (atomic_load(&log->running)) {
+        /* The VMM is through with it, whatever the server says: it may have died. */
+        if (!dead(log)) {
+            (void)bridge_link_call(log->device->link, &request);
+        }
+        forget(log);
+    }
+    (void)pthread_mutex_unlock(&log->lock);
+    return 0;
 }
 
 int bridge_log_running(struct bridge_log *log)
 {
-    (void)log;
-    return -ENOSYS;
+    return log != NULL && atomic_load(&log->running) != 0;
+}
+
+static void to_pages(void *user, uint64_t iova, uint64_t size)
+{
+    struct bridge_log *log = user;
+
+    log_pages_add(&log->pages, iova, size);
+}
+
+/*
+ * Takes the server's log of a range into the pages kept here. One that the server has
+ * stopped (a reset may do that) is started again. What a failure lost counts as written.
+ */
+static int fetch(struct bridge_log *log, uint64_t iova, uint64_t length,
+                 log_visitor visit, void *user)
+{
+    int rc = wake(log);
+    int status;
+
+    if (rc < 0) {
+        return rc;
+    }
+    status = log_query(log, iova, length, visit, user);
+    if (status == FERRY_E_NOT_FOUND && !dead(log)) {
+        atomic_store(&log->lost, 1);
+        return wake(log);
+    }
+    return status == FERRY_OK ? 0 : bridge_errno(status);
+}
+
+/* The VMM's bitmap. */
+struct bitmap {
+    uint64_t iova, length, page_size;
+    void *bits;
+};
+
+static void to_bitmap(void *user, uint64_t iova, uint64_t size)
+{
+    const struct bitmap *bitmap = user;
+    uint64_t from = iova > bitmap->iova ? iova - bitmap->iova : 0;
+    uint64_t to = iova + (size - 1) - bitmap->iova;
+
+    if (to >= bitmap->length) {
+        to = bitmap->length - 1;
+    }
+    from /= bitmap->page_size;
+    to /= bitmap->page_size;
+    ferry_bitmap_set_range(bitmap->bits, from, to - from + 1);
+}
+
+static int report(struct bridge_log *log, struct bitmap *bitmap, int clear)
+{
+    int rc;
+
+    if (!atomic_load(&log->running)) {
+        return -EINVAL;
+    }
+    if (clear) {
+        rc = fetch(log, bitmap->iova, bitmap->length, to_bitmap, bitmap);
+    } else {
+        rc = fetch(log, bitmap->iova, bitmap->length, to_pages, log);
+    }
+    if (rc < 0) {
+        /* The VMM throws this bitmap away. */
+        log_pages_add_span(&log->pages, bitmap->iova,
+                           bitmap->iova + (bitmap->length - 1));
+        return rc;
+    }
+    log_pages_visit(&log->pages, bitmap->iova, bitmap->length, clear, to_bitmap, bitmap);
+    return 0;
 }
 
 int bridge_log_report(struct bridge_log *log, uint64_t iova, uint64_t length,
-                      uint64_t page_size, void *bitmap, int clear)
+                      uint64_t page_size, void *ret_bitmap, int clear)
 {
-    (void)log;
-    (void)iova;
-    (void)length;
-    (void)page_size;
-    (void)bitmap;
-    (void)clear;
-    return -ENOSYS;
+    struct bitmap bitmap = {
+        .iova = iova, .length = length, .page_size = page_size, .bits = ret_bitmap
+    };
+    uint64_t end;
+    int rc;
+
+    if (log == NULL || !ferry_is_power_of_2(page_size) || page_size < LOG_PAGE_BYTES ||
+        length == 0 || !ferry_range_aligned(iova, LOG_PAGE_BYTES) ||
+        !ferry_range_aligned(length, page_size)) {
+        return -EINVAL;
+    }
+    if (!ferry_range_add(iova, length, &end)) {
+        return -EOVERFLOW;
+    }
+    if (ret_bitmap == NULL) {
+        return -EFAULT;
+    }
+    (void)pthread_mutex_lock(&log->lock);
+    rc = report(log, &bitmap, clear);
+    (void)pthread_mutex_unlock(&log->lock);
+    return rc;
+}
+
+static int harvest(struct bridge_log *log, uint64_t iova, uint64_t length)
+{
+    const int rc = fetch(log, iova, length, to_pages, log);
+
+    if (rc < 0) {
+        log_pages_add_span(&log->pages, iova, iova + (length - 1));
+    }
+    return rc;
 }
 
 int bridge_log_harvest(struct bridge_log *log, uint64_t iova, uint64_t length)
 {
-    (void)log;
-    (void)iova;
-    (void)length;
-    return -ENOSYS;
+    int rc = 0;
+
+    if (log == NULL || length == 0) {
+        return 0;
+    }
+    (void)pthread_mutex_lock(&log->lock);
+    if (atomic_load(&log->running)) {
+        rc = harvest(log, iova, length);
+    }
+    (void)pthread_mutex_unlock(&log->lock);
+    return rc;
 }
 
 void bridge_log_lost(struct bridge_log *log)
 {
-    (void)log;
+    if (log != NULL) {
+        atomic_store(&log->lost, 1);
+    }
+}
+
+static int unmap(struct bridge_log *log, uint64_t iova, uint64_t size)
+{
+    int status;
+
+    if (wake(log) == 0 && log_unmap_told(log, iova, size, to_pages, log, &status)) {
+        return status;
+    }
+    (void)harvest(log, iova, size);
+    return log_unmap_plain(log->device, iova, size);
+}
+
+int bridge_log_unmap(struct bridge_device *device, uint64_t iova, uint64_t size)
+{
+    struct bridge_log *log = device->log;
+    int status;
+
+    if (log == NULL) {
+        return log_unmap_plain(device, iova, size);
+    }
+    (void)pthread_mutex_lock(&log->lock);
+    if (!atomic_load(&log->running)) {
+        (void)pthread_mutex_unlock(&log->lock);
+        return log_unmap_plain(device, iova, size);
+    }
+    status = unmap(log, iova, size);
+    (void)pthread_mutex_unlock(&log->lock);
+    return status;
 }
