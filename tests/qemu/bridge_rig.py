@@ -179,7 +179,7 @@ class Rig:
         # meson's perturbed memory is for our own programs.
         self.environment = dict(os.environ, MALLOC_PERTURB_="0")
         initramfs.write(self.path("initrd"), init, os.path.join(cache, "guest/modules"),
-                        [module])
+                        [module] if module else [])
 
     def path(self, name):
         """A path in the rig's folder."""
