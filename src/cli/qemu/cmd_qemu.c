@@ -248,34 +248,42 @@ static int become(const struct qemu_plan *plan, const struct qemu_args *args,
     return EXIT_FAILED;
 }
 
-static int run(struct qemu_args *args, const struct qemu_line *line)
+/* Return: enum exit_code, unless it became QEMU. */
+static int start(struct qemu_args *args, const struct qemu_line *line,
+                 struct qemu_keeper *keeper, unsigned version)
 {
-    struct qemu_keeper keeper;
     struct qemu_plan plan;
-    char version[QEMU_WHY_BYTES];
-    int result = args->print ? EXIT_OK : check_binary(line);
+    int result = qemu_plan_make(&plan, args, line, version);
 
-    result = result == EXIT_OK && !args->print ? check_sockets(args) : result;
-    result = result == EXIT_OK ? qemu_keeper_prepare(&keeper, args) : result;
-    if (result != EXIT_OK) {
-        return result;
-    }
-    result =
-        qemu_plan_make(&plan, args, line,
-                       line->known ? qemu_version(line, version, sizeof(version)) : 0);
     if (result == EXIT_OK && args->print) {
         qemu_plan_print(&plan, args);
     } else if (result == EXIT_OK) {
         if (!args->quiet) {
             say_added(&plan);
         }
-        result = qemu_keeper_start(&keeper, args, plan.log, line->daemonize);
-        result = result == EXIT_OK ? become(&plan, args, &keeper) : result;
-    }
-    if (!args->print) {
-        qemu_keeper_drop(&keeper);
+        result = qemu_keeper_start(keeper);
+        result = result == EXIT_OK ? become(&plan, args, keeper) : result;
     }
     qemu_plan_free(&plan);
+    return result;
+}
+
+static int run(struct qemu_args *args, const struct qemu_line *line)
+{
+    struct qemu_keeper keeper;
+    char version[QEMU_WHY_BYTES];
+    int result = args->print ? EXIT_OK : check_binary(line);
+
+    result = result == EXIT_OK && !args->print ? check_sockets(args) : result;
+    if (result != EXIT_OK) {
+        return result;
+    }
+    result = qemu_keeper_prepare(&keeper, args, line->daemonize);
+    if (result == EXIT_OK) {
+        result = start(args, line, &keeper,
+                       line->known ? qemu_version(line, version, sizeof(version)) : 0);
+    }
+    qemu_keeper_drop(&keeper);
     return result;
 }
 

@@ -160,18 +160,22 @@ unsigned qemu_version(const struct qemu_line *line, char *ret_text, size_t size)
  * Models that live as long as QEMU: their servers, in a private folder, are children of a
  * process of their own, which ends them when nobody holds its pipe any more.
  */
+#define QEMU_FOLDER_BYTES 128
 struct qemu_keeper {
-    char folder[QEMU_PATH_BYTES / 4]; /* "": there are no models */
-    int alive;                        /* QEMU's end of the pipe; -1: none */
+    char folder[QEMU_FOLDER_BYTES];
+    int alive; /* QEMU's end of the pipe; -1: there are no models */
+    int told;  /* what the keeper tells before QEMU runs */
 };
 
-/* Makes the folder and gives models their sockets. Return: enum exit_code. */
-int qemu_keeper_prepare(struct qemu_keeper *ret_keeper, struct qemu_args *args);
-/* Starts the servers and waits until they are ready. Return: enum exit_code: then
- * nothing of it is left. */
-int qemu_keeper_start(struct qemu_keeper *keeper, const struct qemu_args *args,
-                      const char *log, int daemonize);
-/* Removes the folder of one that has not been started. */
+/*
+ * Makes the folder and gives models their sockets; with args->print only a name. Return:
+ * enum exit_code; qemu_keeper_drop() is due in any case.
+ */
+int qemu_keeper_prepare(struct qemu_keeper *ret_keeper, struct qemu_args *args,
+                        int daemonize);
+/* Starts the servers and waits until they are ready. Return: enum exit_code. */
+int qemu_keeper_start(struct qemu_keeper *keeper);
+/* Ends the servers and waits until all of it is gone. */
 void qemu_keeper_drop(struct qemu_keeper *keeper);
 
 /* --check. Return: enum exit_code. */
