@@ -128,6 +128,10 @@ int bridge_device_reset(struct bridge_device *device)
 long bridge_device_ioctl_reset(struct bridge_device *device, void *arg)
 {
     (void)arg;
+    /* The recovery of a migration, which no guest has asked for? */
+    if (device->migration && bridge_migration_recover(device->migration)) {
+        return 0;
+    }
     return bridge_device_reset(device);
 }
 

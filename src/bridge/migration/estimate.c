@@ -20,11 +20,12 @@ static int is_fresh(uint64_t asked_ns, uint64_t now_ns)
     return asked_ns != 0 && now_ns - asked_ns < BRIDGE_ESTIMATE_NS;
 }
 
-/* Does the server lack it, or did it fail? */
+/* Does the server lack it, or has it failed this time? Servers have many words for the
+ * first. */
 static int lacks(int status)
 {
-    return status == FERRY_E_UNSUPPORTED || status == FERRY_E_MESSAGE ||
-           status == FERRY_E_ARGUMENT;
+    return status != FERRY_E_STATE && status != FERRY_E_BUSY && status != FERRY_E_AGAIN &&
+           status != FERRY_E_MEMORY;
 }
 
 /* A device's bytes with everything that goes around them. */
@@ -57,19 +58,20 @@ static int ask_size(struct bridge_migration *migration)
 
     if (rc == FERRY_OK) {
         estimate->size = request.u.data_size;
+        estimate->has_size = 1;
         return 0;
     }
     if (bridge_migration_loses(migration)) {
         return -EIO;
     }
-    if (lacks(rc)) {
+    if (lacks(rc) && !estimate->has_size) {
         estimate->no_size = 1;
         bridge_say(migration->device,
                    "the server does not tell how long the device's data is: %u bytes are "
                    "assumed, so the VMM's expected downtime may be far off",
                    BRIDGE_SIZE_UNKNOWN);
     }
-    if (estimate->size == 0) {
+    if (!estimate->has_size) {
         estimate->size = guess(estimate);
     }
     return 0;
@@ -115,13 +117,16 @@ static int ask_precopy(struct bridge_migration *migration, struct bridge_save *s
 
     if (rc == FERRY_OK) {
         estimate->precopy = request.u.precopy;
+        estimate->has_precopy = 1;
         return 0;
     }
     if (bridge_migration_loses(migration)) {
         return -EIO;
     }
-    estimate->no_precopy = (uint32_t)lacks(rc);
-    guess_precopy(migration, save, &estimate->precopy);
+    if (!estimate->has_precopy) {
+        estimate->no_precopy = (uint32_t)lacks(rc);
+        guess_precopy(migration, save, &estimate->precopy);
+    }
     return 0;
 }
 

@@ -40,6 +40,9 @@
 /* Reads of less are filled from a buffer of this size instead of straight. */
 #define BRIDGE_STAGE_BYTES 65536u
 #define BRIDGE_STRAIGHT_MIN 4096u
+/* A reset by the thread that was refused a state is QEMU's recovery when it comes so
+ * soon: its next call. */
+#define BRIDGE_RECOVERY_NS 5000000000u
 /* Read ahead at a time: with its head it fills one read of QEMU's. */
 #define BRIDGE_AHEAD_BYTES (BRIDGE_FRAME_DATA_MAX - BRIDGE_FRAME_HEAD_BYTES)
 /* Beyond the limit of a request, for a service thread that is late. */
@@ -63,8 +66,9 @@ struct bridge_estimate {
     uint64_t size_ns, precopy_ns; /* when they were asked; 0: not, or void */
     uint64_t size;
     struct ferry_precopy_info precopy;
-    uint64_t last_bytes; /* of the last save that was completed */
-    uint32_t no_size, no_precopy;
+    uint64_t last_bytes;            /* of the last save that was completed */
+    uint32_t has_size, has_precopy; /* 1: it has told them once */
+    uint32_t no_size, no_precopy;   /* 1: it never does */
 };
 
 struct bridge_migration {
@@ -76,6 +80,8 @@ struct bridge_migration {
     uint32_t server, vmm;         /* states */
     uint32_t loaded; /* 1: all data came and held; the server has left RESUMING */
     uint32_t generation;
+    int32_t refused_tid; /* the thread for which the server refused a state; 0: none */
+    uint64_t refused_ns;
     uint32_t timeout_ms;
     uint32_t max_data;
     struct bridge_pipe pipe;
@@ -147,7 +153,7 @@ uint32_t bridge_state_of(const struct bridge_migration *migration, uint32_t stat
 /* Walks the server there. Return: a status; `server` is where it is then. */
 int bridge_state_walk(struct bridge_migration *migration, uint32_t wanted,
                       struct ferry_error *reterr);
-/* Asks where it is after a failure: `server`, and with it `vmm`. */
+/* Asks where it is after a failure: `server`, and `vmm` when it cannot stand for that. */
 void bridge_state_find(struct bridge_migration *migration);
 
 /* estimate.c; locked */

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "bridge/migration/inside.h"
 #include "bridge/say.h"
+#include "os/clock.h"
 
 int bridge_migration_call(struct bridge_migration *migration,
                           struct ferry_request *request)
@@ -140,9 +142,12 @@ static int failed(struct bridge_migration *migration, int status,
 {
     bridge_say(migration->device, "the state does not change: %s", error->text);
     bridge_state_find(migration);
-    if (!has_session(migration) && !migration->loaded) {
+    if (!has_session(migration)) {
         bridge_data_end(migration, -ENODEV);
+        migration->loaded = 0;
     }
+    migration->refused_tid = gettid();
+    migration->refused_ns = ferry_os_now_ns();
     return bridge_migration_loses(migration) ? -EIO : bridge_errno(status);
 }
 
@@ -192,7 +197,35 @@ static int change(struct bridge_migration *migration, uint32_t wanted,
         return failed(migration, rc, &error);
     }
     arrive(migration, wanted, effect, *ret_fresh);
+    migration->refused_tid = 0;
     return 0;
+}
+
+/* Locked. As change(); *ret_alarm: 1 when the guest must not go on. */
+static int leave(struct bridge_migration *migration, uint32_t wanted,
+                 struct bridge_data **ret_fresh, int *ret_fd, int *ret_alarm)
+{
+    int resuming = migration->vmm == FERRY_STATE_RESUMING, rc;
+
+    if (bridge_migration_loses(migration)) {
+        rc = -EIO;
+    } else if (wanted == migration->vmm && wanted != FERRY_STATE_ERROR) {
+        migration->refused_tid = 0;
+        return 0;
+    } else if (resuming && !migration->loaded) {
+        rc = -EINVAL;
+    } else {
+        rc = change(migration, wanted, ret_fresh, ret_fd);
+    }
+    if (resuming && rc < 0) {
+        bridge_say(migration->device,
+                   "the VMM leaves RESUMING for %s, but the device has not its state: "
+                   "refused, and the guest is told to stop, since QEMU would run it with "
+                   "a reset device",
+                   ferry_state_name(wanted));
+        *ret_alarm = 1;
+    }
+    return rc;
 }
 
 int bridge_migration_set_state(struct bridge_migration *migration, uint32_t wanted,
@@ -204,21 +237,7 @@ int bridge_migration_set_state(struct bridge_migration *migration, uint32_t want
 
     *ret_data_fd = -1;
     pthread_mutex_lock(&migration->lock);
-    if (bridge_migration_loses(migration)) {
-        rc = -EIO;
-    } else if (wanted == migration->vmm && wanted != FERRY_STATE_ERROR) {
-        rc = 0;
-    } else if (migration->vmm == FERRY_STATE_RESUMING && !migration->loaded) {
-        bridge_say(device,
-                   "the VMM leaves RESUMING for %s before the device's state has come "
-                   "completely: refused, and the guest is told to stop, since QEMU would "
-                   "run it with a reset device",
-                   ferry_state_name(wanted));
-        alarm = 1;
-        rc = -EINVAL;
-    } else {
-        rc = change(migration, wanted, &fresh, &fd);
-    }
+    rc = leave(migration, wanted, &fresh, &fd, &alarm);
     pthread_mutex_unlock(&migration->lock);
     if (rc < 0 && fd >= 0) {
         bridge_data_withdraw(fd);
@@ -232,6 +251,52 @@ int bridge_migration_set_state(struct bridge_migration *migration, uint32_t want
     }
     *ret_data_fd = fd;
     return rc;
+}
+
+/* Locked. Return: 1 when the device runs with the state that it had. */
+static int walk_back(struct bridge_migration *migration)
+{
+    struct ferry_error error = { .code = FERRY_OK };
+    uint32_t refused_in = migration->server;
+
+    if (bridge_state_walk(migration, FERRY_STATE_RUNNING, &error) != FERRY_OK) {
+        bridge_say(migration->device,
+                   "the VMM resets it after a refused state, and there is no other way "
+                   "back (%s): its state is lost, the guest is told to stop",
+                   error.text);
+        return 0;
+    }
+    bridge_data_end(migration, -ENODEV);
+    migration->vmm = FERRY_STATE_RUNNING;
+    migration->loaded = 0;
+    bridge_estimate_void(migration);
+    bridge_say(
+        migration->device,
+        "the VMM resets it after a refused state: taken from %s to RUNNING instead, "
+        "so that the guest's device keeps its state",
+        ferry_state_name(refused_in));
+    return 1;
+}
+
+int bridge_migration_recover(struct bridge_migration *migration)
+{
+    struct bridge_device *device = migration->device;
+    int recovery, done = 0;
+
+    pthread_mutex_lock(&migration->lock);
+    recovery = migration->refused_tid == gettid() &&
+               ferry_os_now_ns() - migration->refused_ns < BRIDGE_RECOVERY_NS &&
+               !bridge_migration_loses(migration) &&
+               migration->vmm != FERRY_STATE_RESUMING;
+    migration->refused_tid = 0;
+    if (recovery) {
+        done = walk_back(migration);
+    }
+    pthread_mutex_unlock(&migration->lock);
+    if (recovery && !done) {
+        bridge_device_alarm(device);
+    }
+    return done;
 }
 
 int bridge_migration_data_size(struct bridge_migration *migration, uint64_t *ret_bytes)
@@ -260,6 +325,7 @@ void bridge_migration_reset(struct bridge_migration *migration)
     pthread_mutex_lock(&migration->lock);
     bridge_data_end(migration, -ENODEV);
     migration->loaded = 0;
+    migration->refused_tid = 0;
     migration->server = migration->vmm = FERRY_STATE_RUNNING;
     bridge_estimate_void(migration);
     atomic_store(&migration->lost, bridge_link_dead(device->link) ? 1u : 0u);

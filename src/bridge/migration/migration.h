@@ -30,6 +30,13 @@ int bridge_migration_data_size(struct bridge_migration *migration, uint64_t *ret
 /* Feature 12: the VMM understands VFIO_PRECOPY_INFO_REINIT. 0 or -ENOTTY. */
 int bridge_migration_precopy_v2(struct bridge_migration *migration);
 
+/*
+ * VFIO_DEVICE_RESET begins. QEMU up to 11.1 answers a refused change of state with one,
+ * under a guest that knows nothing of it, and then believes in RUNNING: the device is
+ * walked there instead and keeps its state. When that fails the VMM is alarmed.
+ * Return: 1 when nothing is left to do.
+ */
+int bridge_migration_recover(struct bridge_migration *migration);
 /* The device was reset or came back: RUNNING, no data session. */
 void bridge_migration_reset(struct bridge_migration *migration);
 /* The server died: data calls under way and later ones fail with EIO. */

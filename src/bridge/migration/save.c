@@ -288,6 +288,7 @@ ssize_t bridge_save_read(struct bridge_migration *migration, struct bridge_data 
         return 0;
     }
     if (is_dry(migration, save)) {
+        bridge_data_ready(data, 0);
         return -ENOMSG;
     }
     if (bytes >= BRIDGE_STRAIGHT_MIN) {

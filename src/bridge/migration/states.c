@@ -60,17 +60,16 @@ int bridge_state_walk(struct bridge_migration *migration, uint32_t wanted,
 void bridge_state_find(struct bridge_migration *migration)
 {
     struct ferry_request request = { .kind = FERRY_RQ_GET_STATE };
-    uint32_t before = migration->server;
 
-    if (bridge_migration_call(migration, &request) != FERRY_OK ||
-        request.u.state >= FERRY_STATE_COUNT) {
-        return; /* as far as is known it stayed */
+    if (bridge_migration_call(migration, &request) == FERRY_OK &&
+        request.u.state < FERRY_STATE_COUNT) {
+        migration->server = request.u.state;
     }
-    migration->server = request.u.state;
     if (migration->server == FERRY_STATE_ERROR) {
         bridge_say(migration->device, "the device is in ERROR: only a reset leaves it");
     }
-    if (migration->server != before || migration->server == FERRY_STATE_ERROR) {
+    /* What the VMM believes may stand for it still. */
+    if (bridge_state_of(migration, migration->vmm) != migration->server) {
         migration->vmm = migration->server;
     }
 }
