@@ -5,6 +5,7 @@
 # make fuzz     runs each fuzz target for FUZZ_SECONDS (30)
 # make coverage  prints which branches of base, core and wire the tests take
 # make bench    prints every benchmark
+# make bench-qemu  the same for those that need QEMU: some minutes
 # make install  installs what is built (DESTDIR, PREFIX)
 # make clean    removes the build folders
 
@@ -15,7 +16,7 @@ BENCH_ARGS ?=
 DEMO_ARGS ?=
 FUZZ_SECONDS ?= 30
 
-.PHONY: all demo check check-qemu fuzz coverage bench install clean
+.PHONY: all demo check check-qemu fuzz coverage bench bench-qemu install clean
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD)
@@ -41,6 +42,9 @@ coverage:
 
 bench: all
 	@scripts/bench $(BUILD) $(BENCH_ARGS)
+
+bench-qemu:
+	@scripts/bench-qemu $(BENCH_ARGS)
 
 # The build folder may have been set up with another PREFIX.
 install: all
