@@ -137,9 +137,9 @@ static long bind(struct bridge_device *device, void *arg)
             call->out_devid = device->iommu_id;
             device->lost = 0;
             __atomic_store_n(&device->bound, 1, __ATOMIC_RELEASE);
-            bridge_say(device, "bound: %s at %s",
-                       device->identity.model[0] ? device->identity.model : "a device",
-                       device->token.path);
+            bridge_trace(device, "bound: %s at %s",
+                         device->identity.model[0] ? device->identity.model : "a device",
+                         device->token.path);
         }
     }
     pthread_mutex_unlock(&device->life);
