@@ -266,12 +266,14 @@ static void a_forked_child_has_a_thread_of_its_own(void **state)
         bridge_service_fork_child();
         make_link(&mine);
         alarm(30);
-        bridge_service_add(&mine);
+        link.fd = mine.fd; /* the parent's link has work, and is none of its business */
+        link.is_stubborn = 1;
         add_one(mine.fd);
-        add_one(link.fd); /* the parent's: shared, and none of the child's business */
+        bridge_service_add(&mine);
         _exit(wait_for(mine.done) && atomic_load(&link.dispatches) == 0 ? 0 : 1);
     }
     bridge_service_fork_parent();
+    add_one(link.fd);
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_true(WIFEXITED(status));
     assert_int_equal(WEXITSTATUS(status), 0);
