@@ -13,11 +13,11 @@ extern "C" {
 #endif
 
 /*
- * Tokens for the bridge, the preload library libferry-bridge.so: inside a process that has
- * it preloaded, a token stands for a VFIO device or for /dev/iommu. A token is a sealed
- * memfd that says what it stands for: it holds no connection, survives being passed on
- * (inherited, SCM_RIGHTS, QMP's getfd) and being duplicated, and means nothing to a
- * process without the library.
+ * Tokens for the bridge, the preload library libferry-bridge.so: inside a process that
+ * has it preloaded, a token stands for a VFIO device or for /dev/iommu. A token is a
+ * sealed memfd that says what it stands for: it holds no connection, survives being
+ * passed on (inherited, SCM_RIGHTS, QMP's getfd) and being duplicated, and means nothing
+ * to a process without the library.
  */
 
 /* Where the dirty pages of a device come from. */
