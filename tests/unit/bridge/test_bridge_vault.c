@@ -25,7 +25,9 @@ static void on_reset(void *state, struct ferry_device *device,
     }
     atomic_store(&vault->saved, 0);
     atomic_store(&vault->loaded, 0);
-    atomic_store(&vault->state, FERRY_STATE_RUNNING);
+    if (reason != FERRY_RESET_RESUMING) {
+        atomic_store(&vault->state, FERRY_STATE_RUNNING);
+    }
 }
 
 static int on_arc(void *state, struct ferry_device *device, uint32_t from, uint32_t to)
