@@ -29,6 +29,14 @@ struct bridge_msix {
     uint64_t off;
 };
 
+/* A descriptor for a region's file that the VMM has; its number may mean something else
+ * by now. */
+#define BRIDGE_GIVEN_MAX 16u
+struct bridge_given {
+    uint32_t region;
+    int fd;
+};
+
 /*
  * What the server says is asked at BIND and constant from then on, except that a region's
  * fd refers to another file when the server came back.
@@ -51,7 +59,9 @@ struct bridge_device {
     pthread_mutex_t lock;
     struct bridge_irqs *irqs; /* device's: set-up to be repeated, the ERR eventfd */
     uint32_t lost;            /* 1: no server; until a reset finds one */
-    uint32_t iommu_id;        /* its number in the iommufd */
+    uint32_t given_count;     /* descriptors of regions that the VMM got for peers; its */
+    struct bridge_given given[BRIDGE_GIVEN_MAX];
+    uint32_t iommu_id; /* its number in the iommufd */
 };
 
 /* Return: 0 and an object with one reference; -ENOMEM. */

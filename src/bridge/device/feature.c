@@ -9,7 +9,6 @@
 #include "bridge/migration/migration.h"
 #include "bridge/say.h"
 #include "ferry/state.h"
-#include "os/memory.h"
 
 #define PAGE_LEAST 4096u /* of a dirty log */
 
@@ -200,10 +199,8 @@ static long dma_buf(struct bridge_device *device, int set, void *payload, uint32
     if (region->offset != 0 || device->token.no_peer_maps) {
         return -ENOTTY;
     }
-    if (ferry_os_dup(region->fd, &fd) != FERRY_OK) {
-        return -EMFILE;
-    }
-    return fd;
+    fd = bridge_region_give(device, in->region);
+    return fd < 0 ? -EMFILE : fd;
 }
 
 static int can_migrate(struct bridge_device *device)

@@ -70,6 +70,8 @@ ssize_t bridge_device_pwrite(struct bridge_object *object, const void *data, siz
 int bridge_device_map(struct bridge_object *object, uint64_t off, uint64_t length,
                       int *ret_fd, uint64_t *ret_off);
 
+/* region.c; a descriptor for peers, the VMM's. Return: it, or -1. */
+int bridge_region_give(struct bridge_device *device, uint32_t index);
 /* region.c; the server came back: mappings and descriptors of a region that the VMM has
  * show the file that it has now. fd: given away. Return: 0 or -errno. */
 int bridge_region_replace(struct bridge_device *device, uint32_t index, int fd);

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/range.h"
 #include "bridge/device/inside.h"
 #include "bridge/device/link.h"
+#include "bridge/preload/mappings.h"
 #include "bridge/say.h"
 
 /* Where an access goes. */
@@ -147,11 +150,57 @@ int bridge_device_map(struct bridge_object *object, uint64_t off, uint64_t lengt
     return -EINVAL;
 }
 
+int bridge_region_give(struct bridge_device *device, uint32_t index)
+{
+    int fd = -1;
+
+    pthread_mutex_lock(&device->lock);
+    if (device->given_count < BRIDGE_GIVEN_MAX) {
+        fd = fcntl(device->region[index].fd, F_DUPFD_CLOEXEC, 0);
+    }
+    if (fd >= 0) {
+        device->given[device->given_count++] =
+            (struct bridge_given){ .region = index, .fd = fd };
+    }
+    pthread_mutex_unlock(&device->lock);
+    return fd;
+}
+
+/* The VMM's descriptors of the region, those that still are of the file `old`. */
+static void replace_given(struct bridge_device *device, uint32_t index, int fd,
+                          const struct stat *old)
+{
+    struct stat st;
+    uint32_t i;
+
+    pthread_mutex_lock(&device->lock);
+    for (i = 0; i < device->given_count; i++) {
+        const struct bridge_given *given = &device->given[i];
+
+        if (given->region == index && fstat(given->fd, &st) == 0 &&
+            st.st_dev == old->st_dev && st.st_ino == old->st_ino) {
+            (void)dup3(fd, given->fd, O_CLOEXEC);
+        }
+    }
+    pthread_mutex_unlock(&device->lock);
+}
+
 int bridge_region_replace(struct bridge_device *device, uint32_t index, int fd)
 {
-    /* The same number, exchanged in one step: other threads may be using it. */
-    int rc = dup3(fd, device->region[index].fd, O_CLOEXEC) < 0 ? -errno : 0;
+    const struct ferry_region_info *region = &device->region[index];
+    const int prot = (region->flags & FERRY_REGION_READ ? PROT_READ : 0) |
+                     (region->flags & FERRY_REGION_WRITE ? PROT_WRITE : 0);
+    struct stat old;
+    int rc = fstat(region->fd, &old) < 0 ? -errno : 0;
 
+    /* The same number, exchanged in one step: other threads may be using it. */
+    if (rc == 0 && dup3(fd, region->fd, O_CLOEXEC) < 0) {
+        rc = -errno;
+    }
+    if (rc == 0) {
+        replace_given(device, index, fd, &old);
+        rc = bridge_mappings_exchange(region->fd, prot);
+    }
     (void)close(fd);
     return rc;
 }

@@ -5,7 +5,9 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "bridge/say.h"
@@ -171,6 +173,40 @@ void bridge_mappings_move(void *address, size_t size, void *fresh, size_t fresh_
         insert(first_after(piece.start), &piece);
     }
     pthread_mutex_unlock(&mapped.lock);
+}
+
+int bridge_mappings_exchange(int fd, int prot)
+{
+    int err = errno;
+    struct stat st;
+    uint32_t i;
+    int rc = 0;
+
+    if (fstat(fd, &st) < 0) {
+        rc = -errno;
+        errno = err;
+        return rc;
+    }
+    /* Held all the time: what is unmapped meanwhile must not be mapped again. The plain
+     * system call, since mmap() would come back here. */
+    pthread_mutex_lock(&mapped.lock);
+    for (i = 0; i < mapped.count; i++) {
+        struct piece *piece = &mapped.piece[i];
+
+        if (piece->fd != fd || !piece->is_region) {
+            continue;
+        }
+        if (syscall(SYS_mmap, piece->start, piece->end - piece->start, prot,
+                    MAP_SHARED | MAP_FIXED, fd, piece->off) < 0) {
+            rc = -errno;
+            continue;
+        }
+        piece->dev = st.st_dev;
+        piece->ino = st.st_ino;
+    }
+    pthread_mutex_unlock(&mapped.lock);
+    errno = err;
+    return rc;
 }
 
 /* Pieces that lie next to each other in memory and in one file count as one. */

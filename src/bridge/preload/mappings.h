@@ -34,6 +34,11 @@ void bridge_mappings_add(void *address, size_t size, int fd, uint64_t off, int i
 void bridge_mappings_remove(void *address, size_t size);
 /* All of [address, address + size) went to another place. */
 void bridge_mappings_move(void *address, size_t size, void *fresh, size_t fresh_size);
+/*
+ * The file of a region was exchanged: fd is the same number, but another file. Its
+ * mappings get that one's pages in one step each, with prot. Return: 0 or -errno.
+ */
+int bridge_mappings_exchange(int fd, int prot);
 
 /* Around a fork(). */
 void bridge_mappings_fork_prepare(void);
