@@ -59,7 +59,14 @@ static irqreturn_t handle(int irq, void *arg)
         count++;
     }
     if (count == 0) {
+        const u32 status = ioread32(chan_reg(chan, COPY_CH_STATUS));
+
         atomic64_inc(&chan->spurious);
+        if ((status & COPY_STATUS_ERROR) != 0 && !chan->fault) {
+            copy_error(chan->copy, "channel %u: stopped with status 0x%x at job %u",
+                       chan->index, status, chan->taken);
+            chan->fault = 1;
+        }
         if (++chan->fruitless == STORM_IRQS) {
             copy_error(chan->copy, "channel %u: an interrupt storm", chan->index);
             chan->fault = 1;

@@ -17,8 +17,9 @@
 
 #define BEAT_TTY "/dev/ttyS1"
 #define BEAT_EVERY_NS 1000000u
-#define BEAT_ROOM_BYTES 1024 /* more waits in the line: nobody reads it, a beat is lost  \
-                              */
+#define BEAT_ROOM_BYTES                                                                  \
+    1024 /* more waits in the line: nobody reads it, a beat is lost                      \
+          */
 #define STOP_MS 10000
 
 static _Atomic int *beat; /* shared with the workers */
