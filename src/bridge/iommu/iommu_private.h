@@ -156,7 +156,7 @@ int iommu_ioas_unmap(struct iommu *iommu, struct iommu_ioas *ioas, uint32_t firs
                      uint32_t end);
 
 /* --- requests; each gets the structure in full and answers 0 or -errno (ioas.c,
- * hwpt.c). They take `change`. */
+ * map.c, hwpt.c). They take `change`. */
 long iommu_request_ioas_alloc(struct iommu *iommu, void *arg);
 long iommu_request_ranges(struct iommu *iommu, void *arg);
 long iommu_request_map(struct iommu *iommu, void *arg);
