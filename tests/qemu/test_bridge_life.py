@@ -44,15 +44,26 @@ def test_a_paused_guest_moves_and_goes_on_there(rig):
     rig.end(target)
 
 
-def test_a_guest_is_paused_and_continued_during_a_migration(rig):
+def test_a_guest_is_paused_during_a_migration(rig):
     sides = Sides(rig, VERSION, {"acc": "acc"}, ["crypto start"])
     vm = sides.source
+    # docs/qemu.md states what follows; where a newer QEMU differs it is to be amended: one
+    # that goes on before the migration is over makes QEMU give the migration up.
     target = sides.target()
     move.begin(vm, move.listen(rig, target), hold=True)
     move.held(vm)
     stop_and_cont(rig, vm, "crypto")
     move.release(vm)
-    move.moved(vm, target)
+    move.stayed(vm, target, "crypto")
+    assert "data_fd out of sync" in vm.said()
+    target = sides.target()
+    move.begin(vm, move.listen(rig, target), hold=True)
+    move.held(vm)
+    vm.call("stop")
+    move.release(vm)
+    assert move.over(vm)["status"] == "completed"
+    rig.wait(lambda: target.status() == "paused", "the target is not paused")
+    target.call("cont")
     rig.goes_on(target, "crypto")
     rig.end(target)
 
@@ -96,6 +107,6 @@ def test_a_daemon_in_a_sandbox_moves_its_guest_to_nobody(rig):
 
 
 bridge_rig.run([test_a_paused_guest_moves_and_goes_on_there,
-                test_a_guest_is_paused_and_continued_during_a_migration,
+                test_a_guest_is_paused_during_a_migration,
                 test_the_guest_comes_back_where_its_target_was_never_started,
                 test_a_daemon_in_a_sandbox_moves_its_guest_to_nobody])

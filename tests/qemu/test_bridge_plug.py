@@ -58,7 +58,7 @@ def plug(rig, vm, server, name):
     rig.wait(lambda: any(line.split()[1:3] == qemu_rig.ACC.split() and
                          line.endswith("virtio-pci") for line in vm.guest("pci")),
              "the guest does not see it")
-    rig.wait(lambda: qemu_rig.interrupts(vm, "controlq") > 0, "the driver does not start")
+    rig.wait(lambda: vm.guest("irqs controlq"), "the driver does not start")
 
 
 def test_a_device_goes_and_another_comes(rig):

@@ -26,7 +26,7 @@ def refused(sides, *server, said=()):
 
 def test_a_target_that_refuses_leaves_the_guest_where_it_is(rig):
     sides = Sides(rig, VERSION, {"acc": "acc"}, ["crypto start"])
-    for spec in ("error=resuming:ENOMEM", "error=write:EIO@1", "corrupt=write@2",
+    for spec in ("error=resuming:ENOMEM", "error=write:EIO@1", "corrupt=write@1",
                  "error=stop:EIO", "error=set_state:EBUSY"):
         refused(sides, "acc", "--filter", spec)
     rig.serve_again("acc1", "acc")
