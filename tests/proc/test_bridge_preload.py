@@ -1,0 +1,53 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""The bridge in front of a program's C library: preloaded.c tells what must hold.
+
+Usage: test_bridge_preload.py FERRY PRELOADED LIBRARY
+"""
+import os
+import subprocess
+import sys
+
+from cli_rig import Rig
+
+# Of preloaded.c, and what each is about.
+SCENARIOS = (
+    ("others", "other people's descriptors and requests are as they were"),
+    ("copies", "each way to another number leads to the same device"),
+    ("functions", "every function leads to the device"),
+    ("maps", "a device's memory is the same in each mapping of it"),
+    ("children", "children are without the bridge once a token was used, and with it before"),
+    ("forks", "children that tidy up do not speak for their parent"),
+    ("daemon", "a daemon's forks come before the first thread and socket"),
+    ("second_life", "a token that was used before a fork is a fresh device in the child"),
+    ("kvm", "KVM is told of the device, and hears nothing of it"),
+    ("races", "a close under a call in another thread"),
+)
+TIMEOUT_S = 60
+
+
+def run(program, library, scenario, path):
+    """One scenario; return: its exit code and what it said."""
+    done = subprocess.run([program, scenario, path], timeout=TIMEOUT_S, text=True, check=False,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          env=dict(os.environ, LD_PRELOAD=library))
+    return done.returncode, done.stdout
+
+
+def main():
+    ferry, program, library = sys.argv[1:]
+    failed = 0
+    with Rig(ferry) as rig:
+        path = rig.path("copy.sock")
+        rig.start("copy", "serve", "copy,memory=1M", "--socket", path)
+        for scenario, words in SCENARIOS:
+            code, said = run(program, library, scenario, path)
+            failed += code != 0
+            print("%s: %s" % ("passed" if code == 0 else "FAILED", words))
+            if code != 0:
+                print("  exit %d: %s" % (code, said))
+    return failed > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
