@@ -95,6 +95,33 @@ void bridge_device_alarm(struct bridge_device *device)
 
 /* --- one end --- */
 
+/* The bridge opens a log once: the file stays to the end. */
+static char logs[8][96];
+static size_t log_count;
+
+static void remove_logs(void)
+{
+    while (log_count > 0) {
+        (void)unlink(logs[--log_count]);
+    }
+}
+
+static void keep_log(const char *path)
+{
+    size_t i;
+
+    for (i = 0; i < log_count; i++) {
+        if (strcmp(logs[i], path) == 0) {
+            return;
+        }
+    }
+    assert_in_range(log_count, 0, 7);
+    if (log_count == 0) {
+        assert_int_equal(atexit(remove_logs), 0);
+    }
+    strcpy(logs[log_count++], path);
+}
+
 void end_path(struct end *end, const char *name)
 {
     memset(end, 0, sizeof(*end));
@@ -103,7 +130,8 @@ void end_path(struct end *end, const char *name)
                    (int)getpid(), name);
     (void)snprintf(end->log, sizeof(end->log), "/tmp/ferry-test-bridge-%d-%s.log",
                    (int)getpid(), name);
-    (void)unlink(end->log);
+    keep_log(end->log);
+    (void)!truncate(end->log, 0); /* it may not be there yet */
 }
 
 void end_bind(struct end *end, const struct ferry_identity *identity)
@@ -132,7 +160,6 @@ void end_unbind(struct end *end)
     end->device.link = NULL;
     vmm_close(&end->fd);
     pthread_mutex_destroy(&end->device.lock);
-    (void)unlink(end->log);
 }
 
 int end_set(struct end *end, uint32_t state)

@@ -136,6 +136,11 @@ static const struct ferry_device_ops vault_ops = {
     .data_size = on_size,
 };
 
+static const struct ferry_device_ops unmovable_ops = {
+    .struct_size = sizeof(struct ferry_device_ops),
+    .reset = on_reset,
+};
+
 void vault_init(struct vault *vault, uint32_t flags, uint64_t state_bytes,
                 uint64_t precopy_bytes)
 {
@@ -175,6 +180,9 @@ void vault_serve(struct vault *vault, const char *path)
     struct ferry_error error = { .code = FERRY_OK };
 
     (void)snprintf(vault->path, sizeof(vault->path), "%s", path);
+    if (vault->identity.migration_flags == 0) {
+        desc.ops = &unmovable_ops;
+    }
     desc.identity = vault->identity;
     desc.region[0].size_bytes = 4096;
     if (ferry_device_create(&desc, &vault->device, &error) != FERRY_OK) {
