@@ -325,17 +325,26 @@ int bridge_link_call(struct bridge_link *link, struct ferry_request *request)
     return request->status;
 }
 
-void rig_write(struct rig *rig, uint64_t iova)
+int rig_try_write(struct rig *rig, uint64_t iova)
 {
     int writable = 0;
 
+    (void)pthread_mutex_lock(&rig->lock);
     for (uint32_t i = 0; i < rig->maps; i++) {
         writable |= iova >= rig->map[i].iova &&
                     iova - rig->map[i].iova < rig->map[i].size &&
                     (rig->map[i].flags & FERRY_DMA_WRITE) != 0;
     }
-    assert_true(writable);
-    rig->written[iova / PAGE] = (uint8_t)rig->log_on;
+    if (writable) {
+        rig->written[iova / PAGE] = (uint8_t)rig->log_on;
+    }
+    (void)pthread_mutex_unlock(&rig->lock);
+    return writable;
+}
+
+void rig_write(struct rig *rig, uint64_t iova)
+{
+    assert_true(rig_try_write(rig, iova));
 }
 
 void rig_die(struct rig *rig)
@@ -368,11 +377,16 @@ static const struct bridge_object_ops device_ops = {
 static struct rig *make_rig(uint32_t id)
 {
     struct rig *rig = calloc(1, sizeof(*rig));
+    pthread_mutexattr_t attr;
 
     assert_non_null(rig);
     rig->written = calloc(1, RIG_PAGES);
     assert_non_null(rig->written);
-    (void)pthread_mutex_init(&rig->lock, NULL);
+    /* A device writes while it is asked (on_unmap). */
+    (void)pthread_mutexattr_init(&attr);
+    (void)pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE);
+    (void)pthread_mutex_init(&rig->lock, &attr);
+    (void)pthread_mutexattr_destroy(&attr);
     bridge_object_init(&rig->device.object, &device_ops);
     rig->device.id = id;
     rig->device.link = (struct bridge_link *)(void *)rig;

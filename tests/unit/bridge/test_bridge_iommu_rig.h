@@ -74,6 +74,8 @@ int rig_stop(void **state);
 
 /* The device writes a page: it must be mapped writable there. */
 void rig_write(struct rig *rig, uint64_t iova);
+/* Return: 0 when it is not mapped. Thread: any. */
+int rig_try_write(struct rig *rig, uint64_t iova);
 /* The connection dies / there is a new one, which knows nothing. */
 void rig_die(struct rig *rig);
 void rig_return(struct rig *rig);

@@ -1,0 +1,513 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "base/bitmap.h"
+#include "test_bridge_iommu_rig.h"
+
+/* Written pages: none is lost, whatever comes between the write and the question. */
+
+#define RAM ((void *)(uintptr_t)0x10000000)
+#define MEMORY_PAGES 256u
+#define MEMORY_BYTES (MEMORY_PAGES * PAGE)
+
+static uint32_t ioas, hwpt;
+
+/* Two devices in a tracked table, with some memory at 0. */
+static int start(void **state)
+{
+    rig_start(state);
+    ioas = make_ioas();
+    hwpt = make_hwpt(1, ioas, 2);
+    attach(0, hwpt);
+    attach(1, hwpt);
+    assert_int_equal(map_va(ioas, 0, MEMORY_BYTES, RAM), 0);
+    return 0;
+}
+
+/* How many pages of the range are told; *ret_first: the first of them. */
+static uint64_t report(uint64_t iova, uint64_t length, uint32_t flags,
+                       uint64_t *ret_first)
+{
+    const uint64_t pages = length / PAGE;
+    uint8_t *bitmap = calloc(1, ferry_bitmap_bytes(pages) + 8);
+    uint64_t count;
+
+    assert_non_null(bitmap);
+    memset(bitmap + ferry_bitmap_bytes(pages), 0xa5, 8);
+    assert_int_equal(get_dirty(hwpt, iova, length, PAGE, flags, bitmap), 0);
+    count = ferry_bitmap_count(bitmap, pages);
+    if (ret_first != NULL) {
+        *ret_first = ferry_bitmap_next(bitmap, pages, 0);
+    }
+    for (uint32_t i = 0; i < 8; i++) {
+        assert_int_equal(bitmap[ferry_bitmap_bytes(pages) + i], 0xa5);
+    }
+    free(bitmap);
+    return count;
+}
+
+static void test_pages_of_all_devices_are_told_once(void **state)
+{
+    uint64_t bitmap[MEMORY_PAGES / 64] = { 0 };
+
+    (void)state;
+    assert_int_equal(set_dirty(hwpt, 1), 0);
+    rig_write(rigs[0], 3 * PAGE);
+    rig_write(rigs[1], 70 * PAGE + 5);
+    rig_write(rigs[1], 255 * PAGE);
+    bitmap[1] = 1; /* bits are only set */
+    assert_int_equal(get_dirty(hwpt, 0, MEMORY_BYTES, PAGE, 0, bitmap), 0);
+    assert_int_equal(bitmap[0], 1u << 3);
+    assert_int_equal(bitmap[1], 1 | 1u << 6);
+    assert_true(bitmap[3] == 1ull << 63);
+    assert_int_equal(report(0, MEMORY_BYTES, 0, NULL), 0);
+    assert_int_equal(rigs[0]->runs_calls, 2);
+    assert_int_equal(rigs[0]->report_calls, 0);
+}
+
+static void test_a_report_may_have_larger_pages(void **state)
+{
+    uint8_t bitmap[8] = { 0 };
+
+    (void)state;
+    assert_int_equal(set_dirty(hwpt, 1), 0);
+    rig_write(rigs[0], 17 * PAGE);
+    rig_write(rigs[0], 18 * PAGE);
+    rig_write(rigs[0], 64 * PAGE);
+    assert_int_equal(get_dirty(hwpt, 0, MEMORY_BYTES, 16 * PAGE, 0, bitmap), 0);
+    assert_int_equal(bitmap[0], 1u << 1 | 1u << 4);
+}
+
+static void test_a_report_without_clearing_is_repeated(void **state)
+{
+    uint64_t first = 0;
+
+    (void)state;
+    assert_int_equal(set_dirty(hwpt, 1), 0);
+    rig_write(rigs[0], 9 * PAGE);
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_int_equal(report(0, MEMORY_BYTES, 1, &first), 1);
+        assert_int_equal(first, 9);
+    }
+    rig_write(rigs[1], 11 * PAGE);
+    assert_int_equal(report(0, MEMORY_BYTES, 1, NULL), 2);
+    assert_int_equal(report(10 * PAGE, PAGE, 0, NULL), 0);
+    assert_int_equal(report(11 * PAGE, PAGE, 0, NULL), 1);
+    assert_int_equal(report(0, MEMORY_BYTES, 0, &first), 1);
+    assert_int_equal(first, 9);
+    assert_int_equal(report(0, MEMORY_BYTES, 0, NULL), 0);
+}
+
+/* A write that comes as the map goes: after the last look into a log without the flag of
+ * the unmap, it would be lost. */
+static void write_inside(struct rig *rig, uint64_t iova, uint64_t size)
+{
+    (void)size;
+    rig_write(rig, iova + PAGE);
+}
+
+static void test_what_is_unmapped_was_harvested(void **state)
+{
+    uint64_t first = 0;
+
+    (void)state;
+    for (uint32_t runs = 0; runs < 2; runs++) {
+        rigs[0]->agreed.dirty_runs = rigs[1]->agreed.dirty_runs = (uint8_t)runs;
+        rigs[0]->no_runs = rigs[1]->no_runs = !runs;
+        rigs[1]->on_unmap = runs ? write_inside : NULL;
+        assert_int_equal(set_dirty(hwpt, 1), 0);
+        rig_write(rigs[0], 5 * PAGE);
+        rig_write(rigs[1], 6 * PAGE);
+        assert_int_equal(unmap(ioas, 0, MEMORY_BYTES), MEMORY_BYTES);
+        assert_int_equal(report(0, MEMORY_BYTES, 1, &first), runs ? 3 : 2);
+        assert_int_equal(first, runs ? 1 : 5);
+        /* Another map of the same place has not been written. */
+        assert_int_equal(map_va(ioas, 0, MEMORY_BYTES, RAM), 0);
+        assert_int_equal(report(0, MEMORY_BYTES, 0, NULL), runs ? 3 : 2);
+        assert_int_equal(report(0, MEMORY_BYTES, 0, NULL), 0);
+        assert_int_equal(rigs[0]->told_unmaps, runs);
+        assert_int_equal(set_dirty(hwpt, 0), 0);
+        assert_int_equal(rigs[0]->log_on, 0);
+    }
+}
+
+static void test_what_was_harvested_ends_with_the_tracking(void **state)
+{
+    (void)state;
+    assert_int_equal(set_dirty(hwpt, 1), 0);
+    rig_write(rigs[0], 5 * PAGE);
+    assert_int_equal(unmap(ioas, 0, MEMORY_BYTES), MEMORY_BYTES);
+    assert_int_equal(map_va(ioas, 0, MEMORY_BYTES, RAM), 0);
+    assert_int_equal(set_dirty(hwpt, 0), 0);
+    assert_int_equal(set_dirty(hwpt, 1), 0);
+    assert_int_equal(report(0, MEMORY_BYTES, 0, NULL), 0);
+}
+
+static void test_an_unmap_without_tracking_asks_for_nothing(void **state)
+{
+    (void)state;
+    assert_int_equal(unmap(ioas, 0, MEMORY_BYTES), MEMORY_BYTES);
+    assert_int_equal(rigs[0]->told_unmaps + rigs[0]->runs_calls + rigs[0]->report_calls,
+                     0);
+    assert_int_equal(rigs[0]->unmap_calls, 1);
+}
+
+static void test_flat_reports_lie_in_one_map_each(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < 2; i++) {
+        rigs[i]->no_runs = 1;
+        rigs[i]->agreed.dirty_runs = 0;
+        rigs[i]->no_whole = 1;
+        rigs[i]->exact_reports = 1;
+        rigs[i]->max_data = 64 + 16; /* 128 pages each */
+    }
+    assert_int_equal(map_va(ioas, 600 * PAGE, 10 * PAGE, RAM), 0);
+    assert_int_equal(map_va(ioas, 610 * PAGE, 10 * PAGE, RAM), 0);
+    assert_int_equal(set_dirty(hwpt, 1), 0);
+    assert_int_equal(rigs[0]->start_calls, 2);
+    rig_write(rigs[0], 0);
+    rig_write(rigs[0], 255 * PAGE);
+    rig_write(rigs[1], 609 * PAGE);
+    rig_write(rigs[1], 610 * PAGE);
+    assert_int_equal(report(0, 800 * PAGE, 0, NULL), 4);
+    assert_int_equal(report(0, 800 * PAGE, 0, NULL), 0);
+    assert_int_equal(rigs[0]->runs_calls, 1);
+    assert_int_equal(rigs[0]->report_calls, 8);
+    assert_int_equal(report(700 * PAGE, 100 * PAGE, 0, NULL), 0);
+    assert_int_equal(rigs[0]->report_calls, 8);
+}
+
+static void test_many_runs_take_several_answers(void **state)
+{
+    uint32_t written = 0;
+
+    (void)state;
+    assert_int_equal(set_dirty(hwpt, 1), 0);
+    rigs[0]->runs_cap = 5;
+    for (uint64_t page = 0; page < MEMORY_PAGES; page += 3) {
+        rig_write(rigs[0], page * PAGE);
+        written++;
+    }
+    assert_int_equal(report(0, MEMORY_BYTES, 0, NULL), written);
+    assert_true(rigs[0]->runs_calls > 10);
+    /* So many that a bitmap is shorter: it is asked for one. */
+    rigs[0]->runs_cap = 0;
+    rigs[0]->max_data = 0; /* one run, or 128 pages as bits */
+    assert_int_equal(set_dirty(hwpt, 0), 0);
+    assert_int_equal(set_dirty(hwpt, 1), 0);
+    for (uint64_t page = 0; page < MEMORY_PAGES; page += 3) {
+        rig_write(rigs[0], page * PAGE);
+    }
+    assert_int_equal(report(0, MEMORY_BYTES, 0, NULL), written);
+    assert_true(rigs[0]->report_calls > 0);
+}
+
+static void test_a_lost_connection_makes_everything_written(void **state)
+{
+    uint64_t bitmap[MEMORY_PAGES / 64];
+
+    (void)state;
+    assert_int_equal(set_dirty(hwpt, 1), 0);
+    assert_int_equal(report(0, MEMORY_BYTES, 0, NULL), 0);
+    rig_die(rigs[1]);
+    assert_int_equal(get_dirty(hwpt, 0, MEMORY_BYTES, PAGE, 0, bitmap), -EIO);
+    assert_int_equal(unmap(ioas, 0, MEMORY_BYTES), MEMORY_BYTES);
+    assert_int_equal(map_va(ioas, 0, MEMORY_BYTES, RAM), 0);
+    rig_return(rigs[1]);
+    assert_int_equal(bridge_iommu_repeat(&rigs[1]->device), 0);
+    assert_int_equal(rigs[1]->log_on, 1);
+    rig_write(rigs[1], 3 * PAGE);
+    assert_int_equal(report(0, 10 * PAGE, 1, NULL), 10);
+    assert_int_equal(report(0, 10 * PAGE, 0, NULL), 10);
+    assert_int_equal(report(0, 12 * PAGE, 0, NULL), 2);
+    /* Every page once. */
+    assert_int_equal(report(0, MEMORY_BYTES, 0, NULL), MEMORY_PAGES - 12);
+    assert_int_equal(report(0, MEMORY_BYTES, 0, NULL), 0);
+    rig_write(rigs[1], 4 * PAGE);
+    assert_int_equal(report(0, MEMORY_BYTES, 0, NULL), 1);
+}
+
+static void test_a_new_connection_that_nobody_tells_of_is_noticed(void **state)
+{
+    (void)state;
+    assert_int_equal(set_dirty(hwpt, 1), 0);
+    rig_return(rigs[0]);
+    assert_int_equal(report(0, MEMORY_BYTES, 0, NULL), MEMORY_PAGES);
+    assert_int_equal(rigs[0]->log_on, 1);
+    assert_int_equal(report(0, MEMORY_BYTES, 0, NULL), 0);
+}
+
+static void test_a_server_that_forgot_its_log_starts_again(void **state)
+{
+    (void)state;
+    assert_int_equal(set_dirty(hwpt, 1), 0);
+    rigs[1]->log_on = 0;
+    assert_int_equal(report(0, MEMORY_BYTES, 0, NULL), MEMORY_PAGES);
+    assert_int_equal(rigs[1]->log_on, 1);
+    assert_int_equal(report(0, MEMORY_BYTES, 0, NULL), 0);
+    /* Also when it is found out by an unmap. */
+    rigs[1]->log_on = 0;
+    rigs[1]->agreed.dirty_runs = 0;
+    assert_int_equal(unmap(ioas, 0, MEMORY_BYTES), MEMORY_BYTES);
+    assert_int_equal(map_va(ioas, 0, MEMORY_BYTES, RAM), 0);
+    assert_int_equal(report(0, MEMORY_BYTES, 0, NULL), MEMORY_PAGES);
+}
+
+static void test_what_a_failed_report_took_counts_as_written(void **state)
+{
+    uint64_t bitmap[MEMORY_PAGES / 64];
+
+    (void)state;
+    assert_int_equal(set_dirty(hwpt, 1), 0);
+    rig_write(rigs[0], 3 * PAGE);
+    rigs[0]->log_status = FERRY_E_DEVICE;
+    assert_int_equal(get_dirty(hwpt, 0, 8 * PAGE, PAGE, 0, bitmap), -EIO);
+    rigs[0]->log_status = FERRY_OK;
+    assert_int_equal(report(0, MEMORY_BYTES, 0, NULL), 8);
+    assert_int_equal(report(0, MEMORY_BYTES, 0, NULL), 0);
+    /* A harvest that fails does not hold the unmap up. */
+    rigs[0]->agreed.dirty_runs = 0;
+    rigs[0]->log_status = FERRY_E_DEVICE;
+    assert_int_equal(unmap(ioas, 0, MEMORY_BYTES), MEMORY_BYTES);
+    rigs[0]->log_status = FERRY_OK;
+    assert_int_equal(report(0, MEMORY_BYTES, 0, NULL), MEMORY_PAGES);
+}
+
+/* A report that comes while a harvest has the pages in its hands, out of the server's log
+ * and not yet in the bridge's. */
+static pthread_t second;
+static atomic_uint second_count;
+static atomic_int second_asked;
+
+static void *report_too(void *arg)
+{
+    (void)arg;
+    atomic_store(&second_asked, 1);
+    atomic_store(&second_count, (unsigned int)report(0, MEMORY_BYTES, 0, NULL));
+    return NULL;
+}
+
+static void ask_meanwhile(struct rig *rig)
+{
+    const struct timespec pause = { .tv_nsec = 20000000 };
+
+    rig->on_report = NULL;
+    assert_int_equal(pthread_create(&second, NULL, report_too, NULL), 0);
+    while (!atomic_load(&second_asked)) {
+        sched_yield();
+    }
+    /* Time for it to go wrong. */
+    (void)nanosleep(&pause, NULL);
+}
+
+static void test_a_report_waits_for_a_harvest(void **state)
+{
+    (void)state;
+    rigs[1]->agreed.dirty_runs = 0;
+    assert_int_equal(set_dirty(hwpt, 1), 0);
+    rig_write(rigs[1], 5 * PAGE);
+    rigs[1]->on_report = ask_meanwhile;
+    atomic_store(&second_asked, 0);
+    assert_int_equal(bridge_log_harvest(rigs[1]->device.log, 0, MEMORY_BYTES), 0);
+    assert_int_equal(pthread_join(second, NULL), 0);
+    assert_int_equal(atomic_load(&second_count), 1);
+}
+
+/* --- the device's own logging */
+
+static void test_a_devices_own_log_has_ranges(void **state)
+{
+    const struct ferry_range range[2] = { { 0, 16 * PAGE }, { 32 * PAGE, PAGE } };
+    struct bridge_log *log = rigs[0]->device.log;
+    uint64_t bitmap[MEMORY_PAGES / 64] = { 0 };
+
+    (void)state;
+    assert_int_equal(bridge_log_running(log), 0);
+    assert_int_equal(bridge_log_report(log, 0, PAGE, PAGE, bitmap, 1), -EINVAL);
+    assert_int_equal(bridge_log_stop(log), 0);
+    assert_int_equal(bridge_log_start(log, PAGE, range, 2), 0);
+    assert_int_equal(bridge_log_start(log, PAGE, range, 2), -EBUSY);
+    assert_int_equal(bridge_log_running(log), 1);
+    assert_int_equal(rigs[0]->range_count, 2);
+    rig_write(rigs[0], 15 * PAGE);
+    rig_write(rigs[0], 32 * PAGE);
+    rig_write(rigs[0], 33 * PAGE);
+    assert_int_equal(bridge_log_report(log, 0, MEMORY_BYTES, PAGE, bitmap, 1), 0);
+    assert_true(bitmap[0] == (1ull << 15 | 1ull << 32));
+    /* After a loss everything in them counts as written, and nothing else. */
+    rig_die(rigs[0]);
+    rig_return(rigs[0]);
+    memset(bitmap, 0, sizeof(bitmap));
+    assert_int_equal(bridge_log_report(log, 0, MEMORY_BYTES, PAGE, bitmap, 1), 0);
+    assert_true(bitmap[0] == (0xffffull | 1ull << 32));
+    assert_int_equal(bridge_log_stop(log), 0);
+    assert_int_equal(rigs[0]->log_on, 0);
+    /* Of a dead one as well. */
+    assert_int_equal(bridge_log_start(log, PAGE, NULL, 0), 0);
+    rig_die(rigs[0]);
+    assert_int_equal(bridge_log_stop(log), 0);
+    assert_int_equal(bridge_log_running(log), 0);
+    assert_int_equal(bridge_log_start(log, PAGE, NULL, 0), -EIO);
+}
+
+static void test_bad_ranges_are_refused(void **state)
+{
+    struct bridge_log *log = rigs[0]->device.log;
+    struct ferry_range range[FERRY_LOG_RANGES_MAX + 1];
+    uint64_t bitmap[8] = { 0 };
+
+    (void)state;
+    for (uint64_t i = 0; i <= FERRY_LOG_RANGES_MAX; i++) {
+        range[i] = (struct ferry_range){ .off = i * 2 * PAGE, .size = PAGE };
+    }
+    assert_int_equal(bridge_log_start(log, PAGE, range, FERRY_LOG_RANGES_MAX + 1),
+                     -E2BIG);
+    assert_int_equal(bridge_log_start(log, 2048, range, 1), -EINVAL);
+    assert_int_equal(bridge_log_start(log, 3 * PAGE, range, 1), -EINVAL);
+    range[1].size = 0;
+    assert_int_equal(bridge_log_start(log, PAGE, range, 2), -EINVAL);
+    range[1].size = 17;
+    assert_int_equal(bridge_log_start(log, PAGE, range, 2), -EINVAL);
+    range[1].size = UINT64_MAX - PAGE + 1;
+    assert_int_equal(bridge_log_start(log, PAGE, range, 2), -EOVERFLOW);
+    range[1] = range[0];
+    assert_int_equal(bridge_log_start(log, PAGE, range, 2), -EINVAL);
+    range[1].off = 2 * PAGE;
+    assert_int_equal(rigs[0]->start_calls, 0);
+    assert_int_equal(bridge_log_start(log, PAGE, range, FERRY_LOG_RANGES_MAX), 0);
+    assert_int_equal(bridge_log_report(log, 1, PAGE, PAGE, bitmap, 1), -EINVAL);
+    assert_int_equal(bridge_log_report(log, 0, 0, PAGE, bitmap, 1), -EINVAL);
+    assert_int_equal(bridge_log_report(log, 0, PAGE, 1024, bitmap, 1), -EINVAL);
+    assert_int_equal(bridge_log_report(log, 0, PAGE, 2 * PAGE, bitmap, 1), -EINVAL);
+    assert_int_equal(bridge_log_report(log, PAGE, UINT64_MAX - PAGE + 1, PAGE, bitmap, 1),
+                     -EOVERFLOW);
+    assert_int_equal(bridge_log_report(log, 0, PAGE, PAGE, NULL, 1), -EFAULT);
+    rigs[2]->no_log = 1;
+    assert_int_equal(bridge_log_start(rigs[2]->device.log, PAGE, range, 1), -EIO);
+    assert_int_equal(bridge_log_running(rigs[2]->device.log), 0);
+}
+
+static void test_a_new_connection_is_asked_anew_whether_it_logs(void **state)
+{
+    struct bridge_log *log = rigs[2]->device.log;
+
+    (void)state;
+    rigs[2]->no_log = 1;
+    assert_int_equal(bridge_log_possible(log), 0);
+    rigs[2]->no_log = 0;
+    assert_int_equal(bridge_log_possible(log), 0);
+    rig_return(rigs[2]);
+    assert_int_equal(bridge_log_possible(log), 1);
+    assert_int_equal(bridge_log_possible(log), 1);
+    assert_int_equal(rigs[2]->probe_calls, 3);
+    assert_int_equal(bridge_log_possible(NULL), 0);
+}
+
+static void test_a_large_map_is_harvested_in_pieces(void **state)
+{
+    const uint64_t base = 1ull << 40;
+    const uint64_t bytes = 512ull << 30; /* its bitmap is above the limit */
+
+    (void)state;
+    assert_int_equal(map_va(ioas, base, bytes, RAM), 0);
+    assert_int_equal(set_dirty(hwpt, 1), 0);
+    assert_int_equal(unmap(ioas, base, bytes), bytes);
+    assert_int_equal(rigs[0]->told_unmaps, 0);
+    assert_int_equal(rigs[0]->runs_calls, 1);
+}
+
+/* --- any sequence */
+
+static void any_step(uint8_t *written, int *is_mapped)
+{
+    const uint64_t page = (uint64_t)rand() % MEMORY_PAGES;
+    const uint64_t count = 1 + (uint64_t)rand() % (MEMORY_PAGES - page);
+    const int kind = rand() % 16;
+
+    if (kind < 10) {
+        if (*is_mapped) {
+            rig_write(rigs[rand() % 2], page * PAGE);
+            written[page] = 1;
+        }
+    } else if (kind < 12) {
+        if (*is_mapped) {
+            assert_int_equal(unmap(ioas, 0, UINT64_MAX), MEMORY_BYTES);
+        } else {
+            assert_int_equal(map_va(ioas, 0, MEMORY_BYTES, RAM), 0);
+        }
+        *is_mapped = !*is_mapped;
+    } else {
+        uint64_t bitmap[MEMORY_PAGES / 64] = { 0 };
+        const int keep = rand() % 2;
+
+        assert_int_equal(
+            get_dirty(hwpt, page * PAGE, count * PAGE, PAGE, (uint32_t)keep, bitmap), 0);
+        for (uint64_t i = 0; i < count; i++) {
+            assert_int_equal(ferry_bitmap_test(bitmap, i), written[page + i]);
+            written[page + i] = keep ? written[page + i] : 0;
+        }
+    }
+}
+
+static void test_any_sequence_tells_every_page_once(void **state)
+{
+    uint8_t written[MEMORY_PAGES];
+
+    (void)state;
+    srand(7);
+    for (uint32_t kind = 0; kind < 3; kind++) {
+        int is_mapped = 1;
+
+        memset(written, 0, sizeof(written));
+        rigs[0]->no_runs = kind == 1;
+        rigs[0]->agreed.dirty_runs = kind != 1;
+        rigs[1]->agreed.dirty_runs = kind == 0;
+        rigs[1]->runs_cap = kind == 2 ? 3 : 0;
+        assert_int_equal(set_dirty(hwpt, 1), 0);
+        for (uint32_t i = 0; i < 5000; i++) {
+            any_step(written, &is_mapped);
+        }
+        assert_int_equal(set_dirty(hwpt, 0), 0);
+        if (!is_mapped) {
+            assert_int_equal(map_va(ioas, 0, MEMORY_BYTES, RAM), 0);
+        }
+    }
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, start, rig_stop)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_pages_of_all_devices_are_told_once),
+        TEST(test_a_report_may_have_larger_pages),
+        TEST(test_a_report_without_clearing_is_repeated),
+        TEST(test_what_is_unmapped_was_harvested),
+        TEST(test_what_was_harvested_ends_with_the_tracking),
+        TEST(test_an_unmap_without_tracking_asks_for_nothing),
+        TEST(test_flat_reports_lie_in_one_map_each),
+        TEST(test_many_runs_take_several_answers),
+        TEST(test_a_lost_connection_makes_everything_written),
+        TEST(test_a_new_connection_that_nobody_tells_of_is_noticed),
+        TEST(test_a_server_that_forgot_its_log_starts_again),
+        TEST(test_what_a_failed_report_took_counts_as_written),
+        TEST(test_a_report_waits_for_a_harvest),
+        TEST(test_a_devices_own_log_has_ranges),
+        TEST(test_bad_ranges_are_refused),
+        TEST(test_a_new_connection_is_asked_anew_whether_it_logs),
+        TEST(test_a_large_map_is_harvested_in_pieces),
+        TEST(test_any_sequence_tells_every_page_once),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
