@@ -177,9 +177,9 @@ static long detach(struct bridge_device *device, void *arg)
 
 static const struct {
     unsigned long request;
-    uint32_t bytes; /* the least argsz; 0: the call has no struct */
-    uint32_t bound; /* 1: only after BIND */
-    const char *name;
+    uint32_t bytes;   /* the least argsz; 0: the call has no struct */
+    uint32_t bound;   /* 1: only after BIND */
+    const char *name; /* in the trace; NULL: fn traces more */
     long (*fn)(struct bridge_device *device, void *arg);
 } calls[] = {
     { UAPI_BIND, UAPI_NEEDS(uapi_bind, out_devid), 0, "BIND_IOMMUFD", bind },
@@ -190,14 +190,13 @@ static const struct {
       bridge_device_get_region_info },
     { UAPI_GET_IRQ_INFO, UAPI_NEEDS(uapi_irq, count), 1, "GET_IRQ_INFO",
       bridge_device_get_irq_info },
-    { UAPI_SET_IRQS, UAPI_NEEDS(uapi_irq_set, count), 1, "SET_IRQS",
-      bridge_device_set_irqs },
+    { UAPI_SET_IRQS, UAPI_NEEDS(uapi_irq_set, count), 1, NULL, bridge_device_set_irqs },
     { UAPI_RESET, 0, 1, "RESET", bridge_device_ioctl_reset },
     { UAPI_GET_HOT_RESET_INFO, UAPI_NEEDS(uapi_hot_reset_info, count), 1,
       "GET_PCI_HOT_RESET_INFO", bridge_device_hot_reset_info },
     { UAPI_HOT_RESET, UAPI_NEEDS(uapi_hot_reset, count), 1, "PCI_HOT_RESET",
       bridge_device_hot_reset },
-    { UAPI_FEATURE, sizeof(struct uapi_feature), 1, "FEATURE", bridge_device_feature },
+    { UAPI_FEATURE, sizeof(struct uapi_feature), 1, NULL, bridge_device_feature },
 };
 
 static long device_ioctl(struct bridge_object *object, unsigned long request, void *arg)
@@ -219,7 +218,9 @@ static long device_ioctl(struct bridge_object *object, unsigned long request, vo
                    (calls[i].bytes == 0 || *(const uint32_t *)arg >= calls[i].bytes)) {
             rc = calls[i].fn(device, arg);
         }
-        bridge_trace(device, "%s: %ld", calls[i].name, rc);
+        if (calls[i].name) {
+            bridge_trace(device, "%s: %ld", calls[i].name, rc);
+        }
         return rc;
     }
     bridge_trace(device, "ioctl 0x%lx: %ld", request, rc);

@@ -242,9 +242,8 @@ static const struct {
     { UAPI_PRECOPY_V2, UAPI_FEATURE_SET, 0, can_migrate, precopy_v2 },
 };
 
-long bridge_device_feature(struct bridge_device *device, void *arg)
+static long feature(struct bridge_device *device, struct uapi_feature *call)
 {
-    struct uapi_feature *call = arg;
     const uint32_t number = call->flags & UAPI_FEATURE_NUMBER;
     const uint32_t operation = call->flags & (UAPI_FEATURE_GET | UAPI_FEATURE_SET);
     const uint32_t room = call->argsz - (uint32_t)sizeof(*call);
@@ -275,4 +274,14 @@ long bridge_device_feature(struct bridge_device *device, void *arg)
                                     room);
     }
     return -ENOTTY;
+}
+
+long bridge_device_feature(struct bridge_device *device, void *arg)
+{
+    struct uapi_feature *call = arg;
+    const long rc = feature(device, call);
+
+    bridge_trace(device, "FEATURE %u, flags 0x%x: %ld", call->flags & UAPI_FEATURE_NUMBER,
+                 call->flags & ~UAPI_FEATURE_NUMBER, rc);
+    return rc;
 }

@@ -316,9 +316,8 @@ static int check(const struct bridge_device *device, const struct uapi_irq_set *
     return -ENOTTY; /* none or several, as the kernel answers */
 }
 
-long bridge_device_set_irqs(struct bridge_device *device, void *arg)
+static long set_irqs(struct bridge_device *device, const struct uapi_irq_set *call)
 {
-    const struct uapi_irq_set *call = arg;
     uint32_t action;
     int rc = check(device, call, &action);
 
@@ -329,6 +328,16 @@ long bridge_device_set_irqs(struct bridge_device *device, void *arg)
     rc = call->flags & FERRY_IRQ_SET_DATA_EVENTFD ? set_eventfds(device, call, action)
                                                   : act(device, call, action);
     pthread_mutex_unlock(&device->irqs->order);
+    return rc;
+}
+
+long bridge_device_set_irqs(struct bridge_device *device, void *arg)
+{
+    const struct uapi_irq_set *call = arg;
+    const long rc = set_irqs(device, call);
+
+    bridge_trace(device, "SET_IRQS index %u, %u + %u, flags 0x%x: %ld", call->index,
+                 call->start, call->count, call->flags, rc);
     return rc;
 }
 

@@ -27,7 +27,7 @@ void bridge_link_close(struct bridge_link *link);
  */
 int bridge_link_call(struct bridge_link *link, struct ferry_request *request);
 /* A request whose done() runs on the service thread, or in close, reopen and give_up. As
- * ferry_client_submit(). */
+ * ferry_client_submit(). done() may not let go of the device's last reference. */
 int bridge_link_submit(struct bridge_link *link, struct ferry_request *request);
 /* A write that nobody waits for; waits itself only when the socket is full. */
 int bridge_link_post(struct bridge_link *link, uint32_t region, uint64_t off,
