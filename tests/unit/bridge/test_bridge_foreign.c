@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "test_bridge_mig_rig.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/reader.h"
+#include "base/writer.h"
+
+/*
+ * A server that is none of Ferry's: no extension, no size, no pre-copy information, the
+ * data by messages alone. It may fall silent or die at a request.
+ */
+
+#define MIB (1u << 20)
+#define HEAD 16u
+#define GET 0x10000u
+#define SET 0x20000u
+
+enum { VERSION = 1, INFO = 4, FEATURE = 16, READ = 17, WRITE = 18 };
+
+struct foreign {
+    int listener, fd;
+    const char *json; /* of VERSION */
+    uint32_t features;
+    uint64_t state_bytes, precopy_bytes;
+    uint64_t saved, loaded, spoilt;
+    uint32_t state, reads, writes, largest;
+    uint32_t die_at, hush_at; /* a command: READ, WRITE, or the state of a SET + 100 */
+    uint8_t *in, *out;
+    pthread_t thread;
+};
+
+static struct foreign server;
+static struct end end;
+static struct bytes data;
+
+static int get_all(uint8_t *bytes, size_t size)
+{
+    size_t at = 0;
+
+    while (at < size) {
+        ssize_t rc = recv(server.fd, bytes + at, size - at, 0);
+
+        if (rc <= 0) {
+            return 0;
+        }
+        at += (size_t)rc;
+    }
+    return 1;
+}
+
+/* A reply whose payload is at out + HEAD. */
+static void reply(const uint8_t *ask, uint32_t flags, uint32_t error, size_t bytes)
+{
+    uint8_t *out = server.out;
+    size_t at = 0;
+
+    memcpy(out, ask, 4);
+    ferry_store_le32(out + 4, (uint32_t)(HEAD + bytes));
+    ferry_store_le32(out + 8, flags);
+    ferry_store_le32(out + 12, error);
+    while (at < HEAD + bytes) {
+        ssize_t rc = send(server.fd, out + at, HEAD + bytes - at, MSG_NOSIGNAL);
+
+        if (rc <= 0) {
+            return;
+        }
+        at += (size_t)rc;
+    }
+}
+
+static void refuse(const uint8_t *ask, uint32_t error)
+{
+    reply(ask, 0x21, error, 0);
+}
+
+static void answer_version(const uint8_t *ask)
+{
+    uint8_t *at = server.out + HEAD;
+
+    ferry_store_le16(at, 0);
+    ferry_store_le16(at + 2, 1);
+    memcpy(at + 4, server.json, strlen(server.json) + 1);
+    reply(ask, 1, 0, 4 + strlen(server.json) + 1);
+}
+
+static void set_state(uint32_t state)
+{
+    if (state == FERRY_STATE_RESUMING) {
+        server.loaded = server.spoilt = 0;
+    }
+    if (state == FERRY_STATE_PRE_COPY ||
+        (state == FERRY_STATE_STOP_COPY && server.state == FERRY_STATE_STOP)) {
+        server.saved = 0;
+    }
+    server.state = state;
+}
+
+/* Return: 0: no answer any more, -1: dead. */
+static int answer_feature(const uint8_t *ask)
+{
+    uint32_t flags = ferry_load_le32(ask + HEAD + 4), index = flags & 0xffff;
+    uint8_t *at = server.out + HEAD;
+
+    memcpy(at, ask + HEAD, 16);
+    if (index == 1 && (flags & GET)) {
+        ferry_store_le64(at + 8, server.features);
+        reply(ask, 1, 0, 16);
+    } else if (index == 2 && (flags & GET)) {
+        ferry_store_le32(at + 8, server.state);
+        reply(ask, 1, 0, 16);
+    } else if (index == 2) {
+        uint32_t state = ferry_load_le32(ask + HEAD + 8);
+
+        if (server.die_at == 100 + state || server.hush_at == 100 + state) {
+            return server.die_at == 100 + state ? -1 : 0;
+        }
+        if (server.state == FERRY_STATE_RESUMING &&
+            (server.loaded != server.state_bytes || server.spoilt)) {
+            refuse(ask, EINVAL);
+        } else {
+            set_state(state);
+            reply(ask, 1, 0, 16);
+        }
+    } else {
+        refuse(ask, EINVAL);
+    }
+    return 1;
+}
+
+static void answer_read(const uint8_t *ask)
+{
+    uint32_t want = ferry_load_le32(ask + HEAD + 4), count = 0;
+    uint64_t limit =
+        server.state == FERRY_STATE_STOP_COPY ? server.state_bytes : server.precopy_bytes;
+    uint8_t *at = server.out + HEAD;
+
+    server.reads++;
+    for (; count < want && server.saved < limit; count++, server.saved++) {
+        at[8 + count] = vault_byte(9, server.saved);
+    }
+    ferry_store_le32(at, 8 + count);
+    ferry_store_le32(at + 4, count);
+    reply(ask, 1, 0, 8 + count);
+}
+
+static void answer_write(const uint8_t *ask)
+{
+    uint32_t count = ferry_load_le32(ask + HEAD + 4), i;
+
+    server.writes++;
+    server.largest = count > server.largest ? count : server.largest;
+    for (i = 0; i < count; i++) {
+        server.spoilt += ask[HEAD + 8 + i] != vault_byte(9, server.loaded + i);
+    }
+    server.loaded += count;
+    reply(ask, 1, 0, 0);
+}
+
+static int answer(const uint8_t *ask)
+{
+    uint32_t command = ferry_load_le16(ask + 2);
+
+    if (command == server.die_at || command == server.hush_at) {
+        return command == server.die_at ? -1 : 0;
+    }
+    switch (command) {
+    case VERSION:
+        answer_version(ask);
+        break;
+    case FEATURE:
+        return answer_feature(ask);
+    case READ:
+        answer_read(ask);
+        break;
+    case WRITE:
+        answer_write(ask);
+        break;
+    default:
+        refuse(ask, EINVAL);
+        break;
+    }
+    return 1;
+}
+
+static void *play(void *user)
+{
+    int going = 1;
+
+    (void)user;
+    server.fd = accept(server.listener, NULL, NULL);
+    while (going >= 0 && get_all(server.in, HEAD)) {
+        uint32_t size = ferry_load_le32(server.in + 4);
+
+        if (size > 2 * MIB || !get_all(server.in + HEAD, size - HEAD)) {
+            break;
+        }
+        going = going > 0 ? answer(server.in) : 0;
+    }
+    close(server.fd);
+    return NULL;
+}
+
+/* json: of VERSION; the device begins in RUNNING. */
+static void begin(uint32_t features, uint64_t state_bytes, uint64_t precopy_bytes)
+{
+    struct ferry_identity identity = { .pci_vendor = 0x8086 };
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+    end_path(&end, "foreign");
+    server.json = server.json ? server.json : "{}";
+    server.features = features;
+    server.state_bytes = state_bytes;
+    server.precopy_bytes = precopy_bytes;
+    server.state = FERRY_STATE_RUNNING;
+    server.in = malloc(2 * MIB);
+    server.out = malloc(2 * MIB);
+    assert_true(server.in && server.out);
+    strcpy(address.sun_path, end.path);
+    server.listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(server.listener, (struct sockaddr *)&address, sizeof(address)),
+                     0);
+    assert_int_equal(listen(server.listener, 1), 0);
+    assert_int_equal(pthread_create(&server.thread, NULL, play, NULL), 0);
+    end.device.token.timeout_ms = server.hush_at ? 100 : 5000;
+    end_bind(&end, &identity);
+}
+
+static int finish(void **state)
+{
+    (void)state;
+    end_unbind(&end);
+    assert_int_equal(pthread_join(server.thread, NULL), 0);
+    close(server.listener);
+    unlink(end.path);
+    free(server.in);
+    free(server.out);
+    memset(&server, 0, sizeof(server));
+    bytes_free(&data);
+    return 0;
+}
+
+static void load(void)
+{
+    assert_int_equal(end_set(&end, FERRY_STATE_RESUMING), 0);
+    assert_int_equal(end_write_all(&end, &data, 32768), 0);
+    assert_int_equal(server.loaded, server.state_bytes);
+    assert_int_equal(server.spoilt, 0);
+    assert_int_equal(server.state, FERRY_STATE_STOP);
+    assert_int_equal(end_set(&end, FERRY_STATE_RUNNING), 0);
+}
+
+static void its_data_goes_by_messages_and_comes_back(void **state)
+{
+    (void)state;
+    begin(FERRY_MIG_STOP_COPY, 5 * MIB + 123, 0);
+    end_save(&end, &data, MIB);
+    assert_int_equal(end_set(&end, FERRY_STATE_RUNNING), 0);
+    load();
+    /* 161 writes of 32 KiB became some of 1 MiB. */
+    assert_int_equal(server.writes, 6);
+    assert_int_equal(server.largest, MIB);
+}
+
+static void every_length_comes_whole(void **state)
+{
+    static const uint64_t sizes[] = { 0, 1, 4095, MIB - 16, MIB, 2 * MIB - 32, 3 * MIB };
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        begin(FERRY_MIG_STOP_COPY, sizes[i], 0);
+        end_save(&end, &data, i % 2 ? MIB : 50000);
+        assert_int_equal(end_set(&end, FERRY_STATE_RUNNING), 0);
+        load();
+        if (i + 1 < sizeof(sizes) / sizeof(sizes[0])) {
+            (void)finish(NULL);
+        }
+    }
+}
+
+static void small_messages_of_a_server_are_kept(void **state)
+{
+    (void)state;
+    server.json = "{\"capabilities\":{\"max_data_xfer_size\":65536}}";
+    begin(FERRY_MIG_STOP_COPY, MIB + 7, 0);
+    end_save(&end, &data, MIB);
+    assert_int_equal(end_set(&end, FERRY_STATE_RUNNING), 0);
+    load();
+    assert_int_equal(server.largest, 65536);
+}
+
+static void what_it_has_before_the_stop_comes_first(void **state)
+{
+    struct bridge_vfio_precopy_info info = { .argsz = sizeof(info) };
+    uint64_t bytes;
+
+    (void)state;
+    begin(FERRY_MIG_STOP_COPY | FERRY_MIG_PRE_COPY, 3 * MIB, 2 * MIB);
+    assert_int_equal(end_set(&end, FERRY_STATE_PRE_COPY), 0);
+    /* It tells nothing: something initial is assumed until it has nothing for now. */
+    assert_int_equal(vmm_ioctl(end.fd, BRIDGE_VFIO_MIG_GET_PRECOPY_INFO, &info), 0);
+    assert_true(info.initial_bytes > 0);
+    assert_int_equal(end_read_all(&end, &data, MIB), -ENOMSG);
+    assert_int_equal(vmm_ioctl(end.fd, BRIDGE_VFIO_MIG_GET_PRECOPY_INFO, &info), 0);
+    assert_int_equal(info.initial_bytes + info.dirty_bytes, 0);
+    assert_int_equal(bridge_migration_data_size(end.device.migration, &bytes), 0);
+    assert_true(bytes >= MIB && bytes < 2 * MIB);
+    end_said(&end, "does not tell how long");
+    assert_int_equal(end_set(&end, FERRY_STATE_STOP_COPY), 0);
+    assert_int_equal(end_read_all(&end, &data, MIB), 0);
+    assert_int_equal(end_set(&end, FERRY_STATE_RUNNING), 0);
+    load();
+    /* Now it is known how much that was. */
+    assert_int_equal(bridge_migration_data_size(end.device.migration, &bytes), 0);
+    assert_true(bytes >= 3 * MIB);
+}
+
+static void a_state_that_is_left_early_drops_what_was_read_ahead(void **state)
+{
+    uint8_t byte;
+
+    (void)state;
+    begin(FERRY_MIG_STOP_COPY, 5 * MIB, 0);
+    assert_int_equal(end_set(&end, FERRY_STATE_STOP_COPY), 0);
+    assert_int_equal(vmm_read(end.fd, &byte, 1), 1);
+    assert_int_equal(end_set(&end, FERRY_STATE_RUNNING), 0);
+    assert_int_equal(vmm_read(end.fd, &byte, 1), -ENODEV);
+    end_save(&end, &data, MIB);
+    assert_int_equal(end_set(&end, FERRY_STATE_RUNNING), 0);
+    load();
+}
+
+static void a_refused_state_fails_the_last_write(void **state)
+{
+    (void)state;
+    begin(FERRY_MIG_STOP_COPY, 100000, 0);
+    end_save(&end, &data, MIB);
+    server.state_bytes++;
+    assert_int_equal(end_set(&end, FERRY_STATE_RESUMING), 0);
+    assert_int_equal(end_write_all(&end, &data, 32768), -EINVAL);
+    assert_int_equal(server.state, FERRY_STATE_RESUMING);
+    assert_int_equal(end_set(&end, FERRY_STATE_RUNNING), -EINVAL);
+    assert_int_equal(atomic_load(&end.alarms), 1);
+}
+
+static void assert_dead(void)
+{
+    uint64_t bytes;
+
+    assert_int_equal(end_set(&end, FERRY_STATE_RUNNING), -EIO);
+    assert_int_equal(bridge_migration_data_size(end.device.migration, &bytes), -EIO);
+    assert_int_equal(bridge_migration_recover(end.device.migration), 0);
+    end_said(&end, "lost");
+}
+
+static void it_dies_or_hushes(uint32_t at)
+{
+    uint8_t *buffer = malloc(MIB);
+    ssize_t rc = 0;
+
+    assert_non_null(buffer);
+    begin(FERRY_MIG_STOP_COPY, 5 * MIB, 0);
+    if (end_set(&end, FERRY_STATE_STOP_COPY) == 0) {
+        assert_int_equal(at, READ);
+        do {
+            rc = vmm_read(end.fd, buffer, MIB);
+        } while (rc > 0);
+        assert_int_equal(rc, -EIO);
+    } else {
+        assert_int_not_equal(at, READ);
+    }
+    assert_dead();
+    free(buffer);
+}
+
+static void its_death_fails_everything_at_the_source(void **state)
+{
+    static const uint32_t at[] = { READ, 100 + FERRY_STATE_STOP,
+                                   100 + FERRY_STATE_STOP_COPY };
+    size_t i;
+
+    (void)state;
+    for (i = 0; i < 6; i++) {
+        server.die_at = i < 3 ? at[i] : 0;
+        server.hush_at = i < 3 ? 0 : at[i - 3];
+        it_dies_or_hushes(at[i % 3]);
+        if (i < 5) {
+            (void)finish(NULL);
+        }
+    }
+}
+
+static void its_death_fails_everything_at_the_target(void **state)
+{
+    size_t i;
+
+    (void)state;
+    begin(FERRY_MIG_STOP_COPY, 3 * MIB, 0);
+    end_save(&end, &data, MIB);
+    for (i = 0; i < 4; i++) {
+        struct bytes kept = data;
+
+        memset(&data, 0, sizeof(data));
+        (void)finish(NULL);
+        data = kept;
+        server.die_at = i == 0 ? WRITE : i == 1 ? 100 + FERRY_STATE_STOP : 0;
+        server.hush_at = i == 2 ? WRITE : i == 3 ? 100 + FERRY_STATE_STOP : 0;
+        begin(FERRY_MIG_STOP_COPY, 3 * MIB, 0);
+        server.state = FERRY_STATE_STOP;
+        end.device.migration->server = FERRY_STATE_STOP;
+        assert_int_equal(end_set(&end, FERRY_STATE_RESUMING), 0);
+        assert_int_equal(end_write_all(&end, &data, 32768), -EIO);
+        assert_true(end_set(&end, FERRY_STATE_RUNNING) < 0);
+        assert_int_equal(atomic_load(&end.alarms), 1);
+    }
+}
+
+#define TEST(name) cmocka_unit_test_teardown(name, finish)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(its_data_goes_by_messages_and_comes_back),
+        TEST(every_length_comes_whole),
+        TEST(small_messages_of_a_server_are_kept),
+        TEST(what_it_has_before_the_stop_comes_first),
+        TEST(a_state_that_is_left_early_drops_what_was_read_ahead),
+        TEST(a_refused_state_fails_the_last_write),
+        TEST(its_death_fails_everything_at_the_source),
+        TEST(its_death_fails_everything_at_the_target),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
