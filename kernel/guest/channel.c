@@ -46,6 +46,24 @@ static void take(struct copy_chan *chan)
     WRITE_ONCE(chan->taken, chan->taken + 1);
 }
 
+static void without_completion(struct copy_chan *chan)
+{
+    const u32 status = ioread32(chan_reg(chan, COPY_CH_STATUS));
+
+    if (chan->fault) {
+        return;
+    }
+    if ((status & COPY_STATUS_ERROR) != 0) {
+        copy_error(chan->copy, "channel %u: stopped with status 0x%x at job %u",
+                   chan->index, status, chan->taken);
+        chan->fault = 1;
+    } else if (chan->excess >= STORM_IRQS) {
+        copy_error(chan->copy, "channel %u: an interrupt storm", chan->index);
+        chan->fault = 1;
+        iowrite32(COPY_NO_VECTOR, chan_reg(chan, COPY_CH_VECTOR));
+    }
+}
+
 static irqreturn_t handle(int irq, void *arg)
 {
     struct copy_chan *chan = arg;
@@ -58,22 +76,11 @@ static irqreturn_t handle(int irq, void *arg)
         take(chan);
         count++;
     }
+    /* Every interrupt has a completion of its own, if not at the same time. */
+    chan->excess = chan->excess + 1 > count ? chan->excess + 1 - count : 0;
     if (count == 0) {
-        const u32 status = ioread32(chan_reg(chan, COPY_CH_STATUS));
-
         atomic64_inc(&chan->spurious);
-        if ((status & COPY_STATUS_ERROR) != 0 && !chan->fault) {
-            copy_error(chan->copy, "channel %u: stopped with status 0x%x at job %u",
-                       chan->index, status, chan->taken);
-            chan->fault = 1;
-        }
-        if (++chan->fruitless == STORM_IRQS) {
-            copy_error(chan->copy, "channel %u: an interrupt storm", chan->index);
-            chan->fault = 1;
-            iowrite32(COPY_NO_VECTOR, chan_reg(chan, COPY_CH_VECTOR));
-        }
-    } else {
-        chan->fruitless = 0;
+        without_completion(chan);
     }
     wake_up(&chan->wait);
     return IRQ_HANDLED;
@@ -118,7 +125,7 @@ int copy_chan_start(struct copy_chan *chan)
     chan->taken = chan->tail;
     chan->first = chan->tail;
     chan->fault = 0;
-    chan->fruitless = 0;
+    chan->excess = 0;
     write64(chan->ring_dma, chan_reg(chan, COPY_CH_RING));
     write64(chan->done_dma, chan_reg(chan, COPY_CH_DONE_RING));
     iowrite32(RING_ENTRIES, chan_reg(chan, COPY_CH_ENTRIES));

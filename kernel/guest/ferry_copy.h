@@ -21,7 +21,7 @@
 #define BUFFER_BYTES 65536u
 #define DIRTY_PAGES 256u
 #define TIMEOUT_MS 10000u
-#define STORM_IRQS 10000u /* in a row without a completion: it would never end */
+#define STORM_IRQS 1000u /* more interrupts than completions */
 #define FILE_TEXT_BYTES 160u
 
 enum { CHANNEL_WORK, CHANNEL_DIRTY, CHANNELS_USED };
@@ -38,7 +38,7 @@ struct copy_chan {
     u32 tail;                 /* jobs given, free running */
     u32 taken;                /* completions that the handler took, free running */
     u32 first;                /* number of the first job since the channel started */
-    u32 fruitless;            /* interrupts since the last completion */
+    u32 excess;               /* interrupts without a completion of their own */
     int fault;                /* the handler saw something wrong, and noted it */
     wait_queue_head_t wait;
     atomic64_t submitted, completed, interrupts, spurious;
