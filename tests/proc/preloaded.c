@@ -6,6 +6,7 @@
  * usage: preloaded SCENARIO SOCKET
  * Exit: 0; 1 with the line of what did not hold on standard error.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
@@ -317,6 +318,8 @@ static void forks(const char *path)
         pid_t child = fork();
 
         if (child == 0) {
+            /* Its parent's connection is not one of its own. */
+            CHECK(!answers(&vm, vm.device));
             in_child(kind);
             _exit(0);
         }
@@ -334,27 +337,28 @@ static void forks(const char *path)
 
 static int count_of(const char *folder)
 {
-    char command[100];
-    char line[16] = "";
-    FILE *shell;
+    DIR *entries = opendir(folder);
+    int count = 0;
 
-    snprintf(command, sizeof(command), "ls /proc/%d/%s | wc -l", getpid(), folder);
-    shell = popen(command, "re");
-    CHECK(shell && fgets(line, sizeof(line), shell));
-    pclose(shell);
-    return atoi(line);
+    CHECK(entries != NULL);
+    while (readdir(entries) != NULL) {
+        count++;
+    }
+    closedir(entries);
+    return count - 2;
 }
 
 /* QEMU's -daemonize: two forks between the start and the first request. */
 static void daemon_of(const char *path)
 {
-    int fds = count_of("fd");
+    int fds = count_of("/proc/self/fd");
     struct vm vm = { .iommu = iommu_token(), .device = device_token(path) };
     int pipes[2];
     char done = 'n';
 
-    CHECK(count_of("task") == 1);
-    CHECK(count_of("fd") == fds + 2); /* the tokens: the bridge has opened nothing */
+    CHECK(count_of("/proc/self/task") == 1);
+    CHECK(count_of("/proc/self/fd") ==
+          fds + 2); /* the tokens: the bridge has opened nothing */
     CHECK(pipe2(pipes, O_CLOEXEC) == 0);
     if (fork() == 0) {
         CHECK(setsid() > 0);
