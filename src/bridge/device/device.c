@@ -135,7 +135,6 @@ static long bind(struct bridge_device *device, void *arg)
             bridge_say(device, "cannot be bound: %s", error.text);
         } else {
             call->out_devid = device->iommu_id;
-            device->lost = 0;
             __atomic_store_n(&device->bound, 1, __ATOMIC_RELEASE);
             bridge_trace(device, "bound: %s at %s",
                          device->identity.model[0] ? device->identity.model : "a device",

@@ -15,9 +15,9 @@
  *   iommu/      what memory it reaches, which pages it wrote
  *   migration/  its states and its data
  *
- * Lock: `lock` guards what may change after BIND (interrupt set-up, lost). The parts have
- * locks of their own; order: migration, iommu, device, and no call to a server with the
- * device's lock held. Calls to a server may come from many threads.
+ * Lock: `lock` guards what may change after BIND (interrupt set-up, descriptors given).
+ * The parts have locks of their own; order: migration, iommu, device, and no call to a
+ * server with the device's lock held. Calls to a server may come from many threads.
  */
 #define BRIDGE_REGIONS_MAX 32u /* the uAPI's 9 and device-specific ones */
 #define BRIDGE_IRQS_MAX 5u     /* INTx, MSI, MSI-X, ERR, REQ */
@@ -58,7 +58,6 @@ struct bridge_device {
     pthread_mutex_t life; /* BIND, ATTACH, DETACH, RESET: one at a time; before all */
     pthread_mutex_t lock;
     struct bridge_irqs *irqs; /* device's: set-up to be repeated, the ERR eventfd */
-    uint32_t lost;            /* 1: no server; until a reset finds one */
     uint32_t given_count;     /* descriptors of regions that the VMM got for peers; its */
     struct bridge_given given[BRIDGE_GIVEN_MAX];
     uint32_t iommu_id; /* its number in the iommufd */

@@ -13,10 +13,8 @@
 
 void bridge_device_lost(struct bridge_device *device)
 {
-    pthread_mutex_lock(&device->lock);
-    device->lost = 1;
-    pthread_mutex_unlock(&device->lock);
-    if (device->migration) {
+    /* While it is being bound, BIND looks itself. */
+    if (__atomic_load_n(&device->bound, __ATOMIC_ACQUIRE) && device->migration) {
         bridge_migration_lost(device->migration);
     }
 }
@@ -92,9 +90,6 @@ static int come_back(struct bridge_device *device)
                    error.text[0] ? error.text : strerror(rc < 0 ? -rc : rc));
         return -EIO;
     }
-    pthread_mutex_lock(&device->lock);
-    device->lost = 0;
-    pthread_mutex_unlock(&device->lock);
     bridge_log_lost(device->log);
     bridge_say(device, "connected to its server again, memory and interrupts set up");
     return 0;

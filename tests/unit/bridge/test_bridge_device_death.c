@@ -57,7 +57,7 @@ static void a_death_is_noticed_although_nobody_asks(void **state)
 {
     (void)state;
     rig_kill_server(&rig);
-    rig_await(&rig.device->lost, 1);
+    rig_await_dead(&rig, 1);
     assert_int_equal(bridge_link_dead(rig.device->link), 1);
 }
 
@@ -88,7 +88,7 @@ static void a_reset_finds_the_server_that_came_back(void **state)
     for (uint32_t i = 0; i < 3; i++) {
         rig_kill_server(&rig);
         come_back();
-        assert_int_equal(rig.device->lost, 0);
+        assert_int_equal(bridge_link_dead(rig.device->link), 0);
         assert_int_equal(rig_read32(&rig, RIG_PID), (uint32_t)rig.server);
         assert_int_equal(rig_read32(&rig, 0), 0);
         assert_int_equal(bridge_link_generation(rig.device->link), before + i + 1);
@@ -262,7 +262,7 @@ static void threads_go_on_over_deaths_and_returns(void **state)
         assert_int_equal(pthread_create(&thread[i], NULL, read_on, &good[i]), 0);
     }
     for (uint32_t i = 0; i < 6; i++) {
-        rig_await(&rig.device->lost, 0);
+        rig_await_dead(&rig, 0);
         (void)ferry_os_poll(-1, FERRY_OS_POLL_READ, 10);
         rig_kill_server(&rig);
         if (i % 2 == 0) {

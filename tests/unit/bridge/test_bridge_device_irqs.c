@@ -269,7 +269,7 @@ static void what_was_set_up_holds_with_the_next_server(void **state)
     assert_int_equal(set_fds(TRIGGER, MSIX, 40, &enable, 1), 0);
     assert_int_equal(set_fds(TRIGGER, ERR, 0, event, 1), 0);
     rig_kill_server(&rig);
-    rig_await(&rig.device->lost, 1);
+    rig_await_dead(&rig, 1);
     /* Nobody is there, but what the VMM wants is remembered. */
     assert_int_equal(set_fds(TRIGGER, MSIX, 50, &enable, 1), -EIO);
     assert_int_equal(fire(MSIX, 1, 1), -EIO);
@@ -287,7 +287,7 @@ static void what_was_set_up_holds_with_the_next_server(void **state)
     assert_int_equal(set(NONE | MASK, INTX, 0, 1, NULL, 0), 0);
     rig_kill_server(&rig);
     rig_start_server(&rig, RIG_PLAIN);
-    rig_await(&rig.device->lost, 1);
+    rig_await_dead(&rig, 1);
     assert_int_equal(rig_ioctl(rig.object, UAPI_RESET, NULL), 0);
     assert_int_equal(fire(MSIX, 0, RIG_MSIX), 0);
     assert_int_equal(times(event[5]), 0);

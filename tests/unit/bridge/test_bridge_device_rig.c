@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "bridge/device/link.h"
 #include "bridge/iommu/iommu.h"
 #include "bridge/iommu/uapi_iommufd.h"
 #include "bridge/preload/table.h"
@@ -278,11 +279,11 @@ void rig_write32(struct rig *rig, uint64_t off, uint32_t value)
     assert_int_equal(rig_pwrite(rig, 0, off, &value, sizeof(value)), sizeof(value));
 }
 
-void rig_await(const uint32_t *value, uint32_t wanted)
+void rig_await_dead(struct rig *rig, int dead)
 {
     const uint64_t until = ferry_os_now_ns() + 5 * FERRY_NS_PER_S;
 
-    while (__atomic_load_n(value, __ATOMIC_ACQUIRE) != wanted) {
+    while (bridge_link_dead(rig->device->link) != dead) {
         assert_true(ferry_os_now_ns() < until);
         (void)ferry_os_poll(-1, FERRY_OS_POLL_READ, 2);
     }

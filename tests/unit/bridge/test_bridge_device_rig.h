@@ -66,7 +66,7 @@ ssize_t rig_pread(struct rig *rig, uint32_t region, uint64_t off, void *data,
                   size_t count);
 ssize_t rig_pwrite(struct rig *rig, uint32_t region, uint64_t off, const void *data,
                    size_t count);
-/* Waits until *value is wanted; fails the test after some seconds. */
-void rig_await(const uint32_t *value, uint32_t wanted);
+/* Waits until the connection is dead or alive; fails the test after some seconds. */
+void rig_await_dead(struct rig *rig, int dead);
 
 #endif
