@@ -429,15 +429,15 @@ static void others(const char *path)
     CHECK(close(null) == 0 && close(null) == -1 && errno == EBADF);
 }
 
-/* KVM would refuse the device; a kernel without VFIO has no such pseudo device. */
-static void kvm(const char *path)
+/* What QEMU tells KVM of a device of ours. Return: the pseudo device. */
+static int tell_kvm(int vm, int device)
 {
-    int vm = open("/dev/null", O_RDWR | O_CLOEXEC); /* refuses like any other file */
-    struct kvm_create_device create = { .type = KVM_DEV_TYPE_VFIO };
-    int device = device_token(path);
-    int other = open("/dev/null", O_RDWR | O_CLOEXEC);
+    struct kvm_create_device create = { .type = KVM_DEV_TYPE_VFIO,
+                                        .flags = KVM_CREATE_DEVICE_TEST };
     struct kvm_device_attr attr = { .group = 1, .attr = 1, .addr = (uintptr_t)&device };
 
+    CHECK(ioctl(vm, KVM_CREATE_DEVICE, &create) == 0);
+    create.flags = 0;
     CHECK(ioctl(vm, KVM_CREATE_DEVICE, &create) == 0);
     CHECK(ioctl((int)create.fd, KVM_SET_DEVICE_ATTR, &attr) == 0);
     attr.attr = 2;
@@ -445,11 +445,28 @@ static void kvm(const char *path)
     CHECK(ioctl((int)create.fd, KVM_HAS_DEVICE_ATTR, &attr) == 0);
     attr.group = 5;
     CHECK(ioctl((int)create.fd, KVM_SET_DEVICE_ATTR, &attr) == -1 && errno == ENXIO);
-    CHECK(close((int)create.fd) == 0);
-    attr.group = 1;
-    CHECK(ioctl(other, KVM_SET_DEVICE_ATTR, &attr) == -1 && errno == ENOTTY);
-    create.type = KVM_DEV_TYPE_FSL_MPIC_20;
-    CHECK(ioctl(vm, KVM_CREATE_DEVICE, &create) == -1 && errno == ENOTTY);
+    return (int)create.fd;
+}
+
+/* KVM would refuse the device; a kernel without VFIO has no such pseudo device. */
+static void kvm(const char *path)
+{
+    int nothing = open("/dev/null", O_RDWR | O_CLOEXEC); /* refuses like such a kernel */
+    int device = device_token(path);
+    struct kvm_create_device create = { .type = KVM_DEV_TYPE_FSL_MPIC_20 };
+    struct kvm_device_attr attr = { .group = 1, .attr = 1, .addr = (uintptr_t)&device };
+    int real = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+    int vm = real < 0 ? -1 : ioctl(real, KVM_CREATE_VM, 0);
+
+    CHECK(close(tell_kvm(nothing, device)) == 0);
+    if (vm >= 0) {
+        CHECK(close(tell_kvm(vm, device)) == 0);
+    }
+    /* Everything else is KVM's own answer. */
+    CHECK(ioctl(nothing, KVM_SET_DEVICE_ATTR, &attr) == -1 && errno == ENOTTY);
+    CHECK(ioctl(nothing, KVM_CREATE_DEVICE, &create) == -1 && errno == ENOTTY);
+    CHECK(ioctl(-1, KVM_CREATE_DEVICE, &create) == -1 && errno == EBADF);
+    create.type = KVM_DEV_TYPE_VFIO;
     CHECK(ioctl(-1, KVM_CREATE_DEVICE, &create) == -1 && errno == EBADF);
 }
 
