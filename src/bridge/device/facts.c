@@ -6,6 +6,7 @@
 #include "base/range.h"
 #include "bridge/device/inside.h"
 #include "bridge/device/link.h"
+#include "bridge/say.h"
 #include "host/context/context_pci.h"
 #include "os/memory.h"
 
@@ -111,6 +112,12 @@ static int ask_config(struct bridge_device *device, struct bridge_facts *facts,
         return failed(reterr, FERRY_E_MEMORY, "region", BRIDGE_CONFIG_REGION);
     }
     rc = ferry_host_pci_scan(&reader, pci);
+    if (rc == FERRY_E_PROTOCOL && pci->vendor != 0) {
+        /* The VMM walks the list itself, and may be content with it. */
+        bridge_say(device, "config space: %s",
+                   pci->problem ? pci->problem : "not as it should be");
+        rc = FERRY_OK;
+    }
     if (rc == FERRY_OK) {
         identity->pci_vendor = pci->vendor;
         identity->pci_device = pci->device;
@@ -124,8 +131,7 @@ static int ask_config(struct bridge_device *device, struct bridge_facts *facts,
         }
     } else {
         ferry_error_set(reterr, rc, "bridge", NULL, 0, "config space: %s",
-                        rc == FERRY_E_PROTOCOL && pci->problem ? pci->problem
-                                                               : ferry_status_text(rc));
+                        ferry_status_text(rc));
     }
     free(pci);
     return rc;
