@@ -3,6 +3,7 @@
 
 Usage: test_cli_man.py FERRY MAN_FOLDER
 """
+import glob
 import os
 import re
 import shutil
@@ -71,6 +72,7 @@ def main():
     if shutil.which("mandoc") is None:
         print("mandoc is missing: the pages were not linted")
         return 1 if wrong else SKIP
+    pages += sorted(glob.glob(os.path.join(folder, "*.7")))
     lint = subprocess.run(["mandoc", "-Tlint", "-Wwarning"] + pages, capture_output=True,
                           text=True, check=False)
     print(lint.stdout + lint.stderr)
