@@ -6,7 +6,7 @@
 
 /*
  * Written pages that a server has told of and the VMM has not asked for yet. They cost
- * what was written: chunks of 1 GiB where single pages are marked, and spans for what
+ * what was written: chunks where single pages are marked, and spans for what
  * counts as written throughout. Whatever there is no room for is told too often, never
  * forgotten.
  */

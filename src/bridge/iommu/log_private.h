@@ -21,10 +21,11 @@ int bridge_log_wake(struct bridge_log *log);
 
 /* --- pages that were written, kept here (log_pages.c). Not thread safe. */
 
-/* Pages are kept in chunks of 1 GiB, each a map of its own. */
-#define LOG_CHUNK_SHIFT 30u
+/* Pages are kept in chunks of 64 MiB, each a map of its own of 2 KiB: 2 TiB at most,
+ * which take 72 MiB. */
+#define LOG_CHUNK_SHIFT 26u
 #define LOG_CHUNK_PAGES (1u << (LOG_CHUNK_SHIFT - 12))
-#define LOG_CHUNKS_MAX 16384u
+#define LOG_CHUNKS_MAX 32768u
 /* Ranges that count as written throughout. */
 #define LOG_SPANS_MAX 256u
 

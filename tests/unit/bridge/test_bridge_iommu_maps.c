@@ -151,7 +151,14 @@ static void test_an_attach_that_is_refused_leaves_nothing(void **state)
     attach(0, old);
     assert_int_equal(rigs[0]->maps, 1);
     pt = ioas;
-    rigs[0]->maps_before_end = 2;
+    rigs[0]->refused_iova = 2 * PAGE;
+    assert_int_equal(bridge_iommu_attach(&rigs[0]->device, &pt), -ENOSPC);
+    assert_int_equal(rigs[0]->maps, 1);
+    assert_non_null(rig_find(rigs[0], 7 * PAGE, PAGE));
+    assert_int_equal(map_va(old, 8 * PAGE, PAGE, RAM), 0);
+    assert_int_equal(rigs[0]->maps, 2);
+    rigs[0]->refused_iova = 0;
+    rigs[0]->maps_before_end = rigs[0]->map_calls + 1;
     assert_int_equal(bridge_iommu_attach(&rigs[0]->device, &pt), -EIO);
     rigs[0]->maps_before_end = 0;
     rig_return(rigs[0]);
@@ -240,8 +247,9 @@ static void test_a_dead_device_holds_nobody_up(void **state)
     /* It comes back: nothing is asked of it before its maps are repeated. */
     rig_return(rigs[1]);
     assert_int_equal(map_fd(ioas, 3 * PAGE, PAGE, fd, 2 * PAGE), 0);
-    assert_int_equal(unmap(ioas, 3 * PAGE, PAGE), PAGE);
     assert_int_equal(rigs[1]->maps, 0);
+    assert_int_equal(unmap(ioas, 3 * PAGE, PAGE), PAGE);
+    assert_int_equal(rigs[1]->unmap_calls, 0);
     assert_int_equal(bridge_iommu_repeat(&rigs[1]->device), 0);
     assert_int_equal(rigs[1]->maps, 1);
     assert_non_null(rig_find(rigs[1], 2 * PAGE, PAGE));

@@ -151,6 +151,9 @@ static int do_map(struct rig *rig, const struct ferry_dma_map *want)
     if (rig->map_status != FERRY_OK) {
         return rig->map_status;
     }
+    if (rig->refused_iova != 0 && want->iova == rig->refused_iova) {
+        return FERRY_E_LIMIT;
+    }
     for (uint32_t i = 0; i < rig->maps; i++) {
         if (ferry_range_overlaps(want->iova, want->size, rig->map[i].iova,
                                  rig->map[i].size)) {

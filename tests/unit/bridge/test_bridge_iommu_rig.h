@@ -45,6 +45,7 @@ struct rig {
     uint8_t *written; /* a byte a page */
     /* What it refuses. */
     int map_status;           /* FERRY_OK, or all maps end with it */
+    uint64_t refused_iova;    /* not 0: a map there ends with FERRY_E_LIMIT */
     uint32_t maps_before_end; /* it dies at the map after so many; 0: never */
     int unmap_status;
     int no_log, no_runs, no_whole, no_unmap_all, log_status;

@@ -75,9 +75,12 @@ static void *device(void *arg)
         uint64_t value = page;
         int status;
 
+        /* In one step: a report in between would tell of the page too early. */
+        (void)pthread_mutex_lock(&rig->lock);
         if (rig_try_write(rig, page * PAGE)) {
             atomic_store(&scene.pending[page], 1);
         }
+        (void)pthread_mutex_unlock(&rig->lock);
         status = bridge_iommu_dma(&rig->device, page * PAGE + 8 * index, &value, 8, 1);
         check(status == FERRY_OK || status == FERRY_E_RANGE);
         if (status == FERRY_OK) {
