@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "os/clock.h"
 #include "test_bridge_vault.h"
 
 uint8_t vault_byte(uint8_t seed, uint64_t off)
@@ -40,7 +41,7 @@ static int on_arc(void *state, struct ferry_device *device, uint32_t from, uint3
         to == atomic_load(&vault->refuse_to)) {
         return answer;
     }
-    if (from == FERRY_STATE_RESUMING && !atomic_load(&vault->no_leave)) {
+    if (from == FERRY_STATE_RESUMING) {
         if (atomic_load(&vault->loaded) != vault->state_bytes) {
             return FERRY_E_SHORT;
         }
@@ -64,6 +65,14 @@ static int on_arc(void *state, struct ferry_device *device, uint32_t from, uint3
     return FERRY_OK;
 }
 
+/* A device that does not come to an end. */
+static void be_stuck(struct vault *vault)
+{
+    while (atomic_load(&vault->stuck)) {
+        ferry_os_sleep_ns(FERRY_NS_PER_MS);
+    }
+}
+
 static int on_save(void *state, struct ferry_device *device, void *ret_data, size_t cap)
 {
     struct vault *vault = state;
@@ -73,6 +82,7 @@ static int on_save(void *state, struct ferry_device *device, void *ret_data, siz
     uint8_t *out = ret_data;
     size_t i;
 
+    be_stuck(vault);
     for (i = 0; i < cap && at < end; i++, at++) {
         out[i] = vault_byte(vault->seed, at);
     }
@@ -89,6 +99,7 @@ static int on_load(void *state, struct ferry_device *device, const void *data,
     size_t i;
 
     (void)device;
+    be_stuck(vault);
     if (atomic_load(&vault->refuse_load) != 0) {
         return atomic_load(&vault->refuse_load);
     }

@@ -27,7 +27,7 @@ struct vault {
     atomic_uint state;    /* after the last arc */
     atomic_int is_sound;  /* of what was loaded: 1 all bytes were right */
     atomic_uint asks;     /* of its size and of pre-copy information */
-    atomic_uint no_leave; /* work for tests: 1 nothing is validated */
+    atomic_int stuck;     /* 1: save() and load() wait while it is */
 
     struct ferry_device *device;
     struct ferry_server *server;
