@@ -5,6 +5,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -107,6 +108,11 @@ static int raw_close_range(unsigned first, unsigned last, int flags)
     return (int)syscall(SYS_close_range, first, last, flags);
 }
 
+static void raw_closefrom(int first)
+{
+    raw_close_range(first < 0 ? 0 : (unsigned)first, UINT_MAX, 0);
+}
+
 static int raw_dup(int fd)
 {
     return (int)syscall(SYS_dup, fd);
@@ -141,6 +147,7 @@ static const struct bridge_real raw = {
     .mremap = raw_mremap,
     .close = raw_close,
     .close_range = raw_close_range,
+    .closefrom = raw_closefrom,
     .dup = raw_dup,
     .dup2 = raw_dup2,
     .dup3 = raw_dup3,
@@ -153,15 +160,16 @@ static const struct {
     const char *name;
     size_t at;
 } names[] = {
-    { "ioctl", AT(ioctl) },     { "read", AT(read) },
-    { "write", AT(write) },     { "pread64", AT(pread) },
-    { "pwrite64", AT(pwrite) }, { "readv", AT(readv) },
-    { "writev", AT(writev) },   { "preadv64", AT(preadv) },
-    { "mmap64", AT(mmap) },     { "pwritev64", AT(pwritev) },
-    { "munmap", AT(munmap) },   { "mremap", AT(mremap) },
-    { "close", AT(close) },     { "close_range", AT(close_range) },
-    { "dup", AT(dup) },         { "dup2", AT(dup2) },
-    { "dup3", AT(dup3) },       { "fcntl", AT(fcntl) },
+    { "ioctl", AT(ioctl) },         { "read", AT(read) },
+    { "write", AT(write) },         { "pread64", AT(pread) },
+    { "pwrite64", AT(pwrite) },     { "readv", AT(readv) },
+    { "writev", AT(writev) },       { "preadv64", AT(preadv) },
+    { "mmap64", AT(mmap) },         { "pwritev64", AT(pwritev) },
+    { "munmap", AT(munmap) },       { "mremap", AT(mremap) },
+    { "close", AT(close) },         { "close_range", AT(close_range) },
+    { "closefrom", AT(closefrom) }, { "dup", AT(dup) },
+    { "dup2", AT(dup2) },           { "dup3", AT(dup3) },
+    { "fcntl", AT(fcntl) },
 };
 
 static struct bridge_real found;

@@ -26,6 +26,7 @@ struct bridge_real {
     void *(*mremap)(void *address, size_t size, size_t fresh_size, int flags, ...);
     int (*close)(int fd);
     int (*close_range)(unsigned first, unsigned last, int flags);
+    void (*closefrom)(int first);
     int (*dup)(int fd);
     int (*dup2)(int fd, int fresh);
     int (*dup3)(int fd, int fresh, int flags);

@@ -68,7 +68,8 @@ BRIDGE_SYMBOL int close_range(unsigned first, unsigned last, int flags)
 
 BRIDGE_SYMBOL void closefrom(int first)
 {
-    close_range(first < 0 ? 0 : (unsigned)first, UINT_MAX, 0);
+    bridge_table_drop_range(first < 0 ? 0 : (unsigned)first, UINT_MAX);
+    bridge_real()->closefrom(first);
 }
 
 BRIDGE_SYMBOL int dup(int fd)
