@@ -21,6 +21,7 @@
  */
 #define BRIDGE_REGIONS_MAX 32u /* the uAPI's 9 and device-specific ones */
 #define BRIDGE_IRQS_MAX 5u     /* INTx, MSI, MSI-X, ERR, REQ */
+#define BRIDGE_CONFIG_BYTES 4096u
 
 /* Where the MSI-X table is; it matters for mapping its region. */
 struct bridge_msix {
@@ -58,7 +59,10 @@ struct bridge_device {
     pthread_mutex_t life; /* BIND, ATTACH, DETACH, RESET: one at a time; before all */
     pthread_mutex_t lock;
     struct bridge_irqs *irqs; /* device's: set-up to be repeated, the ERR eventfd */
-    uint32_t given_count;     /* descriptors of regions that the VMM got for peers; its */
+    /* What the VMM read of config space last; bit: it read that byte. */
+    uint8_t config[BRIDGE_CONFIG_BYTES];
+    uint8_t config_known[BRIDGE_CONFIG_BYTES / 8];
+    uint32_t given_count; /* descriptors of regions that the VMM got for peers; its */
     struct bridge_given given[BRIDGE_GIVEN_MAX];
     uint32_t iommu_id; /* its number in the iommufd */
 };

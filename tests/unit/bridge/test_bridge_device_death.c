@@ -70,12 +70,31 @@ static void everything_fails_from_a_death_on(void **state)
     rig_kill_server(&rig);
     assert_int_equal(rig_pread(&rig, 0, 0, &value, 4), -EIO);
     assert_int_equal(rig_pwrite(&rig, 0, 0, &value, 4), -EIO);
-    assert_int_equal(rig_pread(&rig, BRIDGE_CONFIG_REGION, 0, &value, 4), -EIO);
+    assert_int_equal(rig_pwrite(&rig, BRIDGE_CONFIG_REGION, 4, &value, 2), -EIO);
     /* What was asked at BIND is still known. */
     assert_int_equal(rig_ioctl(rig.object, UAPI_GET_INFO, &info), 0);
     /* QEMU would end the guest when a reset failed. */
     assert_int_equal(reset(), 0);
     assert_int_equal(rig_pread(&rig, 0, 0, &value, 4), -EIO);
+}
+
+/* QEMU takes an errno for what config space says. */
+static void a_dead_devices_config_space_reads_as_the_vmm_knows_it(void **state)
+{
+    uint8_t config[64];
+    uint32_t id = 0;
+
+    (void)state;
+    assert_int_equal(rig_pread(&rig, BRIDGE_CONFIG_REGION, 0, config, 64), 64);
+    assert_int_equal(rig_pread(&rig, BRIDGE_CONFIG_REGION, 4095, config, 1), 1);
+    rig_kill_server(&rig);
+    assert_int_equal(rig_pread(&rig, BRIDGE_CONFIG_REGION, 0, &id, 4), 4);
+    assert_int_equal(id, 0x10f01af4);
+    assert_int_equal(rig_pread(&rig, BRIDGE_CONFIG_REGION, 0x3d, config, 1), 1);
+    assert_int_equal(config[0], 1); /* INTA */
+    assert_int_equal(rig_pread(&rig, BRIDGE_CONFIG_REGION, 4095, config, 1), 1);
+    assert_int_equal(rig_pread(&rig, BRIDGE_CONFIG_REGION, 60, config, 8), -EIO);
+    assert_int_equal(rig_pread(&rig, BRIDGE_CONFIG_REGION, 4094, config, 2), -EIO);
 }
 
 static void a_reset_finds_the_server_that_came_back(void **state)
@@ -286,6 +305,8 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(a_death_is_noticed_although_nobody_asks, up,
                                         down),
         cmocka_unit_test_setup_teardown(everything_fails_from_a_death_on, up, down),
+        cmocka_unit_test_setup_teardown(
+            a_dead_devices_config_space_reads_as_the_vmm_knows_it, up, down),
         cmocka_unit_test_setup_teardown(a_reset_finds_the_server_that_came_back, up,
                                         down),
         cmocka_unit_test_setup_teardown(another_device_is_not_taken_for_this_one, up,
