@@ -13,8 +13,10 @@ import time
 LIMIT_S = 20
 
 # NAP: how long it lives; CODE: its exit status; FORK: it becomes a daemon; CLOSE: it closes
-# what it was handed, as some wrappers do.
-FAKE = r"""#!%s
+# what it was handed, as some wrappers do. Started by --check it is a monitor: FAIL are its words
+# when it takes no device, BLOCKED a list of reasons, MEMDEV and LACKS what else it tells, DEAF
+# makes it silent.
+FAKE = """#!%s
 import json, os, sys, time
 if sys.argv[1:] == ["-version"]:
     print("QEMU emulator version " + os.environ.get("VERSION", "11.1.3") + " (fake)")
@@ -25,6 +27,39 @@ for fd in os.listdir("/proc/self/fd"):
         links[fd] = os.readlink("/proc/self/fd/" + fd)
     except OSError:
         pass
+def monitor(fd):
+    import socket
+    sock = socket.socket(fileno=fd)
+    lines = sock.makefile("rw")
+    def say(message):
+        lines.write(json.dumps(message) + "\\r\\n")
+        lines.flush()
+    say({"QMP": {"version": {}, "capabilities": []}})
+    if "FAIL" in os.environ:
+        print(os.environ["FAIL"], file=sys.stderr)
+        sys.exit(1)
+    print(os.environ.get("WORDS", ""), file=sys.stderr, flush=True)
+    for line in lines:
+        command = json.loads(line)["execute"]
+        say({"event": "NOISE", "data": {}})
+        if command == os.environ.get("DEAF"):
+            sys.exit(1)
+        if command == "quit":
+            say({"return": {}})
+            sys.exit(0)
+        properties = [{"name": n} for n in
+                      ("fd", "iommufd", "enable-migration", "x-migration-multifd-transfer")
+                      if n != os.environ.get("LACKS")]
+        say({"return": {
+            "device-list-properties": properties,
+            "query-migrate": {"blocked-reasons": json.loads(os.environ.get("BLOCKED", "[]"))},
+            "query-memdev": [{"id": "ram", "share": os.environ.get("MEMDEV") != "private"}],
+        }.get(command, {})})
+for word in sys.argv:
+    if word.startswith("socket,id=") and "-check,fd=" in word:
+        with open(os.environ["NOTE"], "w") as out:
+            json.dump({"argv": sys.argv[1:], "preload": os.environ.get("LD_PRELOAD")}, out)
+        monitor(int(word.rsplit("=", 1)[1]))
 note = {"argv": sys.argv[1:], "preload": os.environ.get("LD_PRELOAD"), "fds": links}
 if "FORK" in os.environ and os.fork() != 0:
     os._exit(0)

@@ -118,6 +118,29 @@ enum qemu_binary_fault qemu_binary_look(const char *name, char *ret_path)
     return other.has_loader ? QEMU_BINARY_GOOD : QEMU_BINARY_STATIC;
 }
 
+enum qemu_binary_fault qemu_line_fault(const struct qemu_line *line,
+                                       const char **ret_name, char *ret_path)
+{
+    static const char loader[] = "ld-linux";
+    const char *slash = strrchr(line->word[0], '/');
+    const char *first = slash != NULL ? slash + 1 : line->word[0];
+    enum qemu_binary_fault fault = qemu_binary_look(line->word[0], ret_path);
+
+    *ret_name = line->word[0];
+    /* A wrapper only hands the bridge on. */
+    if ((!line->known || line->binary > 0) &&
+        (fault == QEMU_BINARY_STATIC || fault == QEMU_BINARY_OTHER_ARCH)) {
+        fault = QEMU_BINARY_GOOD;
+    }
+    /* A program that is started by a loader named with it has no privileges. */
+    if (fault == QEMU_BINARY_GOOD && line->binary > 0 &&
+        strncmp(first, loader, strlen(loader)) != 0) {
+        *ret_name = line->word[line->binary];
+        fault = qemu_binary_look(*ret_name, ret_path);
+    }
+    return fault;
+}
+
 const char *qemu_binary_text(enum qemu_binary_fault fault)
 {
     switch (fault) {

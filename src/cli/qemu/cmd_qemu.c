@@ -47,8 +47,12 @@ static const struct argp_option qemu_options[] = {
     { "bridge", KEY_BRIDGE, "FILE", 0,
       "the bridge's library (FERRY_BRIDGE, or the one that came with ferry)", 0 },
     { "print", KEY_PRINT, NULL, 0, "show the complete command and do not run it", 0 },
+    { "check", KEY_CHECK, NULL, 0,
+      "say what would keep this QEMU with these devices from migrating, without running "
+      "the guest",
+      0 },
     { "quiet", KEY_QUIET, NULL, 0, "do not say what was added to the command", 0 },
-    { "json", KEY_JSON, NULL, 0, "print JSON (with --print)", 0 },
+    { "json", KEY_JSON, NULL, 0, "print JSON (with --print and --check)", 0 },
     { NULL, 0, NULL, 0, NULL, 0 },
 };
 
@@ -160,22 +164,10 @@ static const struct argp qemu_argp = {
 /* A wrapper needs to hand LD_PRELOAD on, QEMU to take it. Return: enum exit_code. */
 static int check_binary(const struct qemu_line *line)
 {
-    static const char loader[] = "ld-linux";
-    const char *first = strrchr(line->word[0], '/');
     char path[QEMU_PATH_BYTES];
-    enum qemu_binary_fault fault = qemu_binary_look(line->word[0], path);
-    const char *name = line->word[0];
-    int wrapped = !line->known || line->binary > 0;
+    const char *name = NULL;
+    enum qemu_binary_fault fault = qemu_line_fault(line, &name, path);
 
-    if (wrapped && (fault == QEMU_BINARY_STATIC || fault == QEMU_BINARY_OTHER_ARCH)) {
-        fault = QEMU_BINARY_GOOD;
-    }
-    /* A program that is started by a loader named with it has no privileges. */
-    if (fault == QEMU_BINARY_GOOD && line->binary > 0 &&
-        strncmp(first != NULL ? first + 1 : line->word[0], loader, strlen(loader)) != 0) {
-        name = line->word[line->binary];
-        fault = qemu_binary_look(name, path);
-    }
     if (fault == QEMU_BINARY_GOOD) {
         return EXIT_OK;
     }

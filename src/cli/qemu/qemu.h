@@ -150,6 +150,10 @@ enum qemu_binary_fault {
 
 /* Looks a program up as a shell does. ret_path: QEMU_PATH_BYTES, where it was found. */
 enum qemu_binary_fault qemu_binary_look(const char *name, char *ret_path);
+/* The same for a command: QEMU, and what is started before it. *ret_name: the word that
+ * it is about; ret_path: as above. */
+enum qemu_binary_fault qemu_line_fault(const struct qemu_line *line,
+                                       const char **ret_name, char *ret_path);
 /* A sentence about it: what, and what to do. */
 const char *qemu_binary_text(enum qemu_binary_fault fault);
 /* "QEMU emulator version 11.1.3 ..." of a command; ret_text is a line. Return: as
