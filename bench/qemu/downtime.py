@@ -22,8 +22,9 @@ def size_text(size):
     return f"{size >> 20} MiB" if size >= 1 << 20 else f"{size >> 10} KiB"
 
 
-def tell(out, subject, moves):
-    """A row of one way to move: pairs of (floor, what a move took)."""
+def tell(out, subject, moves, plain):
+    """A row of one way to move: pairs of (floor, what a move took). plain: what it took
+    the same guest without a device."""
     floors = [floor for floor, _ in moves]
     seen = [took["seen"] for _, took in moves]
     reported = [took["downtime"] for _, took in moves]
@@ -32,24 +33,31 @@ def tell(out, subject, moves):
             least=min(seen), most=max(seen), QEMU_reports=told.median(reported),
             its_ratio=told.median([took["downtime"] / floor for floor, took in moves]),
             STOP_to_RESUME=told.median([took["stopped"] for _, took in moves]),
-            whole_migration=told.median([took["total"] for _, took in moves]))
+            whole_migration=told.median([took["total"] for _, took in moves]),
+            **({"without_a_device": told.median([took["seen"] for took in plain])}
+               if plain else {}))
 
 
 def sizes(out, rig, version, size, rounds, kind="unix"):
     """One size of state and QEMU, without and with multifd, in turns with the floor."""
     guest = machines.Guest(rig, version, size)
+    bare = machines.Guest(rig, version, 0) if size == SIZES[0] else None
     chain = machines.Chain(rig.bare_chain, size, kind)
-    moves = {False: [], True: []}
+    moves, plain = {False: [], True: []}, {False: [], True: []}
     guest.move(kind)  # memory and caches are warm after it
     for _ in range(rounds):
         for multifd, found in moves.items():
             floor = chain.run()
             found.append((floor, guest.move(kind, multifd=multifd)))
+            if bare:
+                plain[multifd].append(bare.move(kind, multifd=multifd))
     for multifd, found in moves.items():
         tell(out, f"{size_text(size)}, QEMU {version}, {kind}, multifd "
-             f"{'on' if multifd else 'off'}: seen by the guest", found)
+             f"{'on' if multifd else 'off'}: seen by the guest", found, plain[multifd])
     chain.close()
     guest.close()
+    if bare:
+        bare.close()
 
 
 def precopy(out, rig, version, rounds):
