@@ -155,6 +155,7 @@ void end_bind(struct end *end, const struct ferry_identity *identity)
 
 void end_unbind(struct end *end)
 {
+    bridge_link_give_up(end->device.link); /* from here on no other thread comes along */
     bridge_migration_destroy(&end->device);
     bridge_link_close(end->device.link);
     end->device.link = NULL;
