@@ -82,20 +82,9 @@ def test_the_guest_comes_back_where_its_target_was_never_started(rig):
     sides.moves()
 
 
-def test_a_daemon_in_a_sandbox_moves_its_guest_to_nobody(rig):
-    os.chmod(rig.folder, 0o755)
-    for name in "acc0", "acc1":
-        rig.serve(name, "acc")
-    vm = rig.start("vm0", ["acc0"], VERSION, args=["-daemonize", *SANDBOX])
-    assert vm.process.wait(qemu_rig.END_S) == 0, "the first process has ended"
-    vm.boot()
-    qemu_rig.check_crypto(vm)
-    vm.guest("crypto start")
-    target = rig.start("vm1", ["acc1"], VERSION, incoming=True,
-                       args=NOBODY if os.getuid() == 0 else SANDBOX)
-    if os.getuid() == 0:
-        with open(f"/proc/{target.pid()}/status", encoding="utf-8") as status:
-            assert "\nUid:\t65534" in status.read()
+def arrives(rig, vm, name, server, *args):
+    """The guest moves to a QEMU with these arguments: that QEMU."""
+    target = rig.start(name, [server], VERSION, incoming=True, args=args)
     move.begin(vm, move.listen(rig, target, "tcp"))
     assert move.over(vm)["status"] == "completed"
     rig.wait(lambda: target.status() == "running", "the target does not run")
@@ -103,10 +92,29 @@ def test_a_daemon_in_a_sandbox_moves_its_guest_to_nobody(rig):
     vm.tell("quit")
     rig.goes_on(target, "crypto")
     qemu_rig.check_crypto(target)
-    rig.end(target)
+    return target
+
+
+def test_a_guest_moves_from_a_daemon_to_a_sandbox_to_nobody(rig):
+    os.chmod(rig.folder, 0o755)
+    for name in "acc0", "acc1", "acc2":
+        rig.serve(name, "acc")
+    # QEMU itself does not become a daemon with the other two denied.
+    vm = rig.start("vm0", ["acc0"], VERSION,
+                   args=["-daemonize", "-sandbox", "on,obsolete=deny,resourcecontrol=deny"])
+    assert vm.process.wait(qemu_rig.END_S) == 0, "the first process has ended"
+    vm.boot()
+    vm.guest("crypto start")
+    rig.goes_on(vm, "crypto")
+    vm = arrives(rig, vm, "vm1", "acc1", *SANDBOX)
+    if os.getuid() == 0:
+        vm = arrives(rig, vm, "vm2", "acc2", *NOBODY)
+        with open(f"/proc/{vm.pid()}/status", encoding="utf-8") as status:
+            assert "\nUid:\t65534" in status.read()
+    rig.end(vm)
 
 
 bridge_rig.run([test_a_paused_guest_moves_and_goes_on_there,
                 test_a_guest_is_paused_during_a_migration,
                 test_the_guest_comes_back_where_its_target_was_never_started,
-                test_a_daemon_in_a_sandbox_moves_its_guest_to_nobody])
+                test_a_guest_moves_from_a_daemon_to_a_sandbox_to_nobody])
