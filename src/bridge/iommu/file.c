@@ -37,7 +37,8 @@ static void find_owner(const struct iommu *iommu, struct iommu_file *file)
     }
 }
 
-int iommu_file_get(struct iommu *iommu, int fd, struct iommu_file **ret_file)
+int iommu_file_get(struct iommu *iommu, int fd, struct iommu_file **ret_file,
+                   uint64_t *ret_size)
 {
     const int flags = fcntl(fd, F_GETFL);
     struct ferry_os_file look;
@@ -56,7 +57,7 @@ int iommu_file_get(struct iommu *iommu, int fd, struct iommu_file **ret_file)
         if (file->look.device == look.device && file->look.inode == look.inode &&
             file->writable == writable) {
             file->refs++;
-            file->look.size = look.size; /* it may have grown */
+            *ret_size = look.size;
             *ret_file = file;
             return 0;
         }
@@ -75,6 +76,7 @@ int iommu_file_get(struct iommu *iommu, int fd, struct iommu_file **ret_file)
     find_owner(iommu, file);
     file->next = iommu->files;
     iommu->files = file;
+    *ret_size = look.size;
     *ret_file = file;
     return 0;
 }
@@ -101,15 +103,15 @@ uint8_t *iommu_file_at(struct iommu *iommu, struct iommu_file *file, uint64_t of
     const uint32_t access =
         FERRY_OS_MAP_READ | (file->writable != 0 ? FERRY_OS_MAP_WRITE : 0);
     uint8_t *at = NULL;
+    uint64_t whole;
 
     if (is_write && file->writable == 0) {
         return NULL;
     }
     (void)pthread_mutex_lock(&iommu->window);
-    if (file->window.data == NULL) {
-        /* A failure leaves it all zero: the next message tries again. */
-        (void)ferry_os_map_shared(file->fd, 0, file->look.size, access, &file->window,
-                                  NULL);
+    /* A failure leaves it all zero: the next message tries again. */
+    if (file->window.data == NULL && ferry_os_file_size(file->fd, &whole) == FERRY_OK) {
+        (void)ferry_os_map_shared(file->fd, 0, whole, access, &file->window, NULL);
     }
     /* What was added to the file since is out of reach: QEMU's memory does not grow. */
     if (file->window.data != NULL && off <= file->window.size &&

@@ -31,7 +31,7 @@
 /* A file behind maps, kept open once, however many maps it has. */
 struct iommu_file {
     struct iommu_file *next;
-    struct ferry_os_file look;
+    struct ferry_os_file look; /* which one it is */
     int fd;
     uint32_t writable; /* the descriptor may write */
     uint32_t refs;     /* maps */
@@ -128,8 +128,10 @@ void iommu_maps_remove(struct iommu *iommu, struct iommu_ioas *ioas, uint32_t fi
 
 /* --- files (file.c) */
 
-/* fd: borrowed. Return: 0; -EBADF, -EINVAL (no regular file), -EMFILE, -ENOMEM. */
-int iommu_file_get(struct iommu *iommu, int fd, struct iommu_file **ret_file);
+/* fd: borrowed. ret_size: of the file now. Return: 0; -EBADF, -EINVAL (no regular file),
+ * -EMFILE, -ENOMEM. */
+int iommu_file_get(struct iommu *iommu, int fd, struct iommu_file **ret_file,
+                   uint64_t *ret_size);
 void iommu_file_put(struct iommu *iommu, struct iommu_file *file);
 /* Where a byte of it is in this process; NULL when it cannot be mapped (or not written).
  * Takes `window`. */

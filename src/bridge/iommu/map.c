@@ -113,6 +113,7 @@ static int map_of_address(struct iommu *iommu, const struct uapi_iommu_ioas_map 
 {
     void *address = (void *)(uintptr_t)want->user_va;
     struct iommu_map *map = calloc(1, sizeof(*map));
+    uint64_t file_bytes;
     int is_region = 0;
     int fd = -1;
 
@@ -121,7 +122,7 @@ static int map_of_address(struct iommu *iommu, const struct uapi_iommu_ioas_map 
     }
     map->address = address;
     if (bridge_mappings_find(address, want->length, &fd, &map->off, &is_region) == 0) {
-        const int rc = iommu_file_get(iommu, fd, &map->file);
+        const int rc = iommu_file_get(iommu, fd, &map->file, &file_bytes);
 
         ferry_os_close(&fd);
         if (rc == -ENOMEM || rc == -EMFILE) {
@@ -172,18 +173,18 @@ static int map_of_file(struct iommu *iommu, const struct uapi_iommu_ioas_map_fil
                        struct iommu_map **ret_map)
 {
     struct iommu_map *map = calloc(1, sizeof(*map));
+    uint64_t file_bytes = 0;
     int rc;
 
     if (map == NULL) {
         return -ENOMEM;
     }
-    rc = iommu_file_get(iommu, want->fd, &map->file);
+    rc = iommu_file_get(iommu, want->fd, &map->file, &file_bytes);
     if (rc < 0) {
         free(map);
         return rc;
     }
-    if (want->start > map->file->look.size ||
-        want->length > map->file->look.size - want->start) {
+    if (want->start > file_bytes || want->length > file_bytes - want->start) {
         iommu_map_free(iommu, map);
         return -EINVAL;
     }
