@@ -90,7 +90,8 @@ int bridge_migration_create(struct bridge_device *device)
     bridge_pipe_init(&migration->pipe);
     meet(migration, flags);
     migration->shown = flags | (device->token.no_peer_maps ? FERRY_MIG_P2P : 0);
-    device->migration = migration;
+    /* A server that dies now is told of on the service thread. */
+    __atomic_store_n(&device->migration, migration, __ATOMIC_RELEASE);
     return 0;
 }
 
