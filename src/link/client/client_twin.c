@@ -128,7 +128,7 @@ int ferry_client_twin_step(struct ferry_client *client)
     rc = ferry_rx_receive(&twin->rx, twin->fd, NULL, 0, FERRY_OS_NOWAIT, &direct);
     if (rc < 0 && rc != FERRY_E_AGAIN) {
         ferry_client_kill_text(client, rc,
-                               rc == FERRY_E_CLOSED ? "the server closed the twin socket"
+                               rc == FERRY_E_CLOSED ? "the server closed the connection"
                                                     : "receiving failed");
     }
     while (rc > 0 && !client->dead && peek(client, &header)) {
