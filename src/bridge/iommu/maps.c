@@ -114,8 +114,10 @@ void iommu_maps_remove(struct iommu *iommu, struct iommu_ioas *ioas, uint32_t fi
         ioas->map[i]->gone = gone;
         gone = ioas->map[i];
     }
-    memmove(ioas->map + first, ioas->map + end,
-            (ioas->count - end) * sizeof(struct iommu_map *));
+    if (end < ioas->count) { /* an empty one has no array */
+        memmove(ioas->map + first, ioas->map + end,
+                (ioas->count - end) * sizeof(struct iommu_map *));
+    }
     ioas->count -= end - first;
     (void)pthread_rwlock_unlock(&iommu->view);
     while (gone != NULL) {
