@@ -82,9 +82,12 @@ static struct end *end_of(struct bridge_device *device)
 
 void bridge_device_lost(struct bridge_device *device)
 {
+    struct bridge_migration *migration =
+        __atomic_load_n(&device->migration, __ATOMIC_ACQUIRE);
+
     atomic_fetch_add(&end_of(device)->losses, 1);
-    if (device->migration) {
-        bridge_migration_lost(device->migration);
+    if (migration) {
+        bridge_migration_lost(migration);
     }
 }
 
