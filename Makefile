@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # make demo     installs what is missing, builds, moves three working devices back and forth
 # make check    the same with all tests; ends with "N passed, N failed"
-# make check-qemu  the devices in QEMU 11.1 and a guest (unpacks them into a cache once)
+# make check-qemu  the devices in QEMU 11.1 and 10.0 and a guest (unpacks them into a cache once)
 # make fuzz     runs each fuzz target for FUZZ_SECONDS (30)
 # make coverage  prints which branches of base, core and wire the tests take
 # make bench    prints every benchmark
