@@ -8,7 +8,6 @@
 #include "bridge/iommu/log.h"
 #include "bridge/migration/migration.h"
 #include "bridge/say.h"
-#include "ferry/state.h"
 
 #define PAGE_LEAST 4096u /* of a dirty log */
 
@@ -40,7 +39,6 @@ static long mig_state(struct bridge_device *device, int set, void *payload,
         return bridge_migration_get_state(device->migration, &state->state);
     }
     rc = bridge_migration_set_state(device->migration, state->state, &fd);
-    bridge_trace(device, "to %s: %d, data fd %d", ferry_state_name(state->state), rc, fd);
     state->data_fd = rc == 0 ? fd : -1;
     return rc;
 }

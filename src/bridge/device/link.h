@@ -24,6 +24,7 @@ void bridge_link_close(struct bridge_link *link);
  * A request and its result. Return: the request's status; FERRY_E_CLOSED at once while it
  * is dead. The first failure of a connection is said, and the device told
  * (bridge_device_lost(), on the service thread: a caller may hold locks of its own).
+ * Thread: any but the service thread, which the server may need for its answer.
  */
 int bridge_link_call(struct bridge_link *link, struct ferry_request *request);
 /* A request whose done() runs on the service thread, or in close, reopen and give_up. As
