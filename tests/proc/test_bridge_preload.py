@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The bridge in front of a program's C library: preloaded.c tells what must hold.
 
-Usage: test_bridge_preload.py FERRY PRELOADED LIBRARY
+Usage: test_bridge_preload.py FERRY PRELOADED LIBRARY MAP
 """
 import os
+import re
 import subprocess
 import sys
 
@@ -34,9 +35,24 @@ def run(program, library, scenario, path):
     return done.returncode, done.stdout
 
 
+def check_names(library, version_script):
+    """Return: what the library shows without being told, or does not show although told. A
+    linker says nothing of a name in its map that no function has."""
+    with open(version_script, encoding="utf-8") as script:
+        text = re.sub(r"#.*", "", script.read())
+    told = set(re.findall(r"(\w+);", text.split("global:")[1].split("local:")[0]))
+    names = subprocess.run(["nm", "-D", "--defined-only", "--format=posix", library], check=True,
+                           capture_output=True, text=True).stdout
+    shown = {line.split()[0] for line in names.splitlines()}
+    assert len(told) > 20, told
+    return sorted(told ^ shown)
+
+
 def main():
-    ferry, program, library = sys.argv[1:]
-    failed = 0
+    ferry, program, library, version_script = sys.argv[1:]
+    wrong = check_names(library, version_script)
+    failed = len(wrong) > 0
+    print("%s: the library shows what its map says %s" % ("FAILED" if wrong else "passed", wrong))
     with Rig(ferry) as rig:
         path = rig.path("copy.sock")
         rig.start("copy", "serve", "copy,memory=1M", "--socket", path)

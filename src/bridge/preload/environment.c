@@ -31,7 +31,8 @@ int bridge_environment_remove(char *list, const char *name)
         }
         from += bytes + gap;
     }
-    *to = '\0';
+    /* What is left behind would still be seen in /proc/PID/environ. */
+    memset(to, 0, (size_t)(from - to));
     return removed;
 }
 
