@@ -66,6 +66,7 @@ static int set_up_again(struct bridge_device *device, struct ferry_error *error)
     bridge_facts_drop(facts);
     free(facts);
     if (rc == 0) {
+        bridge_log_lost(device->log);
         rc = bridge_iommu_repeat(device);
     }
     if (rc == 0) {
@@ -90,7 +91,6 @@ static int come_back(struct bridge_device *device)
                    error.text[0] ? error.text : strerror(rc < 0 ? -rc : rc));
         return -EIO;
     }
-    bridge_log_lost(device->log);
     bridge_say(device, "connected to its server again, memory and interrupts set up");
     return 0;
 }

@@ -234,6 +234,7 @@ int bridge_iommu_repeat(struct bridge_device *device)
         return -EINVAL;
     }
     (void)pthread_mutex_lock(&attachment->iommu->change);
+    iommu_peers_renew(attachment->iommu, device);
     if (attachment->ioas != NULL) {
         attachment->generation = bridge_link_generation(device->link);
         rc = iommu_server_map_all(attachment);

@@ -30,6 +30,7 @@ static void find_owner(const struct iommu *iommu, struct iommu_file *file)
             }
             if (look.device == file->look.device && look.inode == file->look.inode) {
                 file->owner = attachment->device->id;
+                file->region = r;
                 file->closed = attachment->device->token.no_peer_maps != 0;
                 return;
             }

@@ -36,6 +36,7 @@ struct iommu_file {
     uint32_t writable; /* the descriptor may write */
     uint32_t refs;     /* maps */
     uint32_t owner;    /* id of the device (bridge_device.id) whose region it is, or 0 */
+    uint32_t region;   /* of the owner */
     uint32_t closed;   /* no_peer_maps of that device */
     struct ferry_os_map window; /* all of it, mapped when a message first needs it */
 };
@@ -148,6 +149,9 @@ int iommu_server_unmap(struct bridge_attachment *attachment, const struct iommu_
 int iommu_server_map_all(struct bridge_attachment *attachment);
 void iommu_server_unmap_all(struct bridge_attachment *attachment);
 int iommu_server_alive(const struct bridge_attachment *attachment);
+
+/* The owner's server came back: its regions, which peers have mapped, are other files. */
+void iommu_peers_renew(struct iommu *iommu, const struct bridge_device *owner);
 
 /*
  * The same for all devices in it. The map is the address space's from then on: one that a

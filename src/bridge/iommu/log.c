@@ -121,6 +121,15 @@ static int start_at_server(struct bridge_log *log)
     return status;
 }
 
+static void stop_at_server(struct bridge_log *log)
+{
+    struct ferry_request request = { .kind = FERRY_RQ_LOG_STOP };
+
+    if (!dead(log)) {
+        (void)bridge_link_call(log->device->link, &request);
+    }
+}
+
 /* Everything that the log covers counts as written. */
 static void mark_all(struct bridge_log *log)
 {
@@ -155,6 +164,11 @@ static int wake(struct bridge_log *log)
     /* Before the request: a connection that dies of it sets it again. */
     atomic_store(&log->lost, 0);
     status = start_at_server(log);
+    if (status != FERRY_OK && status != FERRY_E_BUSY && !dead(log)) {
+        /* It may run still, and not every server says so by BUSY. */
+        stop_at_server(log);
+        status = start_at_server(log);
+    }
     if (status != FERRY_OK && status != FERRY_E_BUSY) {
         atomic_store(&log->lost, 1);
         return bridge_errno(status);
@@ -270,17 +284,13 @@ int bridge_log_start(struct bridge_log *log, uint64_t page_size,
 
 int bridge_log_stop(struct bridge_log *log)
 {
-    struct ferry_request request = { .kind = FERRY_RQ_LOG_STOP };
-
     if (log == NULL) {
         return 0;
     }
     (void)pthread_mutex_lock(&log->lock);
     if (atomic_load(&log->running)) {
         /* The VMM is through with it, whatever the server says: it may have died. */
-        if (!dead(log)) {
-            (void)bridge_link_call(log->device->link, &request);
-        }
+        stop_at_server(log);
         forget(log);
     }
     (void)pthread_mutex_unlock(&log->lock);

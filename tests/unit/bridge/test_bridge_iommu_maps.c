@@ -333,6 +333,48 @@ static void test_a_region_is_mapped_for_peers(void **state)
     close(fd);
 }
 
+static void test_peers_follow_a_region_to_its_new_server(void **state)
+{
+    const uint32_t ioas = make_ioas();
+    const uint32_t other = make_ioas();
+    const int fd = give_region(1);
+    const int fresh = make_file(4);
+    const int memory = make_file(1);
+    uint8_t byte = 4;
+
+    (void)state;
+    attach(0, ioas);
+    attach(1, ioas);
+    attach(2, other);
+    assert_int_equal(map_fd(ioas, PAGE, 2 * PAGE, fd, PAGE), 0);
+    assert_int_equal(map_fd(ioas, 8 * PAGE, PAGE, memory, 0), 0);
+    assert_int_equal(map_fd(other, PAGE, PAGE, fd, 0), 0);
+    assert_int_equal(bridge_iommu_dma(&rigs[0]->device, PAGE, &byte, 1, 1), FERRY_OK);
+    rig_die(rigs[1]);
+    rig_return(rigs[1]);
+    rigs[1]->device.region[2].fd = fresh;
+    assert_int_equal(bridge_iommu_repeat(&rigs[1]->device), 0);
+    for (uint32_t i = 0; i < 2; i++) {
+        assert_int_equal(rigs[i]->maps, 2);
+        assert_int_equal(rig_find(rigs[i], PAGE, 2 * PAGE)->inode, inode_of(fresh));
+        assert_int_equal(rig_find(rigs[i], PAGE, 2 * PAGE)->offset, PAGE);
+        assert_int_equal(rig_find(rigs[i], 8 * PAGE, PAGE)->inode, inode_of(memory));
+    }
+    assert_int_equal(rig_find(rigs[2], PAGE, PAGE)->inode, inode_of(fresh));
+    assert_int_equal(rigs[0]->unmap_calls, 1);
+    /* Messages as well. */
+    assert_int_equal(bridge_iommu_dma(&rigs[0]->device, PAGE, &byte, 1, 0), FERRY_OK);
+    assert_int_equal(byte, 0);
+    byte = 6;
+    assert_int_equal(bridge_iommu_dma(&rigs[0]->device, PAGE, &byte, 1, 1), FERRY_OK);
+    byte = 0;
+    assert_int_equal(pread(fresh, &byte, 1, (off_t)PAGE), 1);
+    assert_int_equal(byte, 6);
+    close(fd);
+    close(fresh);
+    close(memory);
+}
+
 static void test_without_peer_maps_no_region_is_mapped(void **state)
 {
     const uint32_t ioas = make_ioas();
@@ -511,6 +553,7 @@ int main(void)
         TEST(test_a_map_that_a_server_keeps_is_told),
         TEST(test_a_server_that_cannot_unmap_all_is_asked_for_each),
         TEST(test_a_region_is_mapped_for_peers),
+        TEST(test_peers_follow_a_region_to_its_new_server),
         TEST(test_without_peer_maps_no_region_is_mapped),
         TEST(test_a_file_costs_one_descriptor),
         TEST(test_any_sequence_leaves_what_a_simple_model_has),
