@@ -61,10 +61,14 @@ static int region_write(void *opaque, struct ferry_device *device, uint32_t regi
 {
     struct state *state = opaque;
     uint32_t value = 0;
+    uint64_t iova;
 
-    (void)device;
     if (region == 0) {
         memcpy(state->bytes + off, data, count);
+    }
+    if (region == 0 && off == RIG_STORE && count == 4) {
+        memcpy(&iova, state->bytes + RIG_IOVA, sizeof(iova));
+        return ferry_dma_write(device, iova, data, count);
     }
     if (region == 0 && off == RIG_SLEEP_MS && count == 4) {
         memcpy(&value, data, count);

@@ -26,6 +26,7 @@
 #define RIG_SLEEP_MS 0x808u /* a write: the server does nothing for so long */
 #define RIG_IOVA 0x810u
 #define RIG_FETCH 0x818u /* a read: 4 bytes at that IOVA */
+#define RIG_STORE 0x81cu /* a write: these 4 bytes to that IOVA */
 #define RIG_REFUSE 0x820u
 #define RIG_BYTES 0x1000u
 
