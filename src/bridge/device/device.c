@@ -25,11 +25,9 @@ static void unbind(struct bridge_device *device)
         bridge_link_give_up(device->link);
     }
     bridge_migration_destroy(device);
+    /* Its log is looked into by whoever unmaps until the iommufd has let go of it. */
+    bridge_iommu_unbind(device);
     bridge_log_destroy(device);
-    if (device->attachment) {
-        (void)bridge_iommu_detach(device);
-        bridge_iommu_unbind(device);
-    }
     bridge_irqs_destroy(device);
     bridge_link_close(device->link);
     device->link = NULL;

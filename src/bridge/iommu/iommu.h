@@ -21,8 +21,9 @@ int bridge_iommu_create(const struct bridge_token *token,
 int bridge_iommu_bind(struct bridge_object *iommu, struct bridge_device *device,
                       uint32_t *ret_id);
 /*
- * Detaches as well. No DMA message of the device may come any more, thus after
- * bridge_link_close(); whoever wants the server to let go first detaches before.
+ * Detaches as well. No DMA message of the device may come any more
+ * (bridge_link_give_up()); its link and its log must still be there. Nothing happens when
+ * it is not bound.
  */
 void bridge_iommu_unbind(struct bridge_device *device);
 

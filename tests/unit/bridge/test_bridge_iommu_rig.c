@@ -210,7 +210,7 @@ static int do_start(struct rig *rig, const struct ferry_log_start *want)
 {
     rig->start_calls++;
     if (rig->log_on) {
-        return FERRY_E_BUSY;
+        return rig->busy_status != 0 ? rig->busy_status : FERRY_E_BUSY;
     }
     if (rig->no_log || (rig->no_whole && want->range_count == 0)) {
         return FERRY_E_UNSUPPORTED;

@@ -263,6 +263,21 @@ static void test_a_server_that_forgot_its_log_starts_again(void **state)
     assert_int_equal(report(0, MEMORY_BYTES, 0, NULL), MEMORY_PAGES);
 }
 
+static void test_a_log_that_was_not_lost_after_all_goes_on(void **state)
+{
+    (void)state;
+    assert_int_equal(set_dirty(hwpt, 1), 0);
+    for (uint32_t i = 0; i < 2; i++) {
+        rigs[1]->busy_status = i == 0 ? 0 : FERRY_E_ARGUMENT;
+        bridge_log_lost(rigs[1]->device.log);
+        assert_int_equal(report(0, MEMORY_BYTES, 0, NULL), MEMORY_PAGES);
+        assert_int_equal(report(0, MEMORY_BYTES, 0, NULL), 0);
+        assert_int_equal(rigs[1]->stop_calls, i);
+        rig_write(rigs[1], 5 * PAGE);
+        assert_int_equal(report(0, MEMORY_BYTES, 0, NULL), 1);
+    }
+}
+
 static void test_what_a_failed_report_took_counts_as_written(void **state)
 {
     uint64_t bitmap[MEMORY_PAGES / 64];
@@ -500,6 +515,7 @@ int main(void)
         TEST(test_a_lost_connection_makes_everything_written),
         TEST(test_a_new_connection_that_nobody_tells_of_is_noticed),
         TEST(test_a_server_that_forgot_its_log_starts_again),
+        TEST(test_a_log_that_was_not_lost_after_all_goes_on),
         TEST(test_what_a_failed_report_took_counts_as_written),
         TEST(test_a_report_waits_for_a_harvest),
         TEST(test_a_devices_own_log_has_ranges),
