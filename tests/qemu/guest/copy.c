@@ -65,21 +65,26 @@ static void watch(struct work *work, const void *arg)
     const struct timespec rest = { .tv_nsec = 20000000 };
     char address[DEVICES_MAX][ADDRESS_MAX];
     char text[64];
-    uint64_t before = 0;
+    uint64_t before[DEVICES_MAX] = { 0 };
     int count = find_devices(address);
 
     (void)arg;
     while (!atomic_load(&work->stop)) {
-        uint64_t works = 0;
+        uint64_t more = 0;
 
         for (int i = 0; i < count && beat_is_on(); i++) {
-            if (ask(address[i], "works", text, sizeof(text)) > 0) {
-                works += strtoull(text, NULL, 10);
+            uint64_t works;
+
+            if (ask(address[i], "works", text, sizeof(text)) <= 0) {
+                continue;
             }
+            works = strtoull(text, NULL, 10);
+            /* Fewer: it was started anew. */
+            more += works > before[i] ? works - before[i] : 0;
+            before[i] = works;
         }
-        if (works > before) {
-            work_done(work, works - before);
-            before = works;
+        if (more > 0) {
+            work_done(work, more);
         }
         (void)nanosleep(beat_is_on() ? &pause : &rest, NULL);
     }
