@@ -470,6 +470,29 @@ static void kvm(const char *path)
     CHECK(ioctl(-1, KVM_CREATE_DEVICE, &create) == -1 && errno == EBADF);
 }
 
+/* A token that cannot be used is as good as any file, and said. */
+static void refused(const char *path)
+{
+    static const char *const text[] = { "ferry-bridge 1\nkind=iommu\n",
+                                        "ferry-bridge 2\nkind=iommu\n" };
+    const int seals[] = { F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK,
+                          F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL };
+    struct vm vm = { .iommu = -1, .device = device_token("/no/such/server.sock") };
+    struct bind bind = { .argsz = sizeof(bind), .iommufd = iommu_token() };
+    size_t i;
+
+    (void)path;
+    for (i = 0; i < 2; i++) {
+        int fd = memfd_create("ferry-iommu", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+        CHECK(write(fd, text[i], strlen(text[i])) == (ssize_t)strlen(text[i]));
+        CHECK(fcntl(fd, F_ADD_SEALS, seals[i]) == 0);
+        CHECK(!is_iommu(fd) && errno == ENOTTY);
+        close(fd);
+    }
+    CHECK(ioctl(vm.device, BIND, &bind) == -1);
+}
+
 struct busy {
     struct vm vm;
     atomic_int is_over;
@@ -515,11 +538,12 @@ int main(int argc, char **argv)
         const char *name;
         void (*run)(const char *path);
     } scenario[] = {
-        { "copies", copies }, { "functions", functions },
-        { "maps", maps },     { "children", children },
-        { "forks", forks },   { "daemon", daemon_of },
-        { "others", others }, { "second_life", second_life },
-        { "kvm", kvm },       { "races", races },
+        { "copies", copies },   { "functions", functions },
+        { "maps", maps },       { "children", children },
+        { "forks", forks },     { "daemon", daemon_of },
+        { "others", others },   { "second_life", second_life },
+        { "kvm", kvm },         { "races", races },
+        { "refused", refused },
     };
     size_t i;
 
