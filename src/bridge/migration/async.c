@@ -115,19 +115,35 @@ int bridge_async_started(struct bridge_async *async)
     return started;
 }
 
-int bridge_async_wait(struct bridge_async *async, uint32_t limit_ms, size_t *ret_got)
+/* Locked. Return: FERRY_OK or FERRY_E_TIMEOUT. */
+static int await(struct bridge_async *async, uint32_t limit_ms)
 {
     uint64_t end_ns = ferry_os_now_ns() + (uint64_t)limit_ms * FERRY_NS_PER_MS;
     struct timespec end = { .tv_sec = (time_t)(end_ns / FERRY_NS_PER_S),
                             .tv_nsec = (long)(end_ns % FERRY_NS_PER_S) };
     int rc = FERRY_OK;
 
-    *ret_got = 0;
-    pthread_mutex_lock(&async->lock);
     while (async->stage == BUSY && rc == FERRY_OK) {
         rc = pthread_cond_timedwait(&async->ended, &async->lock, &end) ? FERRY_E_TIMEOUT
                                                                        : FERRY_OK;
     }
+    return async->stage == BUSY ? rc : FERRY_OK;
+}
+
+void bridge_async_settle(struct bridge_async *async, uint32_t limit_ms)
+{
+    pthread_mutex_lock(&async->lock);
+    (void)await(async, limit_ms);
+    pthread_mutex_unlock(&async->lock);
+}
+
+int bridge_async_wait(struct bridge_async *async, uint32_t limit_ms, size_t *ret_got)
+{
+    int rc;
+
+    *ret_got = 0;
+    pthread_mutex_lock(&async->lock);
+    rc = await(async, limit_ms);
     if (async->stage == OVER) {
         rc = async->request.status;
         *ret_got = async->request.u.data.got <= async->cap

@@ -98,9 +98,6 @@ static void on_destroy(struct bridge_object *object)
     pthread_mutex_lock(&migration->lock);
     if (migration->data == data) {
         /* The VMM has closed it early; what the device is in does not change by that. */
-        if (data->save) {
-            bridge_save_settle(migration, data->save);
-        }
         bridge_pipe_close(&migration->pipe);
         migration->data = NULL;
     }
@@ -206,7 +203,6 @@ void bridge_data_end(struct bridge_migration *migration, int over)
     migration->data = NULL;
     data->over = over;
     if (data->save) {
-        bridge_save_settle(migration, data->save);
         bridge_data_ready(data, 1); /* whoever polls is to see the end */
     }
 }

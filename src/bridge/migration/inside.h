@@ -103,6 +103,8 @@ uint8_t *bridge_async_data(struct bridge_async *async);
 void bridge_async_start(struct bridge_async *async, struct bridge_link *link,
                         uint32_t kind, size_t bytes);
 int bridge_async_started(struct bridge_async *async);
+/* Waits for its end and takes nothing. */
+void bridge_async_settle(struct bridge_async *async, uint32_t limit_ms);
 /* ret_got: of a read. Return: the request's status; FERRY_OK when none was started. */
 int bridge_async_wait(struct bridge_async *async, uint32_t limit_ms, size_t *ret_got);
 
@@ -200,7 +202,7 @@ struct bridge_save *bridge_save_new(void);
 void bridge_save_free(struct bridge_save *save);
 /* The state has come to STOP_COPY: everything is wanted now, ahead. */
 void bridge_save_stopped(struct bridge_migration *migration, struct bridge_save *save);
-/* Before a change of state: no request may overtake it. */
+/* Before a change of state, which no read may meet; what was read stays. */
 void bridge_save_settle(struct bridge_migration *migration, struct bridge_save *save);
 ssize_t bridge_save_read(struct bridge_migration *migration, struct bridge_data *data,
                          void *ret_data, size_t bytes);

@@ -147,8 +147,6 @@ static int failed(struct bridge_migration *migration, int status,
         bridge_data_end(migration, -ENODEV);
         migration->loaded = 0;
     }
-    migration->refused_tid = gettid();
-    migration->refused_ns = ferry_os_now_ns();
     return bridge_migration_loses(migration) ? -EIO : bridge_errno(status);
 }
 
@@ -193,6 +191,9 @@ static int change(struct bridge_migration *migration, uint32_t wanted,
             return rc;
         }
     }
+    if (migration->data && migration->data->save) {
+        bridge_save_settle(migration, migration->data->save);
+    }
     rc = bridge_state_walk(migration, wanted, &error);
     if (rc != FERRY_OK) {
         return failed(migration, rc, &error);
@@ -200,6 +201,13 @@ static int change(struct bridge_migration *migration, uint32_t wanted,
     arrive(migration, wanted, effect, *ret_fresh);
     migration->refused_tid = 0;
     return 0;
+}
+
+/* Locked. What comes next may be QEMU's recovery. */
+static void note_refusal(struct bridge_migration *migration)
+{
+    migration->refused_tid = gettid();
+    migration->refused_ns = ferry_os_now_ns();
 }
 
 /* Locked. As change(); *ret_alarm: 1 when the guest must not go on. */
@@ -217,6 +225,9 @@ static int leave(struct bridge_migration *migration, uint32_t wanted,
         rc = -EINVAL;
     } else {
         rc = change(migration, wanted, ret_fresh, ret_fd);
+    }
+    if (rc < 0) {
+        note_refusal(migration);
     }
     if (resuming && rc < 0) {
         bridge_say(migration->device,
@@ -254,12 +265,18 @@ int bridge_migration_set_state(struct bridge_migration *migration, uint32_t want
     return rc;
 }
 
-/* Locked. Return: 1 when the device runs with the state that it had. */
+/* Locked. Return: 1 when the device runs with the state that it had, or is lost still. */
 static int walk_back(struct bridge_migration *migration)
 {
     struct ferry_error error = { .code = FERRY_OK };
     uint32_t refused_in = migration->server;
 
+    if (bridge_migration_loses(migration)) {
+        /* A server that is there again would pass for the old one with the guest. */
+        bridge_say(migration->device, "the VMM resets it after a failed migration: it "
+                                      "stays lost until the guest or a user resets it");
+        return 1;
+    }
     if (bridge_state_walk(migration, FERRY_STATE_RUNNING, &error) != FERRY_OK) {
         bridge_say(migration->device,
                    "the VMM resets it after a refused state, and there is no other way "
@@ -287,7 +304,6 @@ int bridge_migration_recover(struct bridge_migration *migration)
     pthread_mutex_lock(&migration->lock);
     recovery = migration->refused_tid == gettid() &&
                ferry_os_now_ns() - migration->refused_ns < BRIDGE_RECOVERY_NS &&
-               !bridge_migration_loses(migration) &&
                migration->vmm != FERRY_STATE_RESUMING;
     migration->refused_tid = 0;
     if (recovery) {

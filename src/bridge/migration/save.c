@@ -75,11 +75,8 @@ void bridge_save_stopped(struct bridge_migration *migration, struct bridge_save 
 
 void bridge_save_settle(struct bridge_migration *migration, struct bridge_save *save)
 {
-    size_t got;
-
-    if (save->next && bridge_async_started(save->next)) {
-        (void)bridge_async_wait(save->next, migration->timeout_ms + BRIDGE_ASYNC_GRACE_MS,
-                                &got);
+    if (save->next) {
+        bridge_async_settle(save->next, migration->timeout_ms + BRIDGE_ASYNC_GRACE_MS);
     }
 }
 

@@ -31,6 +31,7 @@ struct foreign {
     uint64_t saved, loaded, spoilt;
     uint32_t state, reads, writes, largest;
     uint32_t die_at, hush_at; /* a command: READ, WRITE, or the state of a SET + 100 */
+    uint32_t refuse_set;      /* 1: every change of state is */
     uint8_t *in, *out;
     pthread_t thread;
 };
@@ -120,8 +121,10 @@ static int answer_feature(const uint8_t *ask)
         if (server.die_at == 100 + state || server.hush_at == 100 + state) {
             return server.die_at == 100 + state ? -1 : 0;
         }
-        if (server.state == FERRY_STATE_RESUMING &&
-            (server.loaded != server.state_bytes || server.spoilt)) {
+        if (server.refuse_set) {
+            refuse(ask, EBUSY);
+        } else if (server.state == FERRY_STATE_RESUMING &&
+                   (server.loaded != server.state_bytes || server.spoilt)) {
             refuse(ask, EINVAL);
         } else {
             set_state(state);
@@ -336,6 +339,27 @@ static void a_state_that_is_left_early_drops_what_was_read_ahead(void **state)
     load();
 }
 
+static void what_was_read_ahead_outlives_a_refused_change(void **state)
+{
+    uint8_t first[256];
+    ssize_t got;
+    int fd;
+
+    (void)state;
+    begin(FERRY_MIG_STOP_COPY, 5 * MIB, 0);
+    assert_int_equal(end_set(&end, FERRY_STATE_STOP_COPY), 0);
+    got = vmm_read(end.fd, first, sizeof(first));
+    assert_true(got > 0);
+    bytes_add(&data, first, (size_t)got);
+    server.refuse_set = 1;
+    assert_true(bridge_migration_set_state(end.device.migration, FERRY_STATE_STOP, &fd) <
+                0);
+    server.refuse_set = 0;
+    assert_int_equal(end_read_all(&end, &data, MIB), 0);
+    assert_int_equal(end_set(&end, FERRY_STATE_RUNNING), 0);
+    load();
+}
+
 static void a_refused_state_fails_the_last_write(void **state)
 {
     (void)state;
@@ -431,6 +455,7 @@ int main(void)
         TEST(small_messages_of_a_server_are_kept),
         TEST(what_it_has_before_the_stop_comes_first),
         TEST(a_state_that_is_left_early_drops_what_was_read_ahead),
+        TEST(what_was_read_ahead_outlives_a_refused_change),
         TEST(a_refused_state_fails_the_last_write),
         TEST(its_death_fails_everything_at_the_source),
         TEST(its_death_fails_everything_at_the_target),

@@ -297,7 +297,7 @@ static void a_damaged_stream_fails_in_its_last_write(void **state)
     assert_int_equal(load_part(data.size - 1), 0);
     assert_int_equal(vmm_write(target.fd, data.data + data.size - 1, 1), -EINVAL);
     assert_int_equal(vmm_write(target.fd, data.data, 1), -EINVAL);
-    end_said(&target, "hash");
+    end_said(&target, "the hash of the data");
     assert_int_equal(atomic_load(&to.state), FERRY_STATE_RESUMING);
     assert_int_equal(end_set(&target, FERRY_STATE_RUNNING), -EINVAL);
     assert_int_equal(atomic_load(&target.alarms), 1);
