@@ -8,12 +8,7 @@
 #include "bridge/iommu/log_query.h"
 #include "bridge/say.h"
 
-/*
- * A device's log. Its lock is held while the server is asked: what the server told and
- * forgot is in nobody's hands until it has been taken in, and a report in between would
- * miss it. Nobody who serves DMA messages, and nobody who hears of a connection's death,
- * takes the lock.
- */
+/* A device's log: whether its server logs, since when, and again after a loss. */
 
 /* Where the whole address space has no name: everything that a VMM maps. */
 #define WHOLE_BYTES (1ull << 63)
@@ -53,7 +48,7 @@ void bridge_log_destroy(struct bridge_device *device)
     free(log);
 }
 
-static int dead(const struct bridge_log *log)
+int log_dead(const struct bridge_log *log)
 {
     return log->device->link == NULL || bridge_link_dead(log->device->link);
 }
@@ -83,7 +78,7 @@ int bridge_log_possible(struct bridge_log *log)
         log->possible = has_feature(log, FEATURE_LOG_START, FERRY_FEATURE_SET) &&
                         has_feature(log, FEATURE_LOG_REPORT, FERRY_FEATURE_GET);
         /* A server that died meanwhile has not said no. */
-        log->asked = !dead(log);
+        log->asked = !log_dead(log);
         log->asked_generation = generation;
     }
     possible = log->possible;
@@ -115,7 +110,7 @@ static int start_at_server(struct bridge_log *log)
     }
     status = start_with(log, NULL, 0);
     /* "No range" is not "all" for every server. */
-    if (status != FERRY_OK && status != FERRY_E_BUSY && !dead(log)) {
+    if (status != FERRY_OK && status != FERRY_E_BUSY && !log_dead(log)) {
         status = start_with(log, &whole, 1);
     }
     return status;
@@ -125,7 +120,7 @@ static void stop_at_server(struct bridge_log *log)
 {
     struct ferry_request request = { .kind = FERRY_RQ_LOG_STOP };
 
-    if (!dead(log)) {
+    if (!log_dead(log)) {
         (void)bridge_link_call(log->device->link, &request);
     }
 }
@@ -143,28 +138,24 @@ static void mark_all(struct bridge_log *log)
     }
 }
 
-/*
- * Makes sure that the server logs, before it is asked anything: a new connection knows of
- * no log, and what the old one knew is lost. Return: 0; -errno.
- */
-static int wake(struct bridge_log *log)
+int log_wake(struct bridge_log *log)
 {
     const struct bridge_link *link = log->device->link;
     const uint32_t generation = link != NULL ? bridge_link_generation(link) : 0;
     int status;
 
     if (atomic_load(&log->lost) == 0 && generation == log->generation) {
-        return dead(log) ? -EIO : 0;
+        return log_dead(log) ? -EIO : 0;
     }
     mark_all(log);
     atomic_store(&log->lost, 1);
-    if (dead(log)) {
+    if (log_dead(log)) {
         return -EIO;
     }
     /* Before the request: a connection that dies of it sets it again. */
     atomic_store(&log->lost, 0);
     status = start_at_server(log);
-    if (status != FERRY_OK && status != FERRY_E_BUSY && !dead(log)) {
+    if (status != FERRY_OK && status != FERRY_E_BUSY && !log_dead(log)) {
         /* It may run still, and not every server says so by BUSY. */
         stop_at_server(log);
         status = start_at_server(log);
@@ -186,7 +177,7 @@ int bridge_log_wake(struct bridge_log *log)
     }
     (void)pthread_mutex_lock(&log->lock);
     if (atomic_load(&log->running)) {
-        rc = wake(log);
+        rc = log_wake(log);
     }
     (void)pthread_mutex_unlock(&log->lock);
     return rc;
@@ -244,7 +235,7 @@ static int start(struct bridge_log *log, uint64_t page_size,
     if (atomic_load(&log->running)) {
         return -EBUSY;
     }
-    if (dead(log)) {
+    if (log_dead(log)) {
         return -EIO;
     }
     rc = make_buffer(log);
@@ -302,159 +293,9 @@ int bridge_log_running(struct bridge_log *log)
     return log != NULL && atomic_load(&log->running) != 0;
 }
 
-static void to_pages(void *user, uint64_t iova, uint64_t size)
-{
-    struct bridge_log *log = user;
-
-    log_pages_add(&log->pages, iova, size);
-}
-
-/*
- * Takes the server's log of a range into the pages kept here. One that the server has
- * stopped (a reset may do that) is started again. What a failure lost counts as written.
- */
-static int fetch(struct bridge_log *log, uint64_t iova, uint64_t length,
-                 log_visitor visit, void *user)
-{
-    int rc = wake(log);
-    int status;
-
-    if (rc < 0) {
-        return rc;
-    }
-    status = log_query(log, iova, length, visit, user);
-    if (status == FERRY_E_NOT_FOUND && !dead(log)) {
-        atomic_store(&log->lost, 1);
-        return wake(log);
-    }
-    return status == FERRY_OK ? 0 : bridge_errno(status);
-}
-
-/* The VMM's bitmap. */
-struct bitmap {
-    uint64_t iova, length, page_size;
-    void *bits;
-};
-
-static void to_bitmap(void *user, uint64_t iova, uint64_t size)
-{
-    const struct bitmap *bitmap = user;
-    uint64_t from = iova > bitmap->iova ? iova - bitmap->iova : 0;
-    uint64_t to = iova + (size - 1) - bitmap->iova;
-
-    if (to >= bitmap->length) {
-        to = bitmap->length - 1;
-    }
-    from /= bitmap->page_size;
-    to /= bitmap->page_size;
-    ferry_bitmap_set_range(bitmap->bits, from, to - from + 1);
-}
-
-static int report(struct bridge_log *log, struct bitmap *bitmap, int clear)
-{
-    int rc;
-
-    if (!atomic_load(&log->running)) {
-        return -EINVAL;
-    }
-    if (clear) {
-        rc = fetch(log, bitmap->iova, bitmap->length, to_bitmap, bitmap);
-    } else {
-        rc = fetch(log, bitmap->iova, bitmap->length, to_pages, log);
-    }
-    if (rc < 0) {
-        /* The VMM throws this bitmap away. */
-        log_pages_add_span(&log->pages, bitmap->iova,
-                           bitmap->iova + (bitmap->length - 1));
-        return rc;
-    }
-    log_pages_visit(&log->pages, bitmap->iova, bitmap->length, clear, to_bitmap, bitmap);
-    return 0;
-}
-
-int bridge_log_report(struct bridge_log *log, uint64_t iova, uint64_t length,
-                      uint64_t page_size, void *ret_bitmap, int clear)
-{
-    struct bitmap bitmap = {
-        .iova = iova, .length = length, .page_size = page_size, .bits = ret_bitmap
-    };
-    uint64_t end;
-    int rc;
-
-    if (log == NULL || !ferry_is_power_of_2(page_size) || page_size < LOG_PAGE_BYTES ||
-        length == 0 || !ferry_range_aligned(iova, LOG_PAGE_BYTES) ||
-        !ferry_range_aligned(length, page_size)) {
-        return -EINVAL;
-    }
-    if (!ferry_range_add(iova, length, &end)) {
-        return -EOVERFLOW;
-    }
-    if (ret_bitmap == NULL) {
-        return -EFAULT;
-    }
-    (void)pthread_mutex_lock(&log->lock);
-    rc = report(log, &bitmap, clear);
-    (void)pthread_mutex_unlock(&log->lock);
-    return rc;
-}
-
-static int harvest(struct bridge_log *log, uint64_t iova, uint64_t length)
-{
-    const int rc = fetch(log, iova, length, to_pages, log);
-
-    if (rc < 0) {
-        log_pages_add_span(&log->pages, iova, iova + (length - 1));
-    }
-    return rc;
-}
-
-int bridge_log_harvest(struct bridge_log *log, uint64_t iova, uint64_t length)
-{
-    int rc = 0;
-
-    if (log == NULL || length == 0) {
-        return 0;
-    }
-    (void)pthread_mutex_lock(&log->lock);
-    if (atomic_load(&log->running)) {
-        rc = harvest(log, iova, length);
-    }
-    (void)pthread_mutex_unlock(&log->lock);
-    return rc;
-}
-
 void bridge_log_lost(struct bridge_log *log)
 {
     if (log != NULL) {
         atomic_store(&log->lost, 1);
     }
-}
-
-static int unmap(struct bridge_log *log, uint64_t iova, uint64_t size)
-{
-    int status;
-
-    if (wake(log) == 0 && log_unmap_told(log, iova, size, to_pages, log, &status)) {
-        return status;
-    }
-    (void)harvest(log, iova, size);
-    return log_unmap_plain(log->device, iova, size);
-}
-
-int bridge_log_unmap(struct bridge_device *device, uint64_t iova, uint64_t size)
-{
-    struct bridge_log *log = device->log;
-    int status;
-
-    if (log == NULL) {
-        return log_unmap_plain(device, iova, size);
-    }
-    (void)pthread_mutex_lock(&log->lock);
-    if (!atomic_load(&log->running)) {
-        (void)pthread_mutex_unlock(&log->lock);
-        return log_unmap_plain(device, iova, size);
-    }
-    status = unmap(log, iova, size);
-    (void)pthread_mutex_unlock(&log->lock);
-    return status;
 }

@@ -33,6 +33,14 @@ struct bridge_log {
     struct log_pages pages;
 };
 
+int log_dead(const struct bridge_log *log);
+/*
+ * Makes sure that the server logs, before it is asked anything: a new connection knows of
+ * no log, and what the old one knew is lost and counts as written. The log runs, its lock
+ * is held. Return: 0; -errno.
+ */
+int log_wake(struct bridge_log *log);
+
 /* What was written in the range, run by run. Return: a status; what was visited before
  * a failure is gone from the server's log. */
 int log_query(struct bridge_log *log, uint64_t iova, uint64_t length, log_visitor visit,
