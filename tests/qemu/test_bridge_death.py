@@ -98,6 +98,23 @@ def test_a_silent_server_at_the_source(rig):
         sides.close()
 
 
+def test_a_server_that_comes_back_does_not_pass_for_the_old_one(rig):
+    for number, phase in enumerate(PHASES[1:]):
+        sides = Sides(rig, VERSION, {"acc": "acc"}, ["crypto start"], first=10 * number)
+        target = bring_to(sides, phase)
+        rig.serve_again("acc0", "acc")
+        carry_on(sides, phase)
+        info = move.over(sides.source)
+        assert info["status"] == "failed", info
+        target.kill()
+        # The guest's driver knows nothing of a new device: it is stopped, or the old one is
+        # still as dead as it was.
+        rig.wait(lambda sides=sides: sides.source.status() == "internal-error" or
+                 rig.info("acc0"), f"{phase}: the guest runs on with a new device")
+        start_again(sides)
+        sides.close()
+
+
 def test_a_killed_or_silent_server_at_the_target(rig):
     sides = Sides(rig, VERSION, {"acc": "acc"}, ["crypto start"], timeout=SILENCE_MS)
     for phase in PHASES[1:]:
@@ -112,4 +129,5 @@ def test_a_killed_or_silent_server_at_the_target(rig):
 
 
 bridge_rig.run([test_a_killed_server_at_the_source, test_a_silent_server_at_the_source,
+                test_a_server_that_comes_back_does_not_pass_for_the_old_one,
                 test_a_killed_or_silent_server_at_the_target])
