@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""How these benchmarks tell their figures: as bench/output.h does, so that ferry bench runs them."""
+"""How these benchmarks tell their figures: as bench/output.h does, for ferry bench."""
 import json
 import os
 import statistics
