@@ -94,6 +94,7 @@ struct ferry_port_call {
     int active;
     int done;
     int status;
+    uint32_t doubt; /* a read of so many bytes would prove the client's layout; 0: none */
 };
 
 struct ferry_data_pipe;

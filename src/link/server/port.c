@@ -8,6 +8,7 @@
 
 #define PROBE_BYTES 64u
 #define PROBES_MAX 8u
+#define HEAD_BYTES 16u /* of a DMA message's payload, before its data */
 
 /*
  * What the endpoint holds of the message that is being handled must survive while other
@@ -122,6 +123,21 @@ void ferry_port_guess(struct ferry_connection *connection,
     }
 }
 
+/*
+ * A reply whose last word is 0 in either layout: how short a read would end with a word
+ * that is not, if the layout were the specification's. 0: no read would.
+ */
+static uint32_t last_word(const uint8_t *payload, size_t bytes)
+{
+    static const uint8_t zero[4];
+    size_t end = bytes - bytes % 4;
+
+    while (end >= HEAD_BYTES + 4 && memcmp(payload + end - 4, zero, 4) == 0) {
+        end -= 4;
+    }
+    return end >= HEAD_BYTES + 4 ? (uint32_t)(end - HEAD_BYTES) : 0;
+}
+
 /* A reply may prove which layout it has; then that is the client's. */
 static void learn_layout(struct ferry_connection *connection, const uint8_t *payload,
                          size_t bytes)
@@ -133,6 +149,8 @@ static void learn_layout(struct ferry_connection *connection, const uint8_t *pay
         connection->dma_layout = (uint8_t)proof;
         connection->dma_sure = 1;
         connection->call.asked.u.dma.layout = (uint32_t)proof;
+    } else {
+        connection->call.doubt = last_word(payload, bytes);
     }
 }
 
@@ -401,6 +419,7 @@ static int transfer(struct ferry_connection *connection, uint16_t command, uint6
     call->ret_data = ret_data;
     call->active = 1;
     call->done = 0;
+    call->doubt = 0;
     /* The client may need the replies that it was promised to answer this. */
     connection->gathering = 0;
     ferry_connection_flush(connection);
@@ -417,6 +436,29 @@ static int transfer(struct ferry_connection *connection, uint16_t command, uint6
 }
 
 /*
+ * A read, and as long as no reply has proved what the client speaks, a shorter one of the
+ * same bytes that does so where one can. What was read by a wrong guess is read again.
+ */
+static int fetch(struct ferry_connection *connection, uint64_t iova, uint8_t *ret_data,
+                 size_t size)
+{
+    uint32_t shorter;
+    int rc = transfer(connection, FERRY_WIRE_DMA_READ, iova, ret_data, NULL, size);
+
+    shorter = connection->call.doubt;
+    if (rc != FERRY_OK || connection->dma_sure || shorter == 0 || shorter >= size ||
+        connection->dma_probes == PROBES_MAX) {
+        return rc;
+    }
+    connection->dma_probes++;
+    rc = transfer(connection, FERRY_WIRE_DMA_READ, iova, ret_data, NULL, shorter);
+    if (rc != FERRY_OK) {
+        return rc;
+    }
+    return transfer(connection, FERRY_WIRE_DMA_READ, iova, ret_data, NULL, size);
+}
+
+/*
  * A write in the wrong layout spoils memory, and its reply does not tell: what is to be
  * written over is read before, as long as no reply has proved what the client speaks.
  */
@@ -428,8 +470,7 @@ static void probe_layout(struct ferry_connection *connection, uint64_t iova, siz
         return;
     }
     connection->dma_probes++;
-    (void)transfer(connection, FERRY_WIRE_DMA_READ, iova, before, NULL,
-                   size < sizeof(before) ? size : sizeof(before));
+    (void)fetch(connection, iova, before, size < sizeof(before) ? size : sizeof(before));
 }
 
 static int run(struct ferry_connection *connection, uint16_t command, uint64_t iova,
@@ -453,8 +494,9 @@ static int run(struct ferry_connection *connection, uint16_t command, uint64_t i
     }
     while (rc == FERRY_OK && done < size) {
         part = size - done < limit ? size - done : limit;
-        rc = transfer(connection, command, iova + done, ret_data ? ret_data + done : NULL,
-                      data ? data + done : NULL, part);
+        rc = ret_data
+                 ? fetch(connection, iova + done, ret_data + done, part)
+                 : transfer(connection, command, iova + done, NULL, data + done, part);
         done += part;
     }
     /*

@@ -147,6 +147,34 @@ static void test_a_write_is_preceded_by_a_read_that_may_prove_the_layout(void **
     end(fd);
 }
 
+/* A descriptor of a ring often ends with zeros: the reply to it proves nothing. */
+static void
+test_data_that_ends_with_zeros_is_read_shorter_to_prove_the_layout(void **state)
+{
+    static const uint8_t tail[8] = { 1, 2, 3, 4 };
+    static const uint8_t lead[8] = { 0, 0, 0, 0, 5, 6, 7, 8 };
+    int fd = connect_as(qemu_hello, FERRY_LINK_DMA_AUTO);
+
+    (void)state;
+    ask_device(fd, RAW_REGION_READ, 8, NULL);
+    answer_read(fd, SPEC_AT, tail, 8);
+    answer_read(fd, SPEC_AT, tail, 4);
+    answer_read(fd, SPEC_AT, tail, 8);
+    read_answered(fd, tail, 8);
+    ask_device(fd, RAW_REGION_WRITE, 8, data);
+    take_write(fd, SPEC_AT, data, 8);
+    write_answered(fd);
+    end(fd);
+
+    fd = connect_as(qemu_hello, FERRY_LINK_DMA_AUTO);
+    ask_device(fd, RAW_REGION_READ, 8, NULL);
+    answer_read(fd, QEMU_AT, lead, 8);
+    answer_read(fd, QEMU_AT, lead, 4);
+    answer_read(fd, QEMU_AT, lead, 8);
+    read_answered(fd, lead, 8);
+    end(fd);
+}
+
 static void
 test_others_are_served_by_the_specification_until_they_prove_more(void **state)
 {
@@ -291,6 +319,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_qemu_is_known_by_its_version_and_read_in_its_layout),
         cmocka_unit_test(test_a_write_is_preceded_by_a_read_that_may_prove_the_layout),
+        cmocka_unit_test(
+            test_data_that_ends_with_zeros_is_read_shorter_to_prove_the_layout),
         cmocka_unit_test(
             test_others_are_served_by_the_specification_until_they_prove_more),
         cmocka_unit_test(test_the_layout_can_be_said),
