@@ -95,6 +95,9 @@ def memory_is_added_only_where_there_is_none(rig):
                "ferry-ram" not in added(plan), True)
         assert (note in plan.get("note", "")) and bool(note) == ("note" in plan), \
             "%s: note %r" % (args, plan.get("note"))
+    for args, said in (([], True), (["-m", "1G"], False)):
+        done = rig.run("--device", rig.socket, "--", rig.qemu, *args)
+        expect("default size is said", "there is no -m" in done.stderr, said)
     done = rig.run("--keep-memory", "--device", rig.socket, "--", rig.qemu)
     assert "ferry-ram" not in " ".join(rig.note()["argv"]), done.stderr
 
@@ -210,19 +213,30 @@ def nothing_of_the_users_is_held(rig):
 
 def killed_while_it_starts(rig):
     """Nothing is left at whatever moment that comes; also for a keeper told to end."""
-    for i in range(12):
+    for i in range(15):
         process = subprocess.Popen(
             [rig.ferry, "qemu", "--quiet", "--device", "model=acc", "--", rig.qemu],
             env=rig.environment(NAP="60"))
-        time.sleep(0.004 * i)
+        if i < 12:
+            time.sleep(0.004 * i)
+        else:  # just when the keeper is about to tell that the server is ready
+            while not rig.servers():
+                pass
         process.kill()
         process.wait()
-        rig.wait_clean("killed after %d ms" % (4 * i))
+        rig.wait_clean("killed in turn %d" % i)
     process = rig.start("--device", "model=acc", "--", rig.qemu)
     os.kill(rig.parent(rig.servers()[0]), signal.SIGTERM)
     rig.wait_clean("keeper was told to end")
     expect("QEMU", process.poll(), None)
     process.kill()
+    # Even one that cannot clean up leaves no server behind.
+    process = rig.start("--device", "model=acc", "--", rig.qemu)
+    os.kill(rig.parent(rig.servers()[0]), signal.SIGKILL)
+    rig.wait(lambda: not rig.servers(), "a server outlives its keeper")
+    process.kill()
+    for name in os.listdir(rig.tmp):
+        shutil.rmtree(os.path.join(rig.tmp, name))
 
 
 def a_dead_model_is_told(rig):
