@@ -136,6 +136,13 @@ static int has_session(const struct bridge_migration *migration)
                                   : ferry_state_is_saving(migration->server));
 }
 
+/* Locked. The VMM is not at fault: what comes next may be QEMU's recovery. */
+static void note_refusal(struct bridge_migration *migration)
+{
+    migration->refused_tid = gettid();
+    migration->refused_ns = ferry_os_now_ns();
+}
+
 /* An arc failed: the state may be any on the way, and the session is gone with its own.
  */
 static int failed(struct bridge_migration *migration, int status,
@@ -147,6 +154,7 @@ static int failed(struct bridge_migration *migration, int status,
         bridge_data_end(migration, -ENODEV);
         migration->loaded = 0;
     }
+    note_refusal(migration);
     return bridge_migration_loses(migration) ? -EIO : bridge_errno(status);
 }
 
@@ -203,13 +211,6 @@ static int change(struct bridge_migration *migration, uint32_t wanted,
     return 0;
 }
 
-/* Locked. What comes next may be QEMU's recovery. */
-static void note_refusal(struct bridge_migration *migration)
-{
-    migration->refused_tid = gettid();
-    migration->refused_ns = ferry_os_now_ns();
-}
-
 /* Locked. As change(); *ret_alarm: 1 when the guest must not go on. */
 static int leave(struct bridge_migration *migration, uint32_t wanted,
                  struct bridge_data **ret_fresh, int *ret_fd, int *ret_alarm)
@@ -217,6 +218,7 @@ static int leave(struct bridge_migration *migration, uint32_t wanted,
     int resuming = migration->vmm == FERRY_STATE_RESUMING, rc;
 
     if (bridge_migration_loses(migration)) {
+        note_refusal(migration);
         rc = -EIO;
     } else if (wanted == migration->vmm && wanted != FERRY_STATE_ERROR) {
         migration->refused_tid = 0;
@@ -225,9 +227,6 @@ static int leave(struct bridge_migration *migration, uint32_t wanted,
         rc = -EINVAL;
     } else {
         rc = change(migration, wanted, ret_fresh, ret_fd);
-    }
-    if (rc < 0) {
-        note_refusal(migration);
     }
     if (resuming && rc < 0) {
         bridge_say(migration->device,

@@ -13,6 +13,7 @@
 #include "bridge/preload/known.h"
 #include "bridge/preload/table.h"
 #include "bridge/say.h"
+#include "os/clock.h"
 
 #define FDS 1024
 
@@ -301,14 +302,21 @@ void end_save(struct end *end, struct bytes *bytes, size_t piece)
 void end_said(const struct end *end, const char *text)
 {
     static char said[65536];
-    int fd = open(end->log, O_RDONLY | O_CLOEXEC);
-    ssize_t got = fd >= 0 ? read(fd, said, sizeof(said) - 1) : -1;
+    int tries;
 
-    if (fd >= 0) {
-        close(fd);
+    /* What the service thread says may be under way. */
+    for (tries = 0; tries < 500; tries++) {
+        int fd = open(end->log, O_RDONLY | O_CLOEXEC);
+        ssize_t got = fd >= 0 ? read(fd, said, sizeof(said) - 1) : -1;
+
+        if (fd >= 0) {
+            close(fd);
+        }
+        said[got > 0 ? got : 0] = '\0';
+        if (strstr(said, text)) {
+            return;
+        }
+        ferry_os_sleep_ns(10 * FERRY_NS_PER_MS);
     }
-    said[got > 0 ? got : 0] = '\0';
-    if (!strstr(said, text)) {
-        fail_msg("\"%s\" is not among what was said:\n%s", text, said);
-    }
+    fail_msg("\"%s\" is not among what was said:\n%s", text, said);
 }
