@@ -65,8 +65,13 @@ static void assert_dead(void)
     struct bridge_vfio_precopy_info info = { .argsz = sizeof(info) };
     uint64_t bytes;
     uint32_t state;
+    int tries;
 
     assert_true(end_set(&end[0], FERRY_STATE_STOP) < 0);
+    /* Where nobody asked the server, the service thread finds it gone. */
+    for (tries = 0; tries < 500 && !bridge_link_dead(end[0].device.link); tries++) {
+        ferry_os_sleep_ns(10 * FERRY_NS_PER_MS);
+    }
     assert_int_equal(end_set(&end[0], FERRY_STATE_STOP), -EIO);
     assert_int_equal(bridge_migration_data_size(end[0].device.migration, &bytes), -EIO);
     assert_int_equal(bridge_migration_get_state(end[0].device.migration, &state), -EIO);
