@@ -151,7 +151,7 @@ const char *qemu_binary_text(enum qemu_binary_fault fault)
                "take a copy without these bits";
     case QEMU_BINARY_CAPABLE:
         return "the file has capabilities, so it ignores LD_PRELOAD; take a copy without "
-               "them, or start it as root with -runas";
+               "them, or start it as root with -run-with user=";
     case QEMU_BINARY_STATIC:
         return "it is statically linked: no library can be loaded before it";
     case QEMU_BINARY_OTHER_ARCH:
