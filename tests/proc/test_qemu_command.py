@@ -88,7 +88,7 @@ def memory_is_added_only_where_there_is_none(rig):
             ("-mem-path /dev/hugepages -m 1G", None, "-mem-path"),
             ("-numa node,mem=1G -m 1G", None, "-numa"), ("-m 1G -numa node,cpus=0", "1G", ""),
             ("-readconfig x.cfg", None, "-readconfig"), ("-machine none", None, "")):
-        plan = rig.plan(*args.split())
+        plan = rig.plan(*args.split(), known=False)
         want = "memory-backend-memfd,id=ferry-ram,size=%s,share=on -machine " \
                "memory-backend=ferry-ram" % size
         expect("memory of " + args, want in added(plan) if size else
@@ -118,7 +118,7 @@ def ids_are_nobody_elses(rig):
             (("-netdev", "user,id=ferry7", "-object", "rng-random,id=ferry2-ram"),
              "id=ferry3-,", "id=ferry3-0,"),
             (("-device", '{"driver":"e1000","id":"ferry0"}'), "id=ferry2-,", "id=ferry2-0,")):
-        words = added(rig.plan(*args))
+        words = added(rig.plan(*args, known=False))
         assert "iommufd," + iommu in words and "vfio-pci," + device in words, words
     plan = rig.plan(device=rig.socket + ",id=acc.0_a-b,name=cipher")
     assert "vfio-pci,id=acc.0_a-b,fd=" in added(plan), plan

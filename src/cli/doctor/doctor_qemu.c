@@ -103,8 +103,8 @@ static void check_user(struct doctor *doctor, const struct qemu *qemu)
                 moves ? "QEMU moves the state of vfio-user devices"
                       : "this QEMU's vfio-user-pci has no migration: its `migrate' ends "
                         "well, and the state of such a device is lost silently",
-                "move machines with such devices by Ferry, not by QEMU (docs/interop.md)",
-                "%s", moves ? "enable-migration" : "none");
+                "run QEMU by `ferry qemu', which moves them (docs/qemu.md)", "%s",
+                moves ? "enable-migration" : "none");
 }
 
 static void check_kernel(struct doctor *doctor, const struct qemu *qemu)
