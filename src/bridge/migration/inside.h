@@ -15,6 +15,7 @@
  * The parts:
  *   migration.c  its life, what the VMM asks and is told; whatever is locked
  *   states.c     arcs: what the VMM sees, what the server is in
+ *   harm.c       a state that is lost under its guest
  *   estimate.c   how much data there is
  *   data.c       the VMM's data descriptor
  *   save.c       the server's data to it, load.c back
@@ -71,6 +72,14 @@ struct bridge_estimate {
     uint32_t no_size, no_precopy;   /* 1: it never does */
 };
 
+/* The guest is to run with a device whose state is lost. */
+enum bridge_harm {
+    BRIDGE_HARM_NONE = 0,
+    BRIDGE_HARM_RESET, /* the recovery's own reset is to come */
+    BRIDGE_HARM_OPEN,  /* the guest has not begun to run since */
+    BRIDGE_HARM_TOLD   /* alarmed as it began to run */
+};
+
 struct bridge_migration {
     uint32_t references; /* atomic: the device's and that of each data descriptor */
     atomic_uint lost;    /* 1: the server is gone */
@@ -82,6 +91,7 @@ struct bridge_migration {
     uint32_t generation;
     int32_t refused_tid; /* the thread for which the server refused a state; 0: none */
     uint64_t refused_ns;
+    uint32_t harm; /* enum bridge_harm */
     uint32_t timeout_ms;
     uint32_t max_data;
     struct bridge_pipe pipe;
@@ -157,6 +167,13 @@ int bridge_state_walk(struct bridge_migration *migration, uint32_t wanted,
                       struct ferry_error *reterr);
 /* Asks where it is after a failure: `server`, and `vmm` when it cannot stand for that. */
 void bridge_state_find(struct bridge_migration *migration);
+
+/* harm.c; locked */
+
+/* The state is lost, and a reset is to come. */
+void bridge_harm_begin(struct bridge_migration *migration);
+/* Return: 1 when the guest begins to run with that device: alarm it. */
+int bridge_harm_shows(struct bridge_migration *migration, uint32_t reached);
 
 /* estimate.c; locked */
 void bridge_estimate_void(struct bridge_migration *migration);

@@ -249,6 +249,9 @@ int bridge_migration_set_state(struct bridge_migration *migration, uint32_t want
     *ret_data_fd = -1;
     pthread_mutex_lock(&migration->lock);
     rc = leave(migration, wanted, &fresh, &fd, &alarm);
+    if (rc == 0) {
+        alarm |= bridge_harm_shows(migration, wanted);
+    }
     pthread_mutex_unlock(&migration->lock);
     if (rc < 0 && fd >= 0) {
         bridge_data_withdraw(fd);
@@ -307,6 +310,9 @@ int bridge_migration_recover(struct bridge_migration *migration)
     migration->refused_tid = 0;
     if (recovery) {
         done = walk_back(migration);
+        if (!done) {
+            bridge_harm_begin(migration);
+        }
     }
     pthread_mutex_unlock(&migration->lock);
     if (recovery && !done) {
@@ -342,6 +348,8 @@ void bridge_migration_reset(struct bridge_migration *migration)
     bridge_data_end(migration, -ENODEV);
     migration->loaded = 0;
     migration->refused_tid = 0;
+    migration->harm =
+        migration->harm == BRIDGE_HARM_RESET ? BRIDGE_HARM_OPEN : BRIDGE_HARM_NONE;
     migration->server = migration->vmm = FERRY_STATE_RUNNING;
     bridge_estimate_void(migration);
     atomic_store(&migration->lost, bridge_link_dead(device->link) ? 1u : 0u);
