@@ -15,13 +15,14 @@ SENT_BYTES = 1 << 20
 NOT_RUNNING = (None, "inmigrate", "paused", "prelaunch")
 
 
-def configure(vm, multifd=False, hold=False, capabilities=(), **parameters):
+def configure(vm, multifd=False, hold=False, one_way=False, capabilities=(), **parameters):
     """Capabilities and parameters of both sides. hold: the guest is not stopped yet."""
     # With a return path the source knows that the target has everything.
-    on = ["events", "return-path", *capabilities] + (["multifd"] if multifd else [])
+    on = ["events", *([] if one_way else ["return-path"]), *capabilities,
+          *(["multifd"] if multifd else [])]
     vm.call("migrate-set-capabilities",
             capabilities=[{"capability": name, "state": name in on} for name in
-                          sorted({*on, "multifd", "pause-before-switchover",
+                          sorted({*on, "multifd", "return-path", "pause-before-switchover",
                                   "switchover-ack"})])
     wanted = {"downtime-limit": DOWNTIME_MS, "multifd-channels": CHANNELS,
               "max-bandwidth": 0,

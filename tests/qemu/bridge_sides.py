@@ -11,6 +11,7 @@ class Sides:
         self.version = version
         self.devices = devices
         self.how = how
+        self.start = work
         self.work = [name.split()[0] for name in work]
         self.count = first
         for name, model in devices.items():
@@ -51,6 +52,12 @@ class Sides:
         self.rig.goes_on(target, *self.work)
         self.rig.end(target)
 
-    def close(self):
-        """The guest is not needed any more."""
-        self.source.kill()
+    def restart(self):
+        """The guest starts again, with devices that are as good as new."""
+        self.source.call("system_reset")
+        if self.source.status() != "running":
+            self.source.call("cont")
+        self.source.boot()
+        for name in self.start:
+            self.source.guest(name)
+        self.rig.goes_on(self.source, *self.work)

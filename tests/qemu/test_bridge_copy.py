@@ -15,17 +15,18 @@ COPY = "copy,memory=1M"
 
 
 def there_and_back(rig, vm, devices, work, **how):
-    """Two moves, by other servers and back, while the work goes on."""
+    """Moves by other servers and back, while the work goes on."""
     rig.goes_on(vm, *work)
-    for number, multifd in enumerate((False, True), 1):
+    for number, (multifd, more) in enumerate(((False, []), (True, []),
+                                              (False, ["switchover-ack"])), 1):
         side = number % 2
         target = rig.start(f"vm{number}", [name + str(side) for name in devices], VERSION,
                            incoming=True, **how)
-        info = move.move(rig, vm, target, multifd=multifd)
+        info = move.move(rig, vm, target, multifd=multifd, capabilities=more)
         vm = target
         rig.goes_on(vm, *work)
-        print(f"multifd={multifd}: {info['total-time']} ms, downtime {info['downtime']} ms, "
-              f"{info['vfio']['transferred']} bytes of device state")
+        print(f"multifd={multifd} {more}: {info['total-time']} ms, downtime "
+              f"{info['downtime']} ms, {info['vfio']['transferred']} bytes of device state")
     return vm
 
 

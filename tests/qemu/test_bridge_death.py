@@ -40,18 +40,6 @@ def carry_on(sides, phase):
         sides.source.call("migrate-continue", state="pre-switchover")
 
 
-def start_again(sides):
-    """The guest starts again with a device that is as good as new, and can move."""
-    sides.source.call("system_reset")
-    if sides.source.status() != "running":
-        sides.source.call("cont")
-    sides.source.boot()
-    for name in sides.work:
-        sides.source.guest(name + " start")
-    sides.rig.goes_on(sides.source, *sides.work)
-    sides.moves()
-
-
 def lost(sides, target, phase):
     """The source's device is gone: no migration succeeds, QEMU lives, and it is said."""
     rig = sides.rig
@@ -82,8 +70,8 @@ def test_a_killed_server_at_the_source(rig):
         rig.end_server("acc0")
         lost(sides, target, phase)
         rig.serve("acc0", "acc")
-        start_again(sides)
-        sides.close()
+        sides.restart()
+        sides.moves()
 
 
 def test_a_silent_server_at_the_source(rig):
@@ -94,8 +82,8 @@ def test_a_silent_server_at_the_source(rig):
         rig.server["acc0"].send_signal(signal.SIGSTOP)
         lost(sides, target, phase)
         rig.server["acc0"].send_signal(signal.SIGCONT)
-        start_again(sides)
-        sides.close()
+        sides.restart()
+        sides.moves()
 
 
 def test_a_server_that_comes_back_does_not_pass_for_the_old_one(rig):
@@ -111,8 +99,8 @@ def test_a_server_that_comes_back_does_not_pass_for_the_old_one(rig):
         # still as dead as it was.
         rig.wait(lambda sides=sides: sides.source.status() == "internal-error" or
                  rig.info("acc0"), f"{phase}: the guest runs on with a new device")
-        start_again(sides)
-        sides.close()
+        sides.restart()
+        sides.moves()
 
 
 def test_a_killed_or_silent_server_at_the_target(rig):

@@ -82,6 +82,45 @@ def test_the_guest_comes_back_where_its_target_was_never_started(rig):
     sides.moves()
 
 
+def test_a_guest_that_starts_again_during_a_migration_is_not_torn(rig):
+    sides = Sides(rig, VERSION, {"acc": "acc"}, ["crypto start"])
+    target = sides.target()
+    move.begin(sides.source, move.listen(rig, target), hold=True)
+    move.held(sides.source)
+    sides.restart()
+    move.release(sides.source)
+    info = move.over(sides.source)
+    if info["status"] == "completed":
+        move.moved(sides.source, target)
+        rig.goes_on(target, "crypto")
+        qemu_rig.check_crypto(target)
+        return
+    move.stayed(sides.source, target, "crypto")
+    sides.moves()
+
+
+def test_memory_without_a_file_moves_as_well(rig):
+    # Every access of the device is a message then.
+    sides = Sides(rig, VERSION, {"acc": "acc"}, ["crypto start"], options=["--keep-memory"])
+    assert "by messages" in rig.bridge_said(sides.source) + sides.source.said()
+    sides.moves()
+
+
+def test_a_guest_rests_in_a_file(rig):
+    sides = Sides(rig, VERSION, {"acc": "acc"}, ["crypto start"])
+    move.begin(sides.source, "file:" + rig.path("guest"), one_way=True)
+    assert move.over(sides.source)["status"] == "completed"
+    sides.source.end()
+    target = sides.target()
+    move.configure(target, one_way=True)
+    target.call("migrate-incoming", uri="file:" + rig.path("guest"))
+    rig.wait(lambda: target.status() == "paused", "the guest is not back")
+    target.call("cont")
+    rig.goes_on(target, "crypto")
+    qemu_rig.check_crypto(target)
+    rig.end(target)
+
+
 def arrives(rig, vm, name, server, *args):
     """The guest moves to a QEMU with these arguments: that QEMU."""
     target = rig.start(name, [server], VERSION, incoming=True, args=args)
@@ -117,4 +156,7 @@ def test_a_guest_moves_from_a_daemon_to_a_sandbox_to_nobody(rig):
 bridge_rig.run([test_a_paused_guest_moves_and_goes_on_there,
                 test_a_guest_is_paused_during_a_migration,
                 test_the_guest_comes_back_where_its_target_was_never_started,
+                test_a_guest_that_starts_again_during_a_migration_is_not_torn,
+                test_memory_without_a_file_moves_as_well,
+                test_a_guest_rests_in_a_file,
                 test_a_guest_moves_from_a_daemon_to_a_sandbox_to_nobody])

@@ -28,11 +28,11 @@ def quiet(relay):
     bridge_rig.Rig.wait(look, "the relay is not quiet")
 
 
-def broken(sides, phase, after=None):
+def broken(sides, phase, after=None, multifd=False):
     """The link breaks in a phase; the guest works on at the source."""
     rig = sides.rig
     target = sides.target()
-    how = {"capabilities": ["pause-before-switchover"]}
+    how = {"capabilities": ["pause-before-switchover"], "multifd": multifd}
     relay = move.Relay(rig, target.name, move.listen(rig, target, **how),
                        after if phase == "set-up" else None)
     move.begin(sides.source, relay.uri, hold=phase == "pre-copy", **how)
@@ -59,4 +59,38 @@ def test_the_guest_stays_when_the_link_breaks(rig):
     sides.moves()
 
 
-bridge_rig.run([test_the_guest_stays_when_the_link_breaks])
+def test_the_guest_stays_when_one_of_several_connections_breaks(rig):
+    sides = Sides(rig, VERSION, {"acc": "acc"}, ["crypto start"])
+    broken(sides, "pre-copy", multifd=True)
+    for after in AFTER[:2]:
+        broken(sides, "switchover", after, multifd=True)
+    sides.moves()
+
+
+def test_the_guest_stays_when_the_target_is_killed(rig):
+    sides = Sides(rig, VERSION, {"acc": "acc"}, ["crypto start"])
+    target = sides.target()
+    move.begin(sides.source, move.listen(rig, target), hold=True)
+    move.held(sides.source)
+    target.kill()
+    move.release(sides.source)
+    move.stayed(sides.source, None, *sides.work)
+    target = sides.pausing()
+    target.kill()
+    sides.source.call("migrate-continue", state="pre-switchover")
+    move.stayed(sides.source, None, *sides.work)
+    sides.moves()
+
+
+def test_nothing_runs_at_the_target_when_the_source_is_killed(rig):
+    sides = Sides(rig, VERSION, {"acc": "acc"}, ["crypto start"])
+    target = sides.pausing()
+    sides.source.kill()
+    rig.wait(lambda: target.gone(0), "the target waits for a dead source")
+    rig.wait(lambda: rig.info("acc1"), "its server is not free")
+
+
+bridge_rig.run([test_the_guest_stays_when_the_link_breaks,
+                test_the_guest_stays_when_one_of_several_connections_breaks,
+                test_the_guest_stays_when_the_target_is_killed,
+                test_nothing_runs_at_the_target_when_the_source_is_killed])

@@ -61,6 +61,19 @@ def test_a_source_that_does_not_stop_keeps_its_state(rig):
         sides.moves()
 
 
+def test_a_source_that_cannot_go_back_either_stops_its_guest(rig):
+    sides = Sides(rig, VERSION, {"acc": "acc"}, ["crypto start"],
+                  ["--filter", "error=stop_copy:EIO@1", "--filter", "error=running:EIO@1"])
+    target = sides.target()
+    move.begin(sides.source, move.listen(rig, target))
+    assert move.over(sides.source)["status"] == "failed"
+    target.kill()
+    rig.wait(lambda: sides.source.status() == "internal-error",
+             "the guest runs with a device that has lost its state")
+    sides.restart()
+    sides.moves()
+
+
 def test_a_target_that_does_not_run_is_not_silent(rig):
     sides = Sides(rig, VERSION, {"acc": "acc"}, ["crypto start"])
     rig.serve_again("acc1", "acc", "--filter", "error=running:EIO")
@@ -78,4 +91,5 @@ bridge_rig.run([test_a_target_that_refuses_leaves_the_guest_where_it_is,
                 test_a_target_that_is_something_else_is_refused,
                 test_a_source_that_refuses_goes_on,
                 test_a_source_that_does_not_stop_keeps_its_state,
+                test_a_source_that_cannot_go_back_either_stops_its_guest,
                 test_a_target_that_does_not_run_is_not_silent])
