@@ -84,6 +84,17 @@ void bridge_device_lost(struct bridge_device *device);
 void bridge_device_alarm(struct bridge_device *device);
 
 /*
+ * MSI and MSI-X vectors (index 1, 2) that were signalled and that the VMM has not taken
+ * yet. A VMM that stops its guest and moves it in one go never takes them: QEMU without
+ * KVM. They stay signalled. Return: how many, at most cap.
+ */
+uint32_t bridge_device_waiting_irqs(struct bridge_device *device, uint32_t index,
+                                    uint16_t *ret_vector, uint32_t cap);
+/* Signals those of these vectors that the VMM has set up. */
+void bridge_device_raise_irqs(struct bridge_device *device, uint32_t index,
+                              const uint16_t *vector, uint32_t count);
+
+/*
  * VFIO_DEVICE_RESET: resets the device; a dead one is connected again, its maps and
  * interrupts repeated. QEMU aborts the guest when a reset fails in a migration's
  * recovery: a dead device that cannot be found says so and answers 0, and goes on

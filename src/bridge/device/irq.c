@@ -9,6 +9,7 @@
 #include "bridge/say.h"
 #include "os/eventfd.h"
 #include "os/memory.h"
+#include "os/socket.h"
 
 #define DATA_FLAGS                                                                       \
     (FERRY_IRQ_SET_DATA_NONE | FERRY_IRQ_SET_DATA_BOOL | FERRY_IRQ_SET_DATA_EVENTFD)
@@ -104,6 +105,40 @@ void bridge_device_alarm(struct bridge_device *device)
     pthread_mutex_unlock(&device->lock);
     bridge_say(device, heard ? "the error interrupt is raised: the VMM stops the guest"
                              : "an error that the VMM has no interrupt for");
+}
+
+uint32_t bridge_device_waiting_irqs(struct bridge_device *device, uint32_t index,
+                                    uint16_t *ret_vector, uint32_t cap)
+{
+    uint32_t i;
+    uint32_t count = 0;
+
+    pthread_mutex_lock(&device->lock);
+    for (i = 0; device->irqs && i < device->irqs->count[index] && count < cap; i++) {
+        const int fd = device->irqs->vector[index][i].fd[TRIGGER];
+
+        if (fd >= 0 && ferry_os_poll(fd, FERRY_OS_POLL_READ, 0) == FERRY_OK) {
+            ret_vector[count++] = (uint16_t)i;
+        }
+    }
+    pthread_mutex_unlock(&device->lock);
+    return count;
+}
+
+void bridge_device_raise_irqs(struct bridge_device *device, uint32_t index,
+                              const uint16_t *vector, uint32_t count)
+{
+    uint32_t i;
+
+    pthread_mutex_lock(&device->lock);
+    for (i = 0; device->irqs && i < count; i++) {
+        if (vector[i] < device->irqs->count[index] &&
+            device->irqs->vector[index][vector[i]].fd[TRIGGER] >= 0) {
+            (void)ferry_os_eventfd_signal(
+                device->irqs->vector[index][vector[i]].fd[TRIGGER]);
+        }
+    }
+    pthread_mutex_unlock(&device->lock);
 }
 
 /* Does the server have this index, or is it the bridge's alone? */

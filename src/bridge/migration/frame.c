@@ -42,6 +42,22 @@ void bridge_frame_data(struct bridge_frame_writer *writer, const void *data, siz
     writer->bytes += bytes;
 }
 
+size_t bridge_frame_irqs(struct bridge_frame_writer *writer, uint32_t index,
+                         const uint16_t *vector, uint32_t count,
+                         uint8_t ret_bytes[BRIDGE_FRAME_IRQS_MAX])
+{
+    size_t bytes = BRIDGE_FRAME_HEAD_BYTES + 2u * (size_t)count;
+    uint32_t i;
+
+    assert(count > 0 && count <= BRIDGE_FRAME_VECTORS_MAX);
+    put_head(ret_bytes, BRIDGE_FRAME_IRQS, 2u * (size_t)count, index);
+    for (i = 0; i < count; i++) {
+        ferry_store_le16(ret_bytes + BRIDGE_FRAME_HEAD_BYTES + 2u * i, vector[i]);
+    }
+    ferry_stream_hash_update(&writer->hash, ret_bytes, bytes);
+    return bytes;
+}
+
 void bridge_frame_end(struct bridge_frame_writer *writer,
                       uint8_t ret_bytes[BRIDGE_FRAME_END_BYTES])
 {
@@ -96,6 +112,19 @@ static int check_data_head(struct bridge_frame_reader *reader, uint32_t length,
     return FERRY_OK;
 }
 
+static int check_irqs_head(struct bridge_frame_reader *reader, uint32_t length,
+                           uint64_t value, struct ferry_error *reterr)
+{
+    if (length == 0 || length % 2 != 0 || length > 2u * BRIDGE_FRAME_VECTORS_MAX) {
+        return fail(reader, FERRY_E_LIMIT, "an IRQS of this length", length, reterr);
+    }
+    if (value != 1 && value != 2) {
+        return fail(reader, FERRY_E_PROTOCOL, "IRQS of neither MSI nor MSI-X", value,
+                    reterr);
+    }
+    return FERRY_OK;
+}
+
 static int check_end_head(struct bridge_frame_reader *reader, uint32_t length,
                           uint64_t value, struct ferry_error *reterr)
 {
@@ -123,6 +152,8 @@ static int take_head(struct bridge_frame_reader *reader, struct ferry_error *ret
         rc = check_header_head(reader, length, value, reterr);
     } else if (reader->kind == BRIDGE_FRAME_DATA) {
         rc = check_data_head(reader, length, value, reterr);
+    } else if (reader->kind == BRIDGE_FRAME_IRQS) {
+        rc = check_irqs_head(reader, length, value, reterr);
     } else if (reader->kind == BRIDGE_FRAME_END) {
         rc = check_end_head(reader, length, value, reterr);
     } else if (!(reader->kind & BRIDGE_FRAME_OPTIONAL)) {
@@ -188,6 +219,12 @@ static int take_body(struct bridge_frame_reader *reader, struct bridge_frame_par
         rc = take_header(reader, reterr);
     } else if (reader->kind == BRIDGE_FRAME_END) {
         rc = take_end(reader, reterr);
+    } else if (reader->kind == BRIDGE_FRAME_IRQS) {
+        ferry_stream_hash_update(&reader->hash, reader->head, sizeof(reader->head));
+        ferry_stream_hash_update(&reader->hash, reader->body, reader->body_got);
+        part->index = (uint32_t)ferry_load_le64(reader->head + 8);
+        part->data = reader->body;
+        part->bytes = reader->body_got;
     } else {
         return FERRY_OK; /* optional: passed over */
     }

@@ -12,7 +12,7 @@
  * The form in which a VMM carries a device's data from bridge to bridge
  * (docs/bridge-format.md): units of a 16-byte head and a body,
  *
- *   HEADER DATA... END
+ *   HEADER DATA... IRQS... END
  *
  * so that the target knows whose data it is, when it is over and whether it came whole.
  * Pure: no I/O, no allocation. Not thread safe; neither struct may be moved while in use.
@@ -29,11 +29,16 @@
 #define BRIDGE_FRAME_HEADER_MAX                                                          \
     (BRIDGE_FRAME_HEAD_BYTES + 8u + 144u + 48u * FERRY_KEYS_MAX)
 
+/* Vectors of one IRQS. */
+#define BRIDGE_FRAME_VECTORS_MAX 2048u
+#define BRIDGE_FRAME_IRQS_MAX (BRIDGE_FRAME_HEAD_BYTES + 2u * BRIDGE_FRAME_VECTORS_MAX)
+
 enum bridge_frame_kind {
     BRIDGE_FRAME_NONE = 0,
     BRIDGE_FRAME_HEADER = 1,
     BRIDGE_FRAME_DATA = 2,
-    BRIDGE_FRAME_END = 3
+    BRIDGE_FRAME_END = 3,
+    BRIDGE_FRAME_IRQS = 4
 };
 /* In a kind: a reader that does not know it passes over it. */
 #define BRIDGE_FRAME_OPTIONAL 0x80000000u
@@ -56,6 +61,13 @@ size_t bridge_frame_begin(struct bridge_frame_writer *writer,
 /* The head of a DATA; bytes is 1 to BRIDGE_FRAME_DATA_MAX. */
 void bridge_frame_data(struct bridge_frame_writer *writer, const void *data, size_t bytes,
                        uint8_t ret_head[BRIDGE_FRAME_HEAD_BYTES]);
+/*
+ * Interrupts that were signalled and that the source's VMM has not taken.
+ * index: 1 MSI, 2 MSI-X. count: 1 to BRIDGE_FRAME_VECTORS_MAX. Return: bytes written.
+ */
+size_t bridge_frame_irqs(struct bridge_frame_writer *writer, uint32_t index,
+                         const uint16_t *vector, uint32_t count,
+                         uint8_t ret_bytes[BRIDGE_FRAME_IRQS_MAX]);
 void bridge_frame_end(struct bridge_frame_writer *writer,
                       uint8_t ret_bytes[BRIDGE_FRAME_END_BYTES]);
 
@@ -76,9 +88,10 @@ struct bridge_frame_reader {
 
 /* What a call of bridge_frame_feed() came upon. */
 struct bridge_frame_part {
-    uint32_t kind; /* NONE: everything was used; HEADER, END: complete and right */
-    uint32_t pad;
-    const uint8_t *data; /* DATA: some of its bytes, inside of what was fed */
+    uint32_t kind;  /* NONE: everything was used; HEADER, IRQS, END: complete and right */
+    uint32_t index; /* of IRQS */
+    /* DATA: some of its bytes, inside of what was fed. IRQS: the vectors, 2 bytes each */
+    const uint8_t *data;
     size_t bytes;
 };
 

@@ -46,6 +46,8 @@
 #define BRIDGE_RECOVERY_NS 5000000000u
 /* Read ahead at a time: with its head it fills one read of QEMU's. */
 #define BRIDGE_AHEAD_BYTES (BRIDGE_FRAME_DATA_MAX - BRIDGE_FRAME_HEAD_BYTES)
+/* What comes behind the last DATA: IRQS of MSI and MSI-X, END. */
+#define BRIDGE_TAIL_MAX (2u * BRIDGE_FRAME_IRQS_MAX + BRIDGE_FRAME_END_BYTES)
 /* Beyond the limit of a request, for a service thread that is late. */
 #define BRIDGE_ASYNC_GRACE_MS 2000u
 
@@ -80,6 +82,12 @@ enum bridge_harm {
     BRIDGE_HARM_TOLD   /* alarmed as it began to run */
 };
 
+/* Interrupts that came with the data, to be raised when the device runs. */
+struct bridge_carried {
+    uint32_t count;
+    uint16_t vector[BRIDGE_FRAME_VECTORS_MAX];
+};
+
 struct bridge_migration {
     uint32_t references; /* atomic: the device's and that of each data descriptor */
     atomic_uint lost;    /* 1: the server is gone */
@@ -97,6 +105,7 @@ struct bridge_migration {
     struct bridge_pipe pipe;
     struct bridge_data *data; /* the open session's; its descriptor holds the reference */
     struct bridge_estimate estimate;
+    struct bridge_carried carried[2]; /* MSI, MSI-X */
 };
 
 /* What a source of bytes says when it stops before the buffer is full. */

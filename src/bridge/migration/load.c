@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/reader.h"
 #include "bridge/migration/inside.h"
 #include "bridge/say.h"
 
@@ -178,6 +179,19 @@ static int complete(struct bridge_migration *migration, struct bridge_load *load
     return FERRY_OK;
 }
 
+static void keep_irqs(struct bridge_migration *migration,
+                      const struct bridge_frame_part *part)
+{
+    struct bridge_carried *carried = &migration->carried[part->index - 1];
+
+    carried->count = 0;
+    while (carried->count < part->bytes / 2) {
+        carried->vector[carried->count] =
+            ferry_load_le16(part->data + 2 * carried->count);
+        carried->count++;
+    }
+}
+
 static int take(struct bridge_migration *migration, struct bridge_load *load,
                 const uint8_t *at, size_t bytes, struct ferry_error *reterr)
 {
@@ -193,6 +207,8 @@ static int take(struct bridge_migration *migration, struct bridge_load *load,
             rc = check(migration, load, reterr);
         } else if (rc == FERRY_OK && part.kind == BRIDGE_FRAME_DATA) {
             rc = put(migration, load, part.data, part.bytes, reterr);
+        } else if (rc == FERRY_OK && part.kind == BRIDGE_FRAME_IRQS) {
+            keep_irqs(migration, &part);
         } else if (rc == FERRY_OK && part.kind == BRIDGE_FRAME_END) {
             /* Bytes behind END are refused before the device leaves RESUMING. */
             if (bytes > 0) {

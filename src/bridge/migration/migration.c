@@ -158,6 +158,23 @@ static int failed(struct bridge_migration *migration, int status,
     return bridge_migration_loses(migration) ? -EIO : bridge_errno(status);
 }
 
+static void drop_irqs(struct bridge_migration *migration)
+{
+    migration->carried[0].count = migration->carried[1].count = 0;
+}
+
+/* The VMM has set its interrupts up, and its processors do not run yet. */
+static void raise_irqs(struct bridge_migration *migration)
+{
+    uint32_t i;
+
+    for (i = 0; i < 2; i++) {
+        bridge_device_raise_irqs(migration->device, i + 1, migration->carried[i].vector,
+                                 migration->carried[i].count);
+    }
+    drop_irqs(migration);
+}
+
 /* The walk is done. fresh: the session that it began, or NULL. */
 static void arrive(struct bridge_migration *migration, uint32_t wanted, int effect,
                    struct bridge_data *fresh)
@@ -172,7 +189,11 @@ static void arrive(struct bridge_migration *migration, uint32_t wanted, int effe
         bridge_data_end(migration, -ENODEV); /* left over by a failure */
         migration->data = fresh;
         migration->loaded = 0;
+        drop_irqs(migration);
         bridge_pipe_open(migration, fresh->load != NULL);
+    }
+    if (wanted == FERRY_STATE_RUNNING || wanted == FERRY_STATE_RUNNING_P2P) {
+        raise_irqs(migration);
     }
     if (wanted == FERRY_STATE_STOP_COPY && migration->data && migration->data->save) {
         bridge_data_ready(migration->data, 1);
@@ -287,6 +308,7 @@ static int walk_back(struct bridge_migration *migration)
         return 0;
     }
     bridge_data_end(migration, -ENODEV);
+    raise_irqs(migration);
     migration->vmm = FERRY_STATE_RUNNING;
     migration->loaded = 0;
     bridge_estimate_void(migration);
@@ -348,6 +370,7 @@ void bridge_migration_reset(struct bridge_migration *migration)
     bridge_data_end(migration, -ENODEV);
     migration->loaded = 0;
     migration->refused_tid = 0;
+    drop_irqs(migration);
     migration->harm =
         migration->harm == BRIDGE_HARM_RESET ? BRIDGE_HARM_OPEN : BRIDGE_HARM_NONE;
     migration->server = migration->vmm = FERRY_STATE_RUNNING;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -176,6 +177,48 @@ static void note(struct bridge_migration *migration, struct bridge_data *data, s
     }
 }
 
+/* Everything behind the last DATA. */
+static size_t put_tail(struct bridge_migration *migration, struct bridge_save *save,
+                       uint8_t ret_bytes[BRIDGE_TAIL_MAX])
+{
+    uint16_t vector[BRIDGE_FRAME_VECTORS_MAX];
+    size_t bytes = 0;
+    uint32_t index, count;
+
+    for (index = 1; index <= 2; index++) {
+        count = bridge_device_waiting_irqs(migration->device, index, vector,
+                                           BRIDGE_FRAME_VECTORS_MAX);
+        if (count > 0) {
+            bridge_trace(migration->device, "%u interrupts of index %u wait", count,
+                         index);
+            bytes +=
+                bridge_frame_irqs(&save->writer, index, vector, count, ret_bytes + bytes);
+        }
+    }
+    bridge_frame_end(&save->writer, ret_bytes + bytes);
+    save->ended = 1;
+    migration->estimate.last_bytes = save->writer.bytes;
+    return bytes + BRIDGE_FRAME_END_BYTES;
+}
+
+/* Return: how much of it has gone to ret_data; the rest is staged. */
+static size_t end(struct bridge_migration *migration, struct bridge_save *save,
+                  uint8_t *ret_data, size_t room)
+{
+    uint8_t tail[BRIDGE_TAIL_MAX];
+    size_t bytes = put_tail(migration, save, tail);
+
+    if (bytes <= room) {
+        memcpy(ret_data, tail, bytes);
+        return bytes;
+    }
+    assert(ret_data < save->stage || ret_data >= save->stage + BRIDGE_STAGE_BYTES);
+    memcpy(save->stage, tail, bytes);
+    save->stage_at = 0;
+    save->stage_bytes = bytes;
+    return 0;
+}
+
 /* Units into ret_data, which has room for a head and more. Return: bytes, or a status. */
 static ssize_t fill(struct bridge_migration *migration, struct bridge_data *data,
                     uint8_t *ret_data, size_t bytes, struct ferry_error *reterr)
@@ -185,6 +228,9 @@ static ssize_t fill(struct bridge_migration *migration, struct bridge_data *data
     enum bridge_mark mark;
     int rc;
 
+    if (ret_data == save->stage) {
+        room -= BRIDGE_TAIL_MAX; /* there is no other place for what comes last */
+    }
     if (room > BRIDGE_FRAME_DATA_MAX) {
         room = BRIDGE_FRAME_DATA_MAX;
     }
@@ -200,15 +246,7 @@ static ssize_t fill(struct bridge_migration *migration, struct bridge_data *data
         used = BRIDGE_FRAME_HEAD_BYTES + got;
     }
     if (mark == BRIDGE_MARK_END) {
-        int fits = bytes - used >= BRIDGE_FRAME_END_BYTES;
-        uint8_t *at = fits ? ret_data + used : save->stage;
-
-        bridge_frame_end(&save->writer, at);
-        used += fits ? BRIDGE_FRAME_END_BYTES : 0;
-        save->stage_at = 0;
-        save->stage_bytes = fits ? 0 : BRIDGE_FRAME_END_BYTES;
-        save->ended = 1;
-        migration->estimate.last_bytes = save->writer.bytes;
+        used += end(migration, save, ret_data + used, bytes - used);
     }
     return (ssize_t)used;
 }
@@ -300,6 +338,9 @@ ssize_t bridge_save_read(struct bridge_migration *migration, struct bridge_data 
     }
     if (rc < 0) {
         return fail(migration, save, (int)rc, &error);
+    }
+    if (rc == 0 && save->stage_at < save->stage_bytes) {
+        return take_staged(save, ret_data, bytes); /* the end, and it is long */
     }
     bridge_data_ready(data, rc > 0);
     return rc > 0 ? rc : -ENOMSG;

@@ -14,7 +14,7 @@
 
 #define DATA_A 700u
 #define DATA_B 33u
-#define STREAM_MAX 4096u
+#define STREAM_MAX 16384u
 
 static struct ferry_stream_hello_device hello;
 static uint8_t stream[STREAM_MAX];
@@ -60,6 +60,8 @@ static int make_stream(void **state)
     header_bytes = stream_bytes = bridge_frame_begin(&writer, &hello, stream);
     put_data(&writer, content, DATA_A);
     put_data(&writer, content + DATA_A, DATA_B);
+    stream_bytes += bridge_frame_irqs(&writer, 2, (const uint16_t[]){ 5, 2047 }, 2,
+                                      stream + stream_bytes);
     end_at = stream_bytes;
     bridge_frame_end(&writer, stream + stream_bytes);
     stream_bytes += BRIDGE_FRAME_END_BYTES;
@@ -70,7 +72,7 @@ static int make_stream(void **state)
 struct seen {
     uint8_t data[STREAM_MAX];
     size_t bytes;
-    uint32_t headers, ends;
+    uint32_t headers, irqs, ends;
     struct ferry_error error;
 };
 
@@ -89,6 +91,10 @@ static int feed(struct bridge_frame_reader *reader, struct seen *seen,
             assert_ptr_equal(part.data, data + used - part.bytes);
             memcpy(seen->data + seen->bytes, part.data, part.bytes);
             seen->bytes += part.bytes;
+        }
+        if (rc == FERRY_OK && part.kind == BRIDGE_FRAME_IRQS) {
+            seen->irqs += part.index == 2 && part.bytes == 4 &&
+                          memcmp(part.data, "\5\0\377\7", 4) == 0;
         }
         seen->headers += rc == FERRY_OK && part.kind == BRIDGE_FRAME_HEADER;
         seen->ends += rc == FERRY_OK && part.kind == BRIDGE_FRAME_END;
@@ -121,6 +127,7 @@ static void it_comes_out_as_it_went_in_wherever_it_is_cut(void **state)
         assert_int_equal(feed(reader, &seen, stream, cut), FERRY_OK);
         assert_int_equal(feed(reader, &seen, stream + cut, stream_bytes - cut), FERRY_OK);
         assert_int_equal(seen.headers, 1);
+        assert_int_equal(seen.irqs, 1);
         assert_int_equal(seen.ends, 1);
         assert_int_equal(seen.bytes, sizeof(content));
         assert_memory_equal(seen.data, content, sizeof(content));
@@ -215,7 +222,7 @@ static void data_that_is_missing_or_twice_there_is_refused(void **state)
     /* The first DATA is taken out. */
     memmove(stream + at, stream + at + a, stream_bytes - at - a);
     assert_refused(stream_bytes - a, FERRY_E_PROTOCOL, "place");
-    /* The last is. */
+    /* The last is, and what follows it stays. */
     (void)make_stream(NULL);
     at += a;
     a = BRIDGE_FRAME_HEAD_BYTES + DATA_B;
@@ -310,6 +317,12 @@ static void every_length_has_a_limit(void **state)
     (void)make_stream(NULL);
     ferry_store_le32(stream + header_bytes + 4, 0);
     assert_refused(stream_bytes, FERRY_E_LIMIT, "DATA");
+    (void)make_stream(NULL);
+    ferry_store_le32(stream + end_at - 20 + 4, 3);
+    assert_refused(stream_bytes, FERRY_E_LIMIT, "IRQS");
+    (void)make_stream(NULL);
+    ferry_store_le64(stream + end_at - 20 + 8, 3);
+    assert_refused(stream_bytes, FERRY_E_PROTOCOL, "MSI");
     (void)make_stream(NULL);
     ferry_store_le32(stream + end_at + 4, 17);
     assert_refused(stream_bytes, FERRY_E_LIMIT, "END");

@@ -97,6 +97,29 @@ void bridge_device_alarm(struct bridge_device *device)
     atomic_fetch_add(&end_of(device)->alarms, 1);
 }
 
+uint32_t bridge_device_waiting_irqs(struct bridge_device *device, uint32_t index,
+                                    uint16_t *ret_vector, uint32_t cap)
+{
+    struct end *end = end_of(device);
+
+    assert_in_range(end->waiting[index - 1], 0, cap);
+    for (uint32_t i = 0; i < end->waiting[index - 1]; i++) {
+        ret_vector[i] = (uint16_t)(i * 3 % 2048);
+    }
+    return end->waiting[index - 1];
+}
+
+void bridge_device_raise_irqs(struct bridge_device *device, uint32_t index,
+                              const uint16_t *vector, uint32_t count)
+{
+    struct end *end = end_of(device);
+
+    for (uint32_t i = 0; i < count; i++) {
+        assert_int_equal(vector[i], i * 3 % 2048);
+    }
+    end->raised[index - 1] += count;
+}
+
 /* --- one end --- */
 
 /* The bridge opens a log once: the file stays to the end. */

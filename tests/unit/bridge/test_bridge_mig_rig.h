@@ -19,9 +19,10 @@
  */
 struct end {
     struct bridge_device device;
-    char path[96]; /* of the server's socket */
-    char log[96];  /* where the bridge speaks */
-    int fd;        /* the last data descriptor, or -1 */
+    char path[96];                  /* of the server's socket */
+    char log[96];                   /* where the bridge speaks */
+    int fd;                         /* the last data descriptor, or -1 */
+    uint32_t waiting[2], raised[2]; /* MSI, MSI-X: vectors signalled and not taken */
     atomic_uint alarms, losses;
 };
 

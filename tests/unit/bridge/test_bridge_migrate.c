@@ -430,6 +430,52 @@ static void precopy_v2_is_understood_where_there_is_pre_copy(void **state)
     assert_int_equal(bridge_migration_precopy_v2(source.device.migration), 0);
 }
 
+static void interrupts_that_the_vmm_has_not_taken_come_with_the_data(void **state)
+{
+    static const uint32_t counts[] = { 1, 7, 2048 };
+    static const size_t pieces[] = { 100, 4096, MIB };
+    size_t i;
+
+    (void)state;
+    begin(ALL, 5000, 0);
+    for (i = 0; i < 9; i++) {
+        source.waiting[0] = counts[i / 3] % 3;
+        source.waiting[1] = counts[i / 3];
+        bytes_free(&data);
+        end_save(&source, &data, pieces[i % 3]);
+        load_again(pieces[i % 3]);
+        /* Not before the device runs: the VMM sets its interrupts up before that. */
+        memset(target.raised, 0, sizeof(target.raised));
+        assert_int_equal(end_set(&target, FERRY_STATE_RUNNING_P2P), 0);
+        assert_int_equal(end_set(&target, FERRY_STATE_RUNNING), 0);
+        assert_int_equal(target.raised[0], source.waiting[0]);
+        assert_int_equal(target.raised[1], source.waiting[1]);
+    }
+    /* A source that goes on has them still. */
+    assert_int_equal(source.raised[1], 0);
+}
+
+static void the_end_has_its_place_behind_any_length(void **state)
+{
+    uint64_t size;
+
+    (void)state;
+    for (size = BRIDGE_STAGE_BYTES - 100; size < BRIDGE_STAGE_BYTES + 20; size += 7) {
+        begin(FERRY_MIG_STOP_COPY, size, 0);
+        source.waiting[1] = 2;
+        end_save(&source, &data, 1000);
+        load_again(32768);
+        (void)finish(NULL);
+    }
+    for (size = 8192 - 100; size < 8192 + 20; size += 7) {
+        begin(FERRY_MIG_STOP_COPY, size, 0);
+        source.waiting[1] = 2;
+        end_save(&source, &data, 8192);
+        load_again(32768);
+        (void)finish(NULL);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_teardown(name, finish)
 
 int main(void)
@@ -456,6 +502,8 @@ int main(void)
         TEST(a_snapshot_is_loaded_into_a_running_guest),
         TEST(a_descriptor_may_outlive_the_device),
         TEST(a_device_that_cannot_migrate_has_no_migration),
+        TEST(interrupts_that_the_vmm_has_not_taken_come_with_the_data),
+        TEST(the_end_has_its_place_behind_any_length),
         TEST(precopy_v2_is_understood_where_there_is_pre_copy),
     };
 
