@@ -8,7 +8,9 @@
 #include "os/clock.h"
 #include "os/memory.h"
 
-#define ROOM_BYTES (256u << 10)
+/* For a whole piece and more: whoever sends it need not wait until the other one has come
+ * to take it. The kernel may allow less. */
+#define ROOM_BYTES (1u << 20)
 
 static int saves(uint32_t state)
 {
