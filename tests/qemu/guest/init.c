@@ -56,10 +56,15 @@
  *                     are they as that fill left them? No use of the device, so a page
  *                     that a migration lost is found:
  *                     "= dirty:ADDRESS pages=N wrong=N first=N" (first wrong page or -1)
+ *
+ * With work=NAME on the kernel's command line that work starts by itself, and its status
+ * is said every second until the first command comes.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
@@ -140,6 +145,22 @@ static int run(char *line)
     return fail("no command '%s'", words[0]);
 }
 
+/* Starts a work and says how it goes until somebody types. */
+static void show(const char *work)
+{
+    struct pollfd input = { .fd = 0, .events = POLLIN };
+    char line[64];
+
+    snprintf(line, sizeof(line), "%s start", work);
+    if (run(line) != 0) {
+        return;
+    }
+    while (poll(&input, 1, 1000) == 0) {
+        snprintf(line, sizeof(line), "%s status", work);
+        (void)run(line);
+    }
+}
+
 int main(void)
 {
     static char line[LINE_MAX_BYTES];
@@ -165,6 +186,9 @@ int main(void)
     setvbuf(stdout, NULL, _IOLBF, 0);
     if (work_init() == 0 && load_modules() == 0) {
         puts("ready");
+        if (getenv("work") != NULL) {
+            show(getenv("work"));
+        }
     }
     while (fgets(line, sizeof(line), stdin) != NULL) {
         if (run(line) == 0) {
