@@ -100,6 +100,11 @@ int ferry_os_file_keeps_length(int fd)
     return seals >= 0 && (seals & F_SEAL_SHRINK) != 0;
 }
 
+int ferry_os_file_keep_length(int fd)
+{
+    return ferry_os_file_keeps_length(fd) || fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK) == 0;
+}
+
 /* What a mapping's start and length must be a multiple of: more than a page for huge
  * pages. */
 static uint64_t map_granule(int fd)

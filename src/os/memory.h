@@ -59,6 +59,8 @@ int ferry_os_file_may(int fd, uint32_t access);
  * what is asked about its length from then on stays true. 0 for all other files.
  */
 int ferry_os_file_keeps_length(int fd);
+/* The same, after a try to make it so: for files of a peer, which would not mind. */
+int ferry_os_file_keep_length(int fd);
 
 /*
  * Maps [off, off + size) of a file, shared. off need not be page aligned: data points

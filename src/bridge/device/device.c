@@ -44,6 +44,7 @@ static void take_facts(struct bridge_device *device, struct bridge_facts *facts)
     memcpy(device->region, facts->region, sizeof(device->region));
     memcpy(device->irq, facts->irq, sizeof(device->irq));
     device->msix = facts->msix;
+    device->config = facts->config;
 }
 
 /* Return: 0 or -errno; *error says what went wrong. */

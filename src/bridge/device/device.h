@@ -30,6 +30,12 @@ struct bridge_msix {
     uint64_t off;
 };
 
+/* Config space as it was read last, and which of its bits stay as they were at BIND. */
+struct bridge_config {
+    uint8_t byte[BRIDGE_CONFIG_BYTES];
+    uint8_t fixed[BRIDGE_CONFIG_BYTES];
+};
+
 /* A descriptor for a region's file that the VMM has; its number may mean something else
  * by now. */
 #define BRIDGE_GIVEN_MAX 16u
@@ -59,9 +65,7 @@ struct bridge_device {
     pthread_mutex_t life; /* BIND, ATTACH, DETACH, RESET: one at a time; before all */
     pthread_mutex_t lock;
     struct bridge_irqs *irqs; /* device's: set-up to be repeated, the ERR eventfd */
-    /* What the VMM read of config space last; bit: it read that byte. */
-    uint8_t config[BRIDGE_CONFIG_BYTES];
-    uint8_t config_known[BRIDGE_CONFIG_BYTES / 8];
+    struct bridge_config config;
     uint32_t given_count; /* descriptors of regions that the VMM got for peers; its */
     struct bridge_given given[BRIDGE_GIVEN_MAX];
     uint32_t iommu_id; /* its number in the iommufd */

@@ -7,16 +7,58 @@
 #include "bridge/device/inside.h"
 #include "bridge/device/link.h"
 #include "bridge/say.h"
-#include "host/context/context_pci.h"
 #include "os/memory.h"
-
-#define MSIX_ENTRY_BYTES 16u
 
 /* Explains a failure that has no text of its own. */
 static int failed(struct ferry_error *reterr, int rc, const char *what, uint32_t index)
 {
     return ferry_error_set(reterr, rc, "bridge", NULL, 0, "%s %u: %s", what, index,
                            ferry_status_text(rc));
+}
+
+static int fits(const struct ferry_region_info *region, uint64_t file_bytes)
+{
+    struct ferry_range area[FERRY_SPARSE_AREAS_MAX];
+    const uint32_t count = bridge_region_areas(region, area);
+    uint64_t end;
+    uint32_t i;
+
+    for (i = 0; i < count; i++) {
+        if (!ferry_range_add(region->offset, area[i].off, &end) ||
+            !ferry_range_inside(end, area[i].size, file_bytes)) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/*
+ * Touching a page behind the end of a mapped file ends the process by SIGBUS, so the VMM
+ * maps only files that are long enough and stay so, whatever the server does.
+ */
+static void look_at_file(const struct bridge_device *device,
+                         struct ferry_region_info *region)
+{
+    uint64_t bytes;
+
+    if (region->fd < 0) {
+        return;
+    }
+    if (!ferry_os_file_keep_length(region->fd)) {
+        bridge_say(device,
+                   "region %u is not mapped, each access is a message: its server could "
+                   "cut the file while the VMM uses it (it is no memfd that can be "
+                   "sealed)",
+                   region->index);
+        ferry_os_close(&region->fd);
+    } else if (ferry_os_file_size(region->fd, &bytes) != FERRY_OK ||
+               !fits(region, bytes)) {
+        bridge_say(device,
+                   "region %u is not mapped, each access is a message: its file is too "
+                   "short",
+                   region->index);
+        ferry_os_close(&region->fd);
+    }
 }
 
 static int ask_regions(struct bridge_device *device, struct bridge_facts *facts,
@@ -48,6 +90,7 @@ static int ask_regions(struct bridge_device *device, struct bridge_facts *facts,
         if (request.u.region.size > UINT64_C(1) << BRIDGE_REGION_SHIFT) {
             return failed(reterr, FERRY_E_LIMIT, "region", i);
         }
+        look_at_file(device, &facts->region[i]);
     }
     return FERRY_OK;
 }
@@ -79,64 +122,6 @@ static int ask_irqs(struct bridge_device *device, struct bridge_facts *facts,
     return FERRY_OK;
 }
 
-static int config_read(void *user, uint32_t off, void *ret_data, uint32_t count)
-{
-    const struct bridge_device *device = user;
-    struct ferry_request request = { .kind = FERRY_RQ_REGION_READ };
-
-    request.u.io.index = BRIDGE_CONFIG_REGION;
-    request.u.io.off = off;
-    request.u.io.count = count;
-    request.u.io.data = ret_data;
-    return bridge_link_call(device->link, &request);
-}
-
-/* The numbers in config space are what the guest's driver sees, so they count. */
-static int ask_config(struct bridge_device *device, struct bridge_facts *facts,
-                      struct ferry_error *reterr)
-{
-    struct ferry_identity *identity = &facts->identity;
-    const uint64_t bytes = facts->region[BRIDGE_CONFIG_REGION].size;
-    const struct ferry_host_pci_reader reader = {
-        .read = config_read, .user = device, .config_bytes = bytes >= 4096 ? 4096 : 256
-    };
-    struct ferry_host_pci *pci;
-    int rc;
-
-    if (facts->info.region_count <= BRIDGE_CONFIG_REGION || bytes < 256) {
-        return ferry_error_set(reterr, FERRY_E_UNSUPPORTED, "bridge", NULL, 0,
-                               "the device is no PCI device: it has no config space");
-    }
-    pci = calloc(1, sizeof(*pci));
-    if (!pci) {
-        return failed(reterr, FERRY_E_MEMORY, "region", BRIDGE_CONFIG_REGION);
-    }
-    rc = ferry_host_pci_scan(&reader, pci);
-    if (rc == FERRY_E_PROTOCOL && pci->vendor != 0) {
-        /* The VMM walks the list itself, and may be content with it. */
-        bridge_say(device, "config space: %s",
-                   pci->problem ? pci->problem : "not as it should be");
-        rc = FERRY_OK;
-    }
-    if (rc == FERRY_OK) {
-        identity->pci_vendor = pci->vendor;
-        identity->pci_device = pci->device;
-        identity->pci_subvendor = pci->subvendor;
-        identity->pci_subdevice = pci->subdevice;
-        identity->pci_class = pci->class_revision;
-        if (pci->msix_off != 0 && pci->msix_bar < BRIDGE_ROM_REGION) {
-            facts->msix.region = pci->msix_bar;
-            facts->msix.off = pci->msix_table_off;
-            facts->msix.bytes = pci->msix_vectors * MSIX_ENTRY_BYTES;
-        }
-    } else {
-        ferry_error_set(reterr, rc, "bridge", NULL, 0, "config space: %s",
-                        ferry_status_text(rc));
-    }
-    free(pci);
-    return rc;
-}
-
 int bridge_facts_ask(struct bridge_device *device, struct bridge_facts *ret_facts,
                      struct ferry_error *reterr)
 {
@@ -165,7 +150,7 @@ int bridge_facts_ask(struct bridge_device *device, struct bridge_facts *ret_fact
         rc = ask_irqs(device, ret_facts, reterr);
     }
     if (rc == FERRY_OK) {
-        rc = ask_config(device, ret_facts, reterr);
+        rc = bridge_config_ask(device, ret_facts, reterr);
     }
     if (rc != FERRY_OK) {
         bridge_facts_drop(ret_facts);
@@ -223,6 +208,9 @@ const char *bridge_facts_differ(const struct bridge_device *device,
             device->irq[i].count != fresh->irq[i].count) {
             return "interrupts";
         }
+    }
+    if (bridge_config_differs(&device->config, &fresh->config)) {
+        return "config space";
     }
     return NULL;
 }

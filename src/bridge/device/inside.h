@@ -9,6 +9,7 @@
  * A device's own files:
  *   device.c   the object: its calls, BIND, ATTACH, DETACH, the end
  *   facts.c    what a server says of its device; asked at BIND and after a return
+ *   config.c   config space: what a VMM walks through there holds, and stays
  *   info.c     what of it the VMM is told
  *   region.c   reading, writing and mapping regions
  *   irq.c      interrupts: set-up, and setting up again
@@ -40,6 +41,7 @@ struct bridge_facts {
     struct ferry_region_info region[BRIDGE_REGIONS_MAX];
     struct ferry_irq_info irq[BRIDGE_IRQS_MAX];
     struct bridge_msix msix;
+    struct bridge_config config;
 };
 
 /* Asks over the device's link. Return: FERRY_OK or a negative code; reterr says what. */
@@ -56,6 +58,30 @@ const char *bridge_facts_differ(const struct bridge_device *device,
  * 0: none. ret_area: FERRY_SPARSE_AREAS_MAX entries. */
 uint32_t bridge_region_areas(const struct ferry_region_info *region,
                              struct ferry_range *ret_area);
+
+/* config.c */
+
+#define BRIDGE_MSIX_ENTRY_BYTES 16u
+
+/* Reads config space into the facts, with what it says: ids and the MSI-X table.
+ * Return: FERRY_OK or a negative code; reterr says what. */
+int bridge_config_ask(struct bridge_device *device, struct bridge_facts *facts,
+                      struct ferry_error *reterr);
+/*
+ * May a VMM go by it? QEMU follows a list without an end forever, and aborts at what no
+ * hardware has. config: its bytes, of which `fixed` is filled. region: of the BARs.
+ * Return: NULL, or what is wrong.
+ */
+const char *bridge_config_check(struct bridge_config *config, uint32_t bytes,
+                                const struct ferry_region_info *region,
+                                struct bridge_msix *ret_msix);
+int bridge_config_differs(const struct bridge_config *old,
+                          const struct bridge_config *fresh);
+/* What was read is kept; what cannot change has not, whatever the server says now. */
+void bridge_config_keep(struct bridge_device *device, uint64_t off, uint8_t *data,
+                        uint32_t count);
+void bridge_config_recall(struct bridge_device *device, uint64_t off, uint8_t *ret_data,
+                          uint32_t count);
 
 /* info.c; each as the ioctl, arg's argsz already looked at */
 long bridge_device_get_info(struct bridge_device *device, void *arg);

@@ -61,42 +61,11 @@ static int transfer(struct bridge_device *device, uint32_t kind,
     return bridge_link_call(device->link, &request);
 }
 
-/* config space: what was read is kept. */
-static void keep_config(struct bridge_device *device, uint64_t off, const void *data,
-                        uint32_t count)
-{
-    uint64_t i;
-
-    pthread_mutex_lock(&device->lock);
-    for (i = off; i < off + count && i < BRIDGE_CONFIG_BYTES; i++) {
-        device->config[i] = ((const uint8_t *)data)[i - off];
-        device->config_known[i / 8] |= (uint8_t)(1u << i % 8);
-    }
-    pthread_mutex_unlock(&device->lock);
-}
-
 /*
  * A dead device's config space reads as the VMM knows it. QEMU resets a device by what it
  * reads there, and takes an errno for it: up to 10.0 the interrupt pin 251, with which it
  * leaves an array.
  */
-static int recall_config(struct bridge_device *device, uint64_t off, void *ret_data,
-                         uint32_t count)
-{
-    int known = bridge_link_dead(device->link);
-    uint64_t i;
-
-    pthread_mutex_lock(&device->lock);
-    for (i = off; known && i < off + count; i++) {
-        known = i < BRIDGE_CONFIG_BYTES && (device->config_known[i / 8] & 1u << i % 8);
-        if (known) {
-            ((uint8_t *)ret_data)[i - off] = device->config[i];
-        }
-    }
-    pthread_mutex_unlock(&device->lock);
-    return known;
-}
-
 static int read_piece(struct bridge_device *device, const struct target *target,
                       uint32_t done, void *ret_data, uint32_t count)
 {
@@ -107,10 +76,14 @@ static int read_piece(struct bridge_device *device, const struct target *target,
         return rc;
     }
     if (rc == FERRY_OK) {
-        keep_config(device, off, ret_data, count);
+        bridge_config_keep(device, off, ret_data, count);
         return rc;
     }
-    return recall_config(device, off, ret_data, count) ? FERRY_OK : rc;
+    if (!bridge_link_dead(device->link)) {
+        return rc;
+    }
+    bridge_config_recall(device, off, ret_data, count);
+    return FERRY_OK;
 }
 
 ssize_t bridge_device_pread(struct bridge_object *object, void *ret_data, size_t count,

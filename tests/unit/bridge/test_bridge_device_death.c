@@ -86,16 +86,13 @@ static void a_dead_devices_config_space_reads_as_the_vmm_knows_it(void **state)
     uint32_t id = 0;
 
     (void)state;
-    assert_int_equal(rig_pread(&rig, BRIDGE_CONFIG_REGION, 0, config, 64), 64);
-    assert_int_equal(rig_pread(&rig, BRIDGE_CONFIG_REGION, 4095, config, 1), 1);
     rig_kill_server(&rig);
     assert_int_equal(rig_pread(&rig, BRIDGE_CONFIG_REGION, 0, &id, 4), 4);
     assert_int_equal(id, 0x10f01af4);
     assert_int_equal(rig_pread(&rig, BRIDGE_CONFIG_REGION, 0x3d, config, 1), 1);
     assert_int_equal(config[0], 1); /* INTA */
-    assert_int_equal(rig_pread(&rig, BRIDGE_CONFIG_REGION, 4095, config, 1), 1);
-    assert_int_equal(rig_pread(&rig, BRIDGE_CONFIG_REGION, 60, config, 8), -EIO);
-    assert_int_equal(rig_pread(&rig, BRIDGE_CONFIG_REGION, 4094, config, 2), -EIO);
+    assert_int_equal(rig_pread(&rig, BRIDGE_CONFIG_REGION, 4094, config, 4), 2);
+    assert_int_equal(rig_pread(&rig, BRIDGE_CONFIG_REGION, 4096, config, 1), -EINVAL);
 }
 
 static void a_reset_finds_the_server_that_came_back(void **state)
