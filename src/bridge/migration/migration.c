@@ -232,11 +232,19 @@ static int change(struct bridge_migration *migration, uint32_t wanted,
     return 0;
 }
 
+/* A state in which no data is under way. */
+static int rests(uint32_t state)
+{
+    return state == FERRY_STATE_RUNNING || state == FERRY_STATE_RUNNING_P2P ||
+           state == FERRY_STATE_STOP;
+}
+
 /* Locked. As change(); *ret_alarm: 1 when the guest must not go on. */
 static int leave(struct bridge_migration *migration, uint32_t wanted,
                  struct bridge_data **ret_fresh, int *ret_fd, int *ret_alarm)
 {
     int resuming = migration->vmm == FERRY_STATE_RESUMING, rc;
+    int resting = rests(migration->vmm) && rests(wanted);
 
     if (bridge_migration_loses(migration)) {
         note_refusal(migration);
@@ -248,6 +256,12 @@ static int leave(struct bridge_migration *migration, uint32_t wanted,
         rc = -EINVAL;
     } else {
         rc = change(migration, wanted, ret_fresh, ret_fd);
+    }
+    if (rc < 0 && resting && bridge_migration_loses(migration)) {
+        /* It neither runs nor has to be stopped; a QEMU that quits takes no refusal. */
+        migration->vmm = wanted;
+        migration->refused_tid = 0;
+        return 0;
     }
     if (resuming && rc < 0) {
         bridge_say(migration->device,
@@ -298,6 +312,9 @@ static int walk_back(struct bridge_migration *migration)
         /* A server that is there again would pass for the old one with the guest. */
         bridge_say(migration->device, "the VMM resets it after a failed migration: it "
                                       "stays lost until the guest or a user resets it");
+        bridge_data_end(migration, -EIO);
+        migration->vmm = FERRY_STATE_RUNNING; /* as the VMM sees it now */
+        migration->loaded = 0;
         return 1;
     }
     if (bridge_state_walk(migration, FERRY_STATE_RUNNING, &error) != FERRY_OK) {

@@ -377,12 +377,14 @@ static void assert_dead(void)
 {
     uint64_t bytes;
 
-    assert_int_equal(end_set(&end, FERRY_STATE_RUNNING), -EIO);
+    assert_int_equal(end_set(&end, FERRY_STATE_STOP_COPY), -EIO);
     assert_int_equal(bridge_migration_data_size(end.device.migration, &bytes), -EIO);
     /* QEMU's recovery: nobody is looked for, since another server has another state. */
     assert_int_equal(bridge_migration_recover(end.device.migration), 1);
     end_said(&end, "stays lost");
-    assert_int_equal(end_set(&end, FERRY_STATE_RUNNING), -EIO);
+    assert_int_equal(end_set(&end, FERRY_STATE_STOP), 0);
+    assert_int_equal(end_set(&end, FERRY_STATE_STOP_COPY), -EIO);
+    assert_int_equal(end_set(&end, FERRY_STATE_RUNNING), 0);
 }
 
 static void it_dies_or_hushes(uint32_t at)
