@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/range.h"
 #include "bridge/device/link.h"
 #include "bridge/iommu/iommu.h"
 #include "bridge/iommu/log_query.h"
@@ -29,7 +30,7 @@ static uint64_t bitmap_covers(const struct bridge_log *log)
 }
 
 /* One request for runs. *iova moves behind what they tell of. dense: a bitmap would have
- * told more. */
+ * told more, also where the server stopped early: a query comes to an end. */
 static int ask_runs(struct bridge_log *log, uint64_t *iova, uint64_t length,
                     log_visitor visit, void *user, int *ret_dense)
 {
@@ -50,8 +51,9 @@ static int ask_runs(struct bridge_log *log, uint64_t *iova, uint64_t length,
     for (uint32_t i = 0; i < told->count && i < told->cap; i++) {
         visit(user, told->run[i].off, told->run[i].size);
     }
-    *ret_dense = told->count == told->cap && told->next_iova - *iova < bitmap_covers(log);
-    if (told->next_iova <= *iova || told->next_iova - *iova > length) {
+    *ret_dense = told->next_iova - *iova < bitmap_covers(log);
+    if (told->next_iova <= *iova || told->next_iova - *iova > length ||
+        !ferry_range_aligned(told->next_iova, LOG_PAGE_BYTES)) {
         return FERRY_E_PROTOCOL;
     }
     *iova = told->next_iova;
@@ -74,7 +76,7 @@ static int ask_bitmap(struct bridge_log *log, uint64_t *iova, uint64_t length,
     };
     int status;
 
-    memset(log->buffer, 0, log->buffer_bytes);
+    memset(log->buffer, 0, request.u.log_report.bitmap_bytes);
     status = bridge_link_call(log->device->link, &request);
     if (status == FERRY_OK) {
         visit_bitmap(log->buffer, *iova, piece, visit, user);

@@ -253,7 +253,10 @@ static int do_report(struct rig *rig, const struct ferry_log_report *want)
 
 static int do_runs(struct rig *rig, struct ferry_log_runs *want)
 {
-    const uint64_t end = want->iova + want->length;
+    const uint64_t span = rig->runs_span != 0 && rig->runs_span < want->length
+                              ? rig->runs_span
+                              : want->length;
+    const uint64_t end = want->iova + span;
     const uint32_t cap =
         rig->runs_cap != 0 && rig->runs_cap < want->cap ? rig->runs_cap : want->cap;
 

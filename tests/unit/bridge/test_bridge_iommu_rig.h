@@ -49,9 +49,10 @@ struct rig {
     uint32_t maps_before_end; /* it dies at the map after so many; 0: never */
     int unmap_status;
     int no_log, no_runs, no_whole, no_unmap_all, log_status;
-    int busy_status;   /* of a START when the log is on; 0: FERRY_E_BUSY */
-    int exact_reports; /* a report must lie in one map */
-    uint32_t runs_cap; /* runs that one answer has; 0: as asked */
+    int busy_status;    /* of a START when the log is on; 0: FERRY_E_BUSY */
+    int exact_reports;  /* a report must lie in one map */
+    uint32_t runs_cap;  /* runs that one answer has; 0: as asked */
+    uint64_t runs_span; /* bytes that one answer is about at most; 0: as asked */
     /* What was asked. */
     uint32_t map_calls, unmap_calls, unmap_alls, told_unmaps, runs_calls, report_calls,
         start_calls, stop_calls, probe_calls;

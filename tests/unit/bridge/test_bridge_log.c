@@ -21,10 +21,12 @@
 
 static uint32_t ioas, hwpt;
 
-/* Two devices in a tracked table, with some memory at 0. */
+/* Two devices in a tracked table, with some memory at 0 that the servers have a file of.
+ */
 static int start(void **state)
 {
     rig_start(state);
+    mappings_fd = make_file(RIG_PAGES);
     ioas = make_ioas();
     hwpt = make_hwpt(1, ioas, 2);
     attach(0, hwpt);
@@ -192,24 +194,49 @@ static void test_many_runs_take_several_answers(void **state)
     uint32_t written = 0;
 
     (void)state;
+    rigs[0]->max_data = 0; /* one run, or 128 pages as bits */
     assert_int_equal(set_dirty(hwpt, 1), 0);
-    rigs[0]->runs_cap = 5;
+    rig_write(rigs[0], 0);
+    rig_write(rigs[0], 200 * PAGE);
+    assert_int_equal(report(0, MEMORY_BYTES, 0, NULL), 2);
+    assert_int_equal(rigs[0]->runs_calls, 2);
+    assert_int_equal(rigs[0]->report_calls, 0);
+    /* So many that a bitmap is shorter: it is asked for one. */
     for (uint64_t page = 0; page < MEMORY_PAGES; page += 3) {
         rig_write(rigs[0], page * PAGE);
         written++;
     }
     assert_int_equal(report(0, MEMORY_BYTES, 0, NULL), written);
-    assert_true(rigs[0]->runs_calls > 10);
-    /* So many that a bitmap is shorter: it is asked for one. */
-    rigs[0]->runs_cap = 0;
-    rigs[0]->max_data = 0; /* one run, or 128 pages as bits */
-    assert_int_equal(set_dirty(hwpt, 0), 0);
-    assert_int_equal(set_dirty(hwpt, 1), 0);
-    for (uint64_t page = 0; page < MEMORY_PAGES; page += 3) {
-        rig_write(rigs[0], page * PAGE);
-    }
-    assert_int_equal(report(0, MEMORY_BYTES, 0, NULL), written);
     assert_true(rigs[0]->report_calls > 0);
+}
+
+/* Each answer moves on by one page: a report of much memory would never end. */
+static void test_a_server_that_tells_little_at_a_time_is_asked_for_bitmaps(void **state)
+{
+    uint64_t first = 0;
+
+    (void)state;
+    assert_int_equal(set_dirty(hwpt, 1), 0);
+    rigs[0]->runs_span = PAGE;
+    rig_write(rigs[0], 0);
+    rig_write(rigs[0], 200 * PAGE);
+    assert_int_equal(report(0, MEMORY_BYTES, 0, &first), 2);
+    assert_int_equal(first, 0);
+    assert_int_equal(rigs[0]->runs_calls, 1);
+    assert_int_equal(rigs[0]->report_calls, 1);
+    assert_int_equal(report(0, MEMORY_BYTES, 0, NULL), 0);
+}
+
+static void test_an_answer_that_ends_inside_a_page_makes_all_of_it_written(void **state)
+{
+    uint64_t bitmap[MEMORY_PAGES / 64];
+
+    (void)state;
+    assert_int_equal(set_dirty(hwpt, 1), 0);
+    rigs[0]->runs_span = PAGE + 8;
+    assert_int_equal(get_dirty(hwpt, 0, MEMORY_BYTES, PAGE, 0, bitmap), -EIO);
+    rigs[0]->runs_span = 0;
+    assert_int_equal(report(0, MEMORY_BYTES, 0, NULL), MEMORY_PAGES);
 }
 
 static void test_a_lost_connection_makes_everything_written(void **state)
@@ -512,6 +539,8 @@ int main(void)
         TEST(test_an_unmap_without_tracking_asks_for_nothing),
         TEST(test_flat_reports_lie_in_one_map_each),
         TEST(test_many_runs_take_several_answers),
+        TEST(test_a_server_that_tells_little_at_a_time_is_asked_for_bitmaps),
+        TEST(test_an_answer_that_ends_inside_a_page_makes_all_of_it_written),
         TEST(test_a_lost_connection_makes_everything_written),
         TEST(test_a_new_connection_that_nobody_tells_of_is_noticed),
         TEST(test_a_server_that_forgot_its_log_starts_again),
