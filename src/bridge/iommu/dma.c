@@ -90,6 +90,9 @@ int bridge_iommu_dma(struct bridge_device *device, uint64_t iova, void *data, si
         if (status == FERRY_OK) {
             status = walk(attachment, iova, data, size, is_write, 1);
         }
+        if (status == FERRY_OK && is_write) {
+            bridge_log_told(device->log, iova, size);
+        }
     }
     (void)pthread_rwlock_unlock(&attachment->iommu->view);
     return status;

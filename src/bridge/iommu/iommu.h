@@ -41,8 +41,10 @@ int bridge_iommu_repeat(struct bridge_device *device);
 int bridge_iommu_dma(struct bridge_device *device, uint64_t iova, void *data, size_t size,
                      int is_write);
 
-/* The first piece of [*iova, *end) that lies in one map: narrows both. Return: 1; 0 when
- * nothing is mapped there. Thread: any, no waits. */
+/* The first piece of [*iova, *end) that lies in one map which the server has a file of:
+ * narrows both. The others it reaches by messages, which are noted here, and there are
+ * servers that refuse to be asked. Return: 1; 0 when there is none. Thread: any, no
+ * waits. */
 int bridge_iommu_next(struct bridge_device *device, uint64_t *iova, uint64_t *end);
 
 #endif

@@ -22,6 +22,7 @@ int bridge_log_create(struct bridge_device *device)
     }
     log->device = device;
     (void)pthread_mutex_init(&log->lock, NULL);
+    (void)pthread_mutex_init(&log->told_lock, NULL);
     device->log = log;
     return 0;
 }
@@ -33,6 +34,9 @@ static void forget(struct bridge_log *log)
     log->buffer = NULL;
     atomic_store(&log->running, 0);
     atomic_store(&log->lost, 0);
+    (void)pthread_mutex_lock(&log->told_lock);
+    log_pages_clear(&log->told);
+    (void)pthread_mutex_unlock(&log->told_lock);
 }
 
 void bridge_log_destroy(struct bridge_device *device)
@@ -44,6 +48,7 @@ void bridge_log_destroy(struct bridge_device *device)
     }
     device->log = NULL;
     forget(log);
+    (void)pthread_mutex_destroy(&log->told_lock);
     (void)pthread_mutex_destroy(&log->lock);
     free(log);
 }

@@ -30,6 +30,12 @@ int bridge_log_report(struct bridge_log *log, uint64_t iova, uint64_t length,
                       uint64_t page_size, void *bitmap, int clear);
 /* Keeps what the server knows of a range that is about to be unmapped. */
 int bridge_log_harvest(struct bridge_log *log, uint64_t iova, uint64_t length);
+/*
+ * The device wrote these bytes by a DMA message: it is the client who does that write, so
+ * not every server logs it. After the bytes are there, before the reply. Thread: any, no
+ * waits.
+ */
+void bridge_log_told(struct bridge_log *log, uint64_t iova, uint64_t size);
 /* The connection died or came back: a log that ran is started again and everything in
  * its ranges counts as written. */
 void bridge_log_lost(struct bridge_log *log);

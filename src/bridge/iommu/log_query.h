@@ -31,9 +31,15 @@ struct bridge_log {
     struct ferry_range range[FERRY_LOG_RANGES_MAX];
     uint64_t *buffer; /* for one answer; while it runs */
     struct log_pages pages;
+    /* Written by messages, taken into `pages` when somebody asks. The lock of its own is
+     * the last of all: who serves a message may not wait for a server. */
+    pthread_mutex_t told_lock;
+    struct log_pages told;
 };
 
 int log_dead(const struct bridge_log *log);
+/* What messages wrote in the range is in `pages` from now on; the log's lock is held. */
+void log_take_told(struct bridge_log *log, uint64_t iova, uint64_t length);
 /*
  * Makes sure that the server logs, before it is asked anything: a new connection knows of
  * no log, and what the old one knew is lost and counts as written. The log runs, its lock

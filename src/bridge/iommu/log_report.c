@@ -41,6 +41,28 @@ static int fetch(struct bridge_log *log, uint64_t iova, uint64_t length,
     return status == FERRY_OK ? 0 : bridge_errno(status);
 }
 
+void log_take_told(struct bridge_log *log, uint64_t iova, uint64_t length)
+{
+    (void)pthread_mutex_lock(&log->told_lock);
+    log_pages_visit(&log->told, iova, length, 1, to_pages, log);
+    (void)pthread_mutex_unlock(&log->told_lock);
+}
+
+void bridge_log_told(struct bridge_log *log, uint64_t iova, uint64_t size)
+{
+    const uint64_t first = iova & ~(uint64_t)(LOG_PAGE_BYTES - 1);
+    const uint64_t last = (iova + (size - 1)) | (LOG_PAGE_BYTES - 1);
+
+    /* A log that starts now is of no use to the VMM before the call returns, and the
+     * bytes are there already. */
+    if (log == NULL || size == 0 || !atomic_load(&log->running)) {
+        return;
+    }
+    (void)pthread_mutex_lock(&log->told_lock);
+    log_pages_add(&log->told, first, last - first + 1);
+    (void)pthread_mutex_unlock(&log->told_lock);
+}
+
 /* The VMM's bitmap. */
 struct bitmap {
     uint64_t iova, length, page_size;
@@ -79,6 +101,7 @@ static int report(struct bridge_log *log, struct bitmap *bitmap, int clear)
                            bitmap->iova + (bitmap->length - 1));
         return rc;
     }
+    log_take_told(log, bitmap->iova, bitmap->length);
     log_pages_visit(&log->pages, bitmap->iova, bitmap->length, clear, to_bitmap, bitmap);
     return 0;
 }

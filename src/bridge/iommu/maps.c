@@ -140,8 +140,11 @@ int bridge_iommu_next(struct bridge_device *device, uint64_t *iova, uint64_t *en
     (void)pthread_rwlock_rdlock(&attachment->iommu->view);
     ioas = attachment->ioas;
     if (ioas != NULL) {
-        const uint32_t at = iommu_maps_index(ioas, *iova);
+        uint32_t at = iommu_maps_index(ioas, *iova);
 
+        while (at < ioas->count && ioas->map[at]->file == NULL) {
+            at++;
+        }
         if (at < ioas->count && ioas->map[at]->iova < *end) {
             const struct iommu_map *map = ioas->map[at];
             const uint64_t map_end = map->iova + map->size;

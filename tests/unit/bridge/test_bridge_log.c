@@ -6,7 +6,9 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -21,8 +23,7 @@
 
 static uint32_t ioas, hwpt;
 
-/* Two devices in a tracked table, with some memory at 0 that the servers have a file of.
- */
+/* Two devices in a tracked table; some memory at 0, of which servers have a file. */
 static int start(void **state)
 {
     rig_start(state);
@@ -33,6 +34,14 @@ static int start(void **state)
     attach(1, hwpt);
     assert_int_equal(map_va(ioas, 0, MEMORY_BYTES, RAM), 0);
     return 0;
+}
+
+static int stop(void **state)
+{
+    if (mappings_fd >= 0) {
+        close(mappings_fd);
+    }
+    return rig_stop(state);
 }
 
 /* How many pages of the range are told; *ret_first: the first of them. */
@@ -187,6 +196,38 @@ static void test_flat_reports_lie_in_one_map_each(void **state)
     assert_int_equal(rigs[0]->report_calls, 8);
     assert_int_equal(report(700 * PAGE, 100 * PAGE, 0, NULL), 0);
     assert_int_equal(rigs[0]->report_calls, 8);
+}
+
+/* The client does these writes, so a server need not log them; this one logs nothing. */
+static void test_what_a_message_writes_is_told(void **state)
+{
+    uint8_t *memory =
+        mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    uint8_t data[8] = { 1 };
+    uint64_t first = 0;
+
+    (void)state;
+    assert_ptr_not_equal(memory, MAP_FAILED);
+    close(mappings_fd);
+    mappings_fd = -1;
+    rigs[0]->no_runs = 1;
+    rigs[0]->exact_reports = 1;
+    assert_int_equal(map_va(ioas, 900 * PAGE, 4 * PAGE, memory), 0);
+    assert_int_equal(bridge_iommu_dma(&rigs[0]->device, 900 * PAGE, data, 1, 1), 0);
+    assert_int_equal(set_dirty(hwpt, 1), 0);
+    assert_int_equal(report(900 * PAGE, 4 * PAGE, 0, NULL), 0);
+    assert_int_equal(rigs[0]->report_calls, 0); /* it knows nothing of that memory */
+    assert_int_equal(bridge_iommu_dma(&rigs[0]->device, 902 * PAGE - 4, data, 8, 1), 0);
+    assert_int_equal(bridge_iommu_dma(&rigs[0]->device, 900 * PAGE, data, 8, 0), 0);
+    assert_int_equal(report(900 * PAGE, 4 * PAGE, 1, &first), 2);
+    assert_int_equal(first, 1);
+    assert_int_equal(report(900 * PAGE, 4 * PAGE, 0, NULL), 2);
+    assert_int_equal(report(900 * PAGE, 4 * PAGE, 0, NULL), 0);
+    assert_int_equal(bridge_iommu_dma(&rigs[0]->device, 903 * PAGE, data, 8, 1), 0);
+    assert_int_equal(unmap(ioas, 900 * PAGE, 4 * PAGE), 4 * PAGE);
+    assert_int_equal(report(900 * PAGE, 4 * PAGE, 0, &first), 1);
+    assert_int_equal(first, 3);
+    (void)munmap(memory, 4 * PAGE);
 }
 
 static void test_many_runs_take_several_answers(void **state)
@@ -526,7 +567,7 @@ static void test_any_sequence_tells_every_page_once(void **state)
     }
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, start, rig_stop)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
 
 int main(void)
 {
@@ -538,6 +579,7 @@ int main(void)
         TEST(test_what_was_harvested_ends_with_the_tracking),
         TEST(test_an_unmap_without_tracking_asks_for_nothing),
         TEST(test_flat_reports_lie_in_one_map_each),
+        TEST(test_what_a_message_writes_is_told),
         TEST(test_many_runs_take_several_answers),
         TEST(test_a_server_that_tells_little_at_a_time_is_asked_for_bitmaps),
         TEST(test_an_answer_that_ends_inside_a_page_makes_all_of_it_written),
