@@ -56,6 +56,8 @@ static int get_to_know(struct bridge_device *device, struct ferry_error *error)
     if (rc != FERRY_OK) {
         return bridge_errno(rc);
     }
+    bridge_link_limit(device->link,
+                      (uint64_t)BRIDGE_SETUP_LIMITS * device->token.timeout_ms);
     facts = malloc(sizeof(*facts));
     if (!facts) {
         return bridge_errno(
@@ -106,8 +108,10 @@ static int bind_locked(struct bridge_device *device, struct bridge_object *iommu
     }
     if (rc != 0) {
         unbind(device);
+        return rc;
     }
-    return rc;
+    bridge_link_limit(device->link, 0);
+    return 0;
 }
 
 static long bind(struct bridge_device *device, void *arg)
@@ -135,6 +139,9 @@ static long bind(struct bridge_device *device, void *arg)
         } else {
             call->out_devid = device->iommu_id;
             __atomic_store_n(&device->bound, 1, __ATOMIC_RELEASE);
+            if (bridge_link_dead(device->link)) {
+                bridge_device_lost(device); /* who was told of it before let it be */
+            }
             bridge_trace(device, "bound: %s at %s",
                          device->identity.model[0] ? device->identity.model : "a device",
                          device->token.path);

@@ -51,9 +51,11 @@ struct bridge_given {
 struct bridge_device {
     struct bridge_object object; /* first */
     struct bridge_token token;
-    uint32_t id;              /* names it among the process's devices, from 1 */
-    uint32_t bound;           /* atomic; 1: everything below is there */
-    struct bridge_link *link; /* from BIND on */
+    uint32_t id;    /* names it among the process's devices, from 1 */
+    uint32_t bound; /* atomic; 1: everything below is there */
+    uint32_t
+        settled; /* atomic; 1: the VMM has asked GET_INFO, so it has made the device */
+    struct bridge_link *link;             /* from BIND on */
     struct bridge_attachment *attachment; /* iommu's: from BIND to the end */
     struct bridge_log *log;               /* iommu's: dirty pages; from BIND on */
     struct bridge_migration *migration;   /* from BIND on; NULL: it cannot migrate */

@@ -83,6 +83,7 @@ static int ask_regions(struct bridge_device *device, struct bridge_facts *facts,
             continue; /* a hole, such as VGA with most servers */
         }
         if (rc != FERRY_OK) {
+            ferry_os_close(&request.u.region.fd);
             return failed(reterr, rc, "region", i);
         }
         facts->region[i] = request.u.region;

@@ -40,6 +40,7 @@ long bridge_device_get_info(struct bridge_device *device, void *arg)
         info->pad = 0;
     }
     info->argsz = sizeof(*info);
+    __atomic_store_n(&device->settled, 1, __ATOMIC_RELEASE);
     return 0;
 }
 

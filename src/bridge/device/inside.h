@@ -18,6 +18,9 @@
  *   link.c     the connection
  */
 
+/* All that a server is asked when it is met, in limits of a single request. */
+#define BRIDGE_SETUP_LIMITS 4u
+
 /* A region's bytes lie at its index << this in the descriptor, as in the kernel. */
 #define BRIDGE_REGION_SHIFT 40u
 

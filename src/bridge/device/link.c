@@ -39,6 +39,7 @@ struct bridge_link {
     uint32_t served;             /* 1: the service thread watches it */
     uint32_t told;               /* 1: the device knows that it is dead */
     atomic_uint dead;
+    _Atomic(uint64_t) until_ns; /* of bridge_link_limit(); 0: none */
     atomic_uint generation;
 };
 
@@ -232,16 +233,28 @@ static void look(struct bridge_link *link, struct ferry_client *client)
         error.text, link->device->token.path);
 }
 
+static int is_late(struct bridge_link *link)
+{
+    const uint64_t until = atomic_load(&link->until_ns);
+
+    return until != 0 && ferry_os_now_ns() > until;
+}
+
 int bridge_link_call(struct bridge_link *link, struct ferry_request *request)
 {
     struct ferry_client *client = enter(link, 0);
+    int late;
     int rc;
 
     if (!client) {
         return request->status = FERRY_E_CLOSED;
     }
     rc = ferry_client_call(client, request);
-    if (rc < 0) {
+    late = is_late(link);
+    if (late) {
+        ferry_client_abort(client, "it takes too long to be set up");
+    }
+    if (rc < 0 || late) {
         look(link, client);
     }
     leave(link);
@@ -279,6 +292,23 @@ int bridge_link_post(struct bridge_link *link, uint32_t region, uint64_t off,
     request.u.io.posted = 1;
     /* Over once it has left: the socket takes it at once, or this thread waits for it. */
     return bridge_link_call(link, &request);
+}
+
+void bridge_link_condemn(struct bridge_link *link, const char *why)
+{
+    struct ferry_client *client = enter(link, 0);
+
+    if (client) {
+        ferry_client_abort(client, why);
+        look(link, client);
+        leave(link);
+    }
+}
+
+void bridge_link_limit(struct bridge_link *link, uint64_t limit_ms)
+{
+    atomic_store(&link->until_ns,
+                 limit_ms == 0 ? 0 : ferry_os_now_ns() + limit_ms * FERRY_NS_PER_MS);
 }
 
 int bridge_link_dead(const struct bridge_link *link)

@@ -35,6 +35,14 @@ int bridge_link_post(struct bridge_link *link, uint32_t region, uint64_t off,
                      const void *data, uint32_t count);
 
 int bridge_link_dead(const struct bridge_link *link);
+/* Its server is of no more use: as if it had died now. Thread: any. */
+void bridge_link_condemn(struct bridge_link *link, const char *why);
+/*
+ * What is called from now on must be over after so long in all, or the server counts as
+ * dead: one that answers each time at the last moment would hold the VMM up for hours.
+ * 0: no limit but each request's. Thread: as open.
+ */
+void bridge_link_limit(struct bridge_link *link, uint64_t limit_ms);
 /* Connects again after a death. Return: as open; FERRY_OK when it is alive. */
 int bridge_link_reopen(struct bridge_link *link, struct ferry_error *reterr);
 /* Ends a connection that is of no more use: dead from now on, but the device is not told

@@ -81,7 +81,10 @@ static int come_back(struct bridge_device *device)
     int rc = bridge_link_reopen(device->link, &error);
 
     if (rc == FERRY_OK) {
+        bridge_link_limit(device->link,
+                          (uint64_t)BRIDGE_SETUP_LIMITS * device->token.timeout_ms);
         rc = set_up_again(device, &error);
+        bridge_link_limit(device->link, 0);
         if (rc != 0) {
             bridge_link_give_up(device->link);
         }

@@ -98,6 +98,17 @@ void iommu_server_unmap_all(struct bridge_attachment *attachment)
     }
 }
 
+/* QEMU ends the guest when memory cannot be mapped for a device that it has: then rather
+ * that device alone. Return: 1 when it is gone. */
+static int do_without(struct bridge_attachment *attachment, const struct iommu_map *map)
+{
+    if (map->peer || !__atomic_load_n(&attachment->device->settled, __ATOMIC_ACQUIRE)) {
+        return 0;
+    }
+    bridge_link_condemn(attachment->device->link, "it cannot reach all memory any more");
+    return 1;
+}
+
 int iommu_ioas_map(struct iommu *iommu, struct iommu_ioas *ioas, struct iommu_map *map)
 {
     struct bridge_attachment *attachment;
@@ -112,9 +123,10 @@ int iommu_ioas_map(struct iommu *iommu, struct iommu_ioas *ioas, struct iommu_ma
     for (attachment = ioas->attached; attachment != NULL && rc == 0;
          attachment = attachment->next) {
         rc = iommu_server_map(attachment, map);
-        if (rc < 0) {
+        if (rc < 0 && !do_without(attachment, map)) {
             break;
         }
+        rc = 0;
     }
     if (rc == 0) {
         return 0;

@@ -15,6 +15,7 @@
 
 #include "base/reader.h"
 #include "base/writer.h"
+#include "bridge/iommu/uapi_iommufd.h"
 #include "test_bridge_device_rig.h"
 
 /*
@@ -330,6 +331,38 @@ static void what_the_vmm_goes_by_stays_as_it_was(void **state)
     assert_int_equal(config[0x04], 0x06); /* that may change */
 }
 
+/* Each answer is in time, all of them are not. */
+static void a_bind_ends_though_each_answer_comes_at_the_last_moment(void **state)
+{
+    (void)state;
+    server.rest_ms = 300;
+    assert_int_equal(rig_bind(&rig), -EIO);
+    assert_in_range(server.asked, 1, 7);
+    server.rest_ms = 0;
+}
+
+static void a_map_that_is_refused_later_costs_the_device_alone(void **state)
+{
+    static uint8_t memory[8192] __attribute__((aligned(4096)));
+    struct uapi_iommu_ioas_map map = {
+        .size = sizeof(map), .flags = 7, .user_va = (uintptr_t)memory, .length = 4096
+    };
+    struct uapi_info info = { .argsz = sizeof(info) };
+    uint32_t value;
+
+    (void)state;
+    assert_int_equal(rig_bind(&rig), 0);
+    rig_attach(&rig);
+    map.ioas_id = rig.ioas;
+    server.refuse_maps = 1;
+    /* The VMM makes the device: it takes an error well. */
+    assert_int_equal(rig_ioctl(rig.iommu, UAPI_IOMMU_IOAS_MAP, &map), -ENOMEM);
+    assert_int_equal(rig_pread(&rig, 0, 0, &value, 4), 4);
+    assert_int_equal(rig_ioctl(rig.object, UAPI_GET_INFO, &info), 0);
+    assert_int_equal(rig_ioctl(rig.iommu, UAPI_IOMMU_IOAS_MAP, &map), 0);
+    assert_int_equal(rig_pread(&rig, 0, 0, &value, 4), -EIO);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -340,6 +373,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(config_space_has_256_or_4096_bytes, up, down),
         cmocka_unit_test_setup_teardown(a_longer_config_space_ends_at_4096, up, down),
         cmocka_unit_test_setup_teardown(an_extended_space_of_ones_is_none, up, down),
+        cmocka_unit_test_setup_teardown(
+            a_bind_ends_though_each_answer_comes_at_the_last_moment, up, down),
+        cmocka_unit_test_setup_teardown(
+            a_map_that_is_refused_later_costs_the_device_alone, up, down),
         cmocka_unit_test_setup_teardown(what_the_vmm_goes_by_stays_as_it_was, up, down),
     };
 

@@ -129,6 +129,36 @@ static void test_a_map_that_one_server_refuses_is_nowhere(void **state)
     close(fd);
 }
 
+/* Otherwise QEMU would end the guest. */
+static void test_a_device_in_use_that_refuses_a_map_is_done_without(void **state)
+{
+    const uint32_t ioas = make_ioas();
+
+    (void)state;
+    for (uint32_t i = 0; i < RIG_DEVICES; i++) {
+        attach(i, ioas);
+        rigs[i]->device.settled = 1;
+    }
+    rigs[1]->map_status = FERRY_E_LIMIT;
+    assert_int_equal(map_va(ioas, PAGE, PAGE, RAM), 0);
+    assert_true(atomic_load(&rigs[1]->dead));
+    assert_int_equal(rigs[0]->maps, 1);
+    assert_int_equal(rigs[2]->maps, 1);
+    assert_int_equal(said, 1);
+    assert_int_equal(unmap(ioas, PAGE, PAGE), PAGE);
+    assert_int_equal(rigs[0]->maps + rigs[2]->maps, 0);
+    /* What it refuses at a peer's region is a warning of QEMU's alone. */
+    mappings_region = 1;
+    mappings_fd = make_file(1);
+    rigs[2]->map_status = FERRY_E_LIMIT;
+    assert_int_equal(map_va(ioas, PAGE, PAGE, RAM), -EFAULT);
+    assert_false(atomic_load(&rigs[2]->dead));
+    assert_int_equal(rigs[0]->maps, 0);
+    close(mappings_fd);
+    mappings_fd = -1;
+    mappings_region = 0;
+}
+
 static void test_an_attach_that_is_refused_leaves_nothing(void **state)
 {
     const uint32_t ioas = make_ioas();
@@ -545,6 +575,7 @@ int main(void)
         TEST(test_read_only_memory_stays_read_only),
         TEST(test_much_memory_without_a_file_is_announced_once),
         TEST(test_a_map_that_one_server_refuses_is_nowhere),
+        TEST(test_a_device_in_use_that_refuses_a_map_is_done_without),
         TEST(test_an_attach_that_is_refused_leaves_nothing),
         TEST(test_another_page_table_replaces_the_first),
         TEST(test_a_tracked_table_takes_only_devices_that_log),

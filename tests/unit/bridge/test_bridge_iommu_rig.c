@@ -90,6 +90,12 @@ int bridge_link_dead(const struct bridge_link *link)
     return atomic_load(&rig_of(link)->dead);
 }
 
+void bridge_link_condemn(struct bridge_link *link, const char *why)
+{
+    (void)why;
+    atomic_store(&rig_of(link)->dead, 1);
+}
+
 uint32_t bridge_link_generation(const struct bridge_link *link)
 {
     return rig_of(link)->generation;
