@@ -146,9 +146,10 @@ int bridge_async_wait(struct bridge_async *async, uint32_t limit_ms, size_t *ret
     rc = await(async, limit_ms);
     if (async->stage == OVER) {
         rc = async->request.status;
-        *ret_got = async->request.u.data.got <= async->cap
-                       ? (size_t)async->request.u.data.got
-                       : 0;
+        if (rc == FERRY_OK && async->request.u.data.got > async->cap) {
+            rc = FERRY_E_PROTOCOL; /* no bytes would be the end */
+        }
+        *ret_got = rc == FERRY_OK ? (size_t)async->request.u.data.got : 0;
         async->stage = IDLE;
     }
     pthread_mutex_unlock(&async->lock);

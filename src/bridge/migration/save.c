@@ -149,10 +149,15 @@ static int read_server(struct bridge_migration *migration, struct bridge_save *s
                    ? read_stopped(migration, save, ret_data, bytes, ret_got, ret_mark)
                    : read_message(migration, ret_data, bytes, ret_got, ret_mark);
     }
-    do {
+    rc = bridge_pipe_read(pipe, ret_data, bytes, ret_got, ret_mark, reterr);
+    if (rc == FERRY_OK && *ret_mark == BRIDGE_MARK_DRY && stopped && *ret_got == 0) {
+        /* It was said before the stop, and there is more: once. */
         rc = bridge_pipe_read(pipe, ret_data, bytes, ret_got, ret_mark, reterr);
-        /* A DRY that was said before the stop: there is more. */
-    } while (rc == FERRY_OK && *ret_mark == BRIDGE_MARK_DRY && stopped && *ret_got == 0);
+        if (rc == FERRY_OK && *ret_mark == BRIDGE_MARK_DRY && *ret_got == 0) {
+            rc = ferry_error_set(reterr, FERRY_E_PROTOCOL, "bridge", NULL, 0,
+                                 "nothing for now of a device that is stopped");
+        }
+    }
     if (rc == FERRY_OK && *ret_mark == BRIDGE_MARK_DRY && stopped) {
         *ret_mark = BRIDGE_MARK_NONE;
     }

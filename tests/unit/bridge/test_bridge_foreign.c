@@ -373,6 +373,52 @@ static void a_refused_state_fails_the_last_write(void **state)
     assert_int_equal(atomic_load(&end.alarms), 1);
 }
 
+/* A server's end of a data descriptor: to every WANT it answers that there is nothing. */
+static void *be_dry(void *user)
+{
+    const int *fd = user;
+    struct ferry_frame_stream out, in;
+    struct ferry_frame frame;
+    uint8_t head[FERRY_FRAME_BYTES];
+
+    ferry_frame_stream_init(&out, FERRY_FRAME_SAVE_SERVER);
+    ferry_frame_stream_init(&in, FERRY_FRAME_SAVE_CLIENT);
+    while (recv(*fd, head, sizeof(head), MSG_WAITALL) == (ssize_t)sizeof(head) &&
+           ferry_frame_decode(&in, head, &frame, NULL) == FERRY_OK) {
+        ferry_frame_encode(&out, FERRY_FRAME_DRY, 0, 0, head);
+        if (send(*fd, head, sizeof(head), MSG_NOSIGNAL) < 0) {
+            break;
+        }
+    }
+    return NULL;
+}
+
+static void a_stopped_device_that_says_nothing_for_now_fails_the_read(void **state)
+{
+    struct bridge_pipe *pipe;
+    pthread_t thread;
+    uint8_t buffer[4096];
+    ssize_t rc = 0;
+    int ends[2], i;
+
+    (void)state;
+    begin(FERRY_MIG_STOP_COPY, MIB, 0);
+    assert_int_equal(end_set(&end, FERRY_STATE_STOP_COPY), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    pipe = &end.device.migration->pipe;
+    ferry_frame_stream_init(&pipe->in, FERRY_FRAME_SAVE_SERVER);
+    ferry_frame_stream_init(&pipe->out, FERRY_FRAME_SAVE_CLIENT);
+    pipe->fd = ends[0];
+    assert_int_equal(pthread_create(&thread, NULL, be_dry, &ends[1]), 0);
+    for (i = 0; i < 2 && rc >= 0; i++) {
+        rc = vmm_read(end.fd, buffer, sizeof(buffer));
+    }
+    assert_int_equal(rc, -EIO);
+    bridge_pipe_close(pipe);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    close(ends[1]);
+}
+
 static void assert_dead(void)
 {
     uint64_t bytes;
@@ -461,6 +507,7 @@ int main(void)
         TEST(a_state_that_is_left_early_drops_what_was_read_ahead),
         TEST(what_was_read_ahead_outlives_a_refused_change),
         TEST(a_refused_state_fails_the_last_write),
+        TEST(a_stopped_device_that_says_nothing_for_now_fails_the_read),
         TEST(its_death_fails_everything_at_the_source),
         TEST(its_death_fails_everything_at_the_target),
     };
