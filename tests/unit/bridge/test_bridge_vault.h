@@ -24,10 +24,10 @@ struct vault {
     atomic_int refuse_load;             /* load() answers that; 0: it takes */
     atomic_uint_least64_t saved, loaded;
     atomic_uint loads, arcs, resets;
-    atomic_uint state;    /* after the last arc */
-    atomic_int is_sound;  /* of what was loaded: 1 all bytes were right */
-    atomic_uint asks;     /* of its size and of pre-copy information */
-    atomic_int stuck;     /* 1: save() and load() wait while it is */
+    atomic_uint state;   /* after the last arc */
+    atomic_int is_sound; /* of what was loaded: 1 all bytes were right */
+    atomic_uint asks;    /* of its size and of pre-copy information */
+    atomic_int stuck;    /* 1: save() and load() wait while it is */
 
     struct ferry_device *device;
     struct ferry_server *server;

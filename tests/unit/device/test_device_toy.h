@@ -45,8 +45,8 @@ struct toy {
     size_t cap_count;
     uint32_t resets, reset_reason;
     uint32_t arcs, arc_from[TOY_ARCS], arc_to[TOY_ARCS]; /* the last ones */
-    uint32_t works, work_wanted; /* calls; calls that answer 1 */
-    uint32_t unmaps_pending;     /* answer FERRY_PENDING that many times */
+    uint32_t works, work_wanted;                         /* calls; calls that answer 1 */
+    uint32_t unmaps_pending; /* answer FERRY_PENDING that many times */
 
     uint32_t odd_from, odd_to; /* this arc answers... */
     int odd_answer;            /* ...this instead of FERRY_OK; 0: no odd arc */
