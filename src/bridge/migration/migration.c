@@ -48,23 +48,40 @@ static int ask_flags(struct bridge_device *device, uint32_t *ret_flags)
     return FERRY_OK;
 }
 
+/*
+ * The VMM takes a device for RUNNING from its opening and from each reset on. Servers
+ * that keep their state over these have to be taken there: no other call would.
+ */
+static void be_running(struct bridge_migration *migration, const char *since)
+{
+    struct ferry_request request = { .kind = FERRY_RQ_GET_STATE };
+    struct ferry_error error = { .code = FERRY_OK };
+
+    migration->server = migration->vmm = FERRY_STATE_RUNNING;
+    if (bridge_migration_call(migration, &request) != FERRY_OK ||
+        request.u.state >= FERRY_STATE_COUNT || request.u.state == FERRY_STATE_RUNNING) {
+        return;
+    }
+    bridge_say(migration->device, "the server %s in %s instead of RUNNING", since,
+               ferry_state_name(request.u.state));
+    migration->server = request.u.state;
+    /* Half a state in RESUMING is not to run: the next reset may drop it. */
+    if (migration->server != FERRY_STATE_RESUMING &&
+        bridge_state_walk(migration, FERRY_STATE_RUNNING, &error) != FERRY_OK) {
+        bridge_say(migration->device, "and does not leave it: %s", error.text);
+    }
+}
+
 /* What holds for a connection. */
 static void meet(struct bridge_migration *migration, uint32_t flags)
 {
     struct bridge_device *device = migration->device;
-    struct ferry_request request = { .kind = FERRY_RQ_GET_STATE };
 
     migration->features = flags;
     migration->generation = bridge_link_generation(device->link);
     migration->max_data = bridge_link_max_data(device->link);
     migration->estimate = (struct bridge_estimate){ .size_ns = 0 };
-    migration->server = migration->vmm = FERRY_STATE_RUNNING;
-    if (bridge_link_call(device->link, &request) == FERRY_OK &&
-        request.u.state < FERRY_STATE_COUNT && request.u.state != FERRY_STATE_RUNNING) {
-        bridge_say(device, "the server begins in %s instead of RUNNING",
-                   ferry_state_name(request.u.state));
-        migration->server = request.u.state;
-    }
+    be_running(migration, "begins");
 }
 
 int bridge_migration_create(struct bridge_device *device)
@@ -302,22 +319,35 @@ int bridge_migration_set_state(struct bridge_migration *migration, uint32_t want
     return rc;
 }
 
+/* A server that is there again would pass for the old one with the guest. */
+static int stay_lost(struct bridge_migration *migration)
+{
+    bridge_say(migration->device, "the VMM resets it after a failed migration: it stays "
+                                  "lost until the guest or a user resets it");
+    bridge_data_end(migration, -EIO);
+    migration->vmm = FERRY_STATE_RUNNING; /* as the VMM sees it now */
+    migration->loaded = 0;
+    return 1;
+}
+
 /* Locked. Return: 1 when the device runs with the state that it had, or is lost still. */
 static int walk_back(struct bridge_migration *migration)
 {
     struct ferry_error error = { .code = FERRY_OK };
     uint32_t refused_in = migration->server;
+    int rc;
 
     if (bridge_migration_loses(migration)) {
-        /* A server that is there again would pass for the old one with the guest. */
-        bridge_say(migration->device, "the VMM resets it after a failed migration: it "
-                                      "stays lost until the guest or a user resets it");
-        bridge_data_end(migration, -EIO);
-        migration->vmm = FERRY_STATE_RUNNING; /* as the VMM sees it now */
-        migration->loaded = 0;
-        return 1;
+        return stay_lost(migration);
     }
-    if (bridge_state_walk(migration, FERRY_STATE_RUNNING, &error) != FERRY_OK) {
+    if (migration->data && migration->data->save) {
+        bridge_save_settle(migration, migration->data->save);
+    }
+    rc = bridge_state_walk(migration, FERRY_STATE_RUNNING, &error);
+    if (rc != FERRY_OK && bridge_migration_loses(migration)) {
+        return stay_lost(migration);
+    }
+    if (rc != FERRY_OK) {
         bridge_say(migration->device,
                    "the VMM resets it after a refused state, and there is no other way "
                    "back (%s): its state is lost, the guest is told to stop",
@@ -347,6 +377,9 @@ int bridge_migration_recover(struct bridge_migration *migration)
                ferry_os_now_ns() - migration->refused_ns < BRIDGE_RECOVERY_NS &&
                migration->vmm != FERRY_STATE_RESUMING;
     migration->refused_tid = 0;
+    if (migration->harm == BRIDGE_HARM_RESET) {
+        migration->harm = BRIDGE_HARM_OPEN; /* the recovery's reset found no server */
+    }
     if (recovery) {
         done = walk_back(migration);
         if (!done) {
@@ -378,10 +411,31 @@ int bridge_migration_precopy_v2(struct bridge_migration *migration)
     return migration->shown & FERRY_MIG_PRE_COPY ? 0 : -ENOTTY;
 }
 
-void bridge_migration_reset(struct bridge_migration *migration)
+/* Locked. It is reset, perhaps by being another one. */
+static void after_reset(struct bridge_migration *migration)
 {
     struct bridge_device *device = migration->device;
     uint32_t flags;
+
+    if (bridge_link_generation(device->link) == migration->generation) {
+        be_running(migration, "is after a reset");
+        return;
+    }
+    if (ask_flags(device, &flags) != FERRY_OK) {
+        return;
+    }
+    meet(migration, flags);
+    if ((flags | FERRY_MIG_P2P) != (migration->shown | FERRY_MIG_P2P)) {
+        bridge_say(device,
+                   "the server that is here now has migration features 0x%x, the VMM "
+                   "was told 0x%x",
+                   flags, migration->shown);
+    }
+}
+
+void bridge_migration_reset(struct bridge_migration *migration)
+{
+    struct bridge_device *device = migration->device;
 
     pthread_mutex_lock(&migration->lock);
     bridge_data_end(migration, -ENODEV);
@@ -393,16 +447,8 @@ void bridge_migration_reset(struct bridge_migration *migration)
     migration->server = migration->vmm = FERRY_STATE_RUNNING;
     bridge_estimate_void(migration);
     atomic_store(&migration->lost, bridge_link_dead(device->link) ? 1u : 0u);
-    if (!bridge_migration_loses(migration) &&
-        bridge_link_generation(device->link) != migration->generation &&
-        ask_flags(device, &flags) == FERRY_OK) {
-        meet(migration, flags);
-        if ((flags | FERRY_MIG_P2P) != (migration->shown | FERRY_MIG_P2P)) {
-            bridge_say(device,
-                       "the server that is here now has migration features 0x%x, the VMM "
-                       "was told 0x%x",
-                       flags, migration->shown);
-        }
+    if (!bridge_migration_loses(migration)) {
+        after_reset(migration);
     }
     pthread_mutex_unlock(&migration->lock);
 }

@@ -29,6 +29,7 @@ struct foreign {
     uint32_t features;
     uint64_t state_bytes, precopy_bytes;
     uint64_t saved, loaded, spoilt;
+    uint32_t first_state; /* 0: RUNNING */
     uint32_t state, reads, writes, largest;
     uint32_t die_at, hush_at; /* a command: READ, WRITE, or the state of a SET + 100 */
     uint32_t refuse_set;      /* 1: every change of state is */
@@ -220,7 +221,7 @@ static void begin(uint32_t features, uint64_t state_bytes, uint64_t precopy_byte
     server.features = features;
     server.state_bytes = state_bytes;
     server.precopy_bytes = precopy_bytes;
-    server.state = FERRY_STATE_RUNNING;
+    server.state = server.first_state ? server.first_state : FERRY_STATE_RUNNING;
     server.in = malloc(2 * MIB);
     server.out = malloc(2 * MIB);
     assert_true(server.in && server.out);
@@ -373,6 +374,38 @@ static void a_refused_state_fails_the_last_write(void **state)
     assert_int_equal(atomic_load(&end.alarms), 1);
 }
 
+/* QEMU never asks for the state that it believes in. */
+static void a_state_that_outlives_a_client_or_a_reset_is_left_for_running(void **state)
+{
+    (void)state;
+    server.first_state = FERRY_STATE_STOP;
+    begin(FERRY_MIG_STOP_COPY, 1000, 0);
+    assert_int_equal(server.state, FERRY_STATE_RUNNING);
+    end_said(&end, "begins in STOP");
+    assert_int_equal(end_set(&end, FERRY_STATE_STOP_COPY), 0);
+    bridge_migration_reset(end.device.migration);
+    assert_int_equal(server.state, FERRY_STATE_RUNNING);
+    assert_int_equal(end_get(&end), FERRY_STATE_RUNNING);
+    end_said(&end, "after a reset in STOP_COPY");
+    /* Half a state must not run. */
+    assert_int_equal(end_set(&end, FERRY_STATE_RESUMING), 0);
+    bridge_migration_reset(end.device.migration);
+    assert_int_equal(server.state, FERRY_STATE_RESUMING);
+}
+
+static void a_server_that_dies_on_the_way_back_is_not_replaced(void **state)
+{
+    (void)state;
+    begin(FERRY_MIG_STOP_COPY, 1000, 0);
+    assert_int_equal(end_set(&end, FERRY_STATE_STOP), 0);
+    server.refuse_set = 1;
+    assert_int_equal(end_set(&end, FERRY_STATE_STOP_COPY), -EBUSY);
+    server.die_at = 100 + FERRY_STATE_RUNNING;
+    assert_int_equal(bridge_migration_recover(end.device.migration), 1);
+    end_said(&end, "stays lost");
+    assert_int_equal(atomic_load(&end.alarms), 0);
+}
+
 /* A server's end of a data descriptor: to every WANT it answers that there is nothing. */
 static void *be_dry(void *user)
 {
@@ -507,6 +540,8 @@ int main(void)
         TEST(a_state_that_is_left_early_drops_what_was_read_ahead),
         TEST(what_was_read_ahead_outlives_a_refused_change),
         TEST(a_refused_state_fails_the_last_write),
+        TEST(a_state_that_outlives_a_client_or_a_reset_is_left_for_running),
+        TEST(a_server_that_dies_on_the_way_back_is_not_replaced),
         TEST(a_stopped_device_that_says_nothing_for_now_fails_the_read),
         TEST(its_death_fails_everything_at_the_source),
         TEST(its_death_fails_everything_at_the_target),

@@ -264,6 +264,29 @@ static void a_reset_by_the_user_ends_the_alarm(void **state)
     assert_int_equal(atomic_load(&end.alarms), heard);
 }
 
+/* The recovery's reset has found no server; the guest's own has, and knows of it. */
+static void a_guest_that_resets_a_lost_device_itself_is_not_alarmed_again(void **state)
+{
+    unsigned alarms;
+    int fd;
+
+    (void)state;
+    begin(&kinds[3]);
+    assert_int_equal(end_set(&end, FERRY_STATE_PRE_COPY), 0);
+    atomic_store(&vault.refuse_from, FERRY_STATE_PRE_COPY);
+    atomic_store(&vault.refuse_to, FERRY_STATE_PRE_COPY_P2P);
+    atomic_store(&vault.refuse_with, FERRY_E_DEVICE_ERROR);
+    assert_true(bridge_migration_set_state(end.device.migration, FERRY_STATE_PRE_COPY_P2P,
+                                           &fd) < 0);
+    assert_int_equal(bridge_migration_recover(end.device.migration), 0);
+    assert_int_equal(bridge_migration_recover(end.device.migration), 0);
+    reset();
+    alarms = atomic_load(&end.alarms);
+    assert_int_equal(end_set(&end, FERRY_STATE_STOP), 0);
+    assert_int_equal(end_set(&end, FERRY_STATE_RUNNING), 0);
+    assert_int_equal(atomic_load(&end.alarms), alarms);
+}
+
 static void a_reset_of_the_guests_own_is_no_recovery(void **state)
 {
     int fd;
@@ -316,6 +339,8 @@ int main(void)
         cmocka_unit_test_teardown(
             a_guest_without_its_state_is_alarmed_until_it_is_stopped, stop),
         cmocka_unit_test_teardown(a_reset_by_the_user_ends_the_alarm, stop),
+        cmocka_unit_test_teardown(
+            a_guest_that_resets_a_lost_device_itself_is_not_alarmed_again, stop),
         cmocka_unit_test_teardown(a_reset_of_the_guests_own_is_no_recovery, stop),
         cmocka_unit_test_teardown(no_descriptor_left_changes_no_state, stop),
         /* These make the bridge say more than it may in a second. */
