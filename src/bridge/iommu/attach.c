@@ -4,7 +4,6 @@
 
 #include "bridge/device/link.h"
 #include "bridge/iommu/iommu_private.h"
-#include "bridge/iommu/log_private.h"
 
 /* Devices: which iommufd and which address space they are in. */
 
@@ -45,6 +44,30 @@ static void show(struct bridge_attachment *attachment, struct iommu_ioas *ioas)
     (void)pthread_rwlock_unlock(&attachment->iommu->view);
 }
 
+/* What the device wrote under a tracked page table stays known to it. */
+static void hand_over(struct bridge_attachment *attachment)
+{
+    struct iommu_hwpt *hwpt = attachment->hwpt;
+
+    if (hwpt->tracking) {
+        bridge_log_hand_over(attachment->device->log, &hwpt->left);
+    }
+}
+
+/* A server forgets what was written where it unmaps, so a log that runs is harvested. */
+static void unmap_everything(struct bridge_attachment *attachment)
+{
+    const struct iommu_ioas *ioas = attachment->ioas;
+
+    if (!bridge_log_running(attachment->device->log)) {
+        iommu_server_unmap_all(attachment);
+        return;
+    }
+    for (uint32_t i = 0; i < ioas->count; i++) {
+        (void)iommu_server_unmap(attachment, ioas->map[i]);
+    }
+}
+
 static void leave(struct bridge_attachment *attachment)
 {
     struct iommu *iommu = attachment->iommu;
@@ -52,10 +75,11 @@ static void leave(struct bridge_attachment *attachment)
     struct iommu_hwpt *hwpt = attachment->hwpt;
     struct bridge_attachment **link = &ioas->attached;
 
+    unmap_everything(attachment);
+    hand_over(attachment);
     if (hwpt->tracking) {
         (void)bridge_log_stop(attachment->device->log);
     }
-    iommu_server_unmap_all(attachment);
     show(attachment, NULL);
     while (*link != attachment) {
         link = &(*link)->next;
@@ -95,6 +119,13 @@ static int move(struct bridge_attachment *attachment, struct iommu_hwpt *hwpt)
     struct iommu_hwpt *old = attachment->hwpt;
     int rc = 0;
 
+    if (old->tracking) {
+        for (uint32_t i = 0; i < old->ioas->count; i++) {
+            (void)bridge_log_harvest(attachment->device->log, old->ioas->map[i]->iova,
+                                     old->ioas->map[i]->size);
+        }
+        hand_over(attachment);
+    }
     if (hwpt->tracking && !old->tracking) {
         rc = bridge_log_start(attachment->device->log, IOMMU_PAGE_BYTES, NULL, 0);
     } else if (!hwpt->tracking && old->tracking) {

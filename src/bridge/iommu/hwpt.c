@@ -37,6 +37,7 @@ void iommu_hwpt_free(struct iommu *iommu, struct iommu_hwpt *hwpt)
 {
     hwpt->ioas->tables--;
     iommu_id_drop(iommu, hwpt->id);
+    log_pages_clear(&hwpt->left);
     free(hwpt);
 }
 
@@ -164,6 +165,9 @@ long iommu_request_set_dirty(struct iommu *iommu, void *arg)
         stop_all(hwpt, NULL);
     }
     if (rc == 0) {
+        if (on != hwpt->tracking) {
+            log_pages_clear(&hwpt->left);
+        }
         hwpt->tracking = on;
     }
     (void)pthread_mutex_unlock(&iommu->change);
@@ -238,6 +242,22 @@ static int next_device(struct iommu *iommu, uint32_t hwpt_id, uint32_t *after,
     return rc;
 }
 
+/* Last, so that a device which left meanwhile is heard of. Return: 0; -errno. */
+static int tell_left(struct iommu *iommu, const struct uapi_iommu_hwpt_get_dirty *want,
+                     int clear)
+{
+    struct iommu_hwpt *hwpt;
+
+    (void)pthread_mutex_lock(&iommu->change);
+    hwpt = iommu_id_find(iommu, want->hwpt_id, IOMMU_HWPT);
+    if (hwpt != NULL) {
+        log_pages_tell(&hwpt->left, want->iova, want->length, want->page_size,
+                       (void *)(uintptr_t)want->data, clear);
+    }
+    (void)pthread_mutex_unlock(&iommu->change);
+    return hwpt != NULL ? 0 : -ENOENT;
+}
+
 long iommu_request_get_dirty(struct iommu *iommu, void *arg)
 {
     const struct uapi_iommu_hwpt_get_dirty *want = arg;
@@ -263,5 +283,5 @@ long iommu_request_get_dirty(struct iommu *iommu, void *arg)
             return rc;
         }
     }
-    return more;
+    return more == 0 ? tell_left(iommu, want, clear) : more;
 }

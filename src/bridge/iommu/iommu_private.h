@@ -6,7 +6,7 @@
 
 #include "bridge/device/device.h"
 #include "bridge/iommu/iommu.h"
-#include "bridge/iommu/log.h"
+#include "bridge/iommu/log_private.h"
 #include "os/memory.h"
 
 /*
@@ -66,6 +66,7 @@ struct iommu_hwpt {
     uint32_t automatic; /* made by an attach to the address space; goes with the last */
     uint32_t attached;  /* devices */
     struct iommu_ioas *ioas;
+    struct log_pages left; /* written by devices that have left since */
 };
 
 struct bridge_attachment {

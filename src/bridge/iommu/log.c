@@ -293,6 +293,33 @@ int bridge_log_stop(struct bridge_log *log)
     return 0;
 }
 
+static void to_others(void *user, uint64_t iova, uint64_t size)
+{
+    struct log_pages *pages = user;
+
+    /* A span takes no memory for each of its pages. */
+    if (size >= 1ull << LOG_CHUNK_SHIFT) {
+        log_pages_add_span(pages, iova, iova + (size - 1));
+    } else {
+        log_pages_add(pages, iova, size);
+    }
+}
+
+void bridge_log_hand_over(struct bridge_log *log, struct log_pages *pages)
+{
+    if (log == NULL) {
+        return;
+    }
+    (void)pthread_mutex_lock(&log->lock);
+    if (atomic_load(&log->running)) {
+        if (log_wake(log) < 0) {
+            mark_all(log);
+        }
+        log_pages_visit(&log->pages, 0, UINT64_MAX, 1, to_others, pages);
+    }
+    (void)pthread_mutex_unlock(&log->lock);
+}
+
 int bridge_log_running(struct bridge_log *log)
 {
     return log != NULL && atomic_load(&log->running) != 0;

@@ -19,6 +19,16 @@ int bridge_log_unmap(struct bridge_device *device, uint64_t iova, uint64_t size)
  * Return: 0; -errno. Later calls try again. */
 int bridge_log_wake(struct bridge_log *log);
 
+struct log_pages;
+
+/* The device is about to leave: what was kept of its log, and everything that its server
+ * cannot be asked of any more, goes to `pages`. The log runs on. */
+void bridge_log_hand_over(struct bridge_log *log, struct log_pages *pages);
+
+/* Sets the bits of what is marked in the range; take: and forgets it. */
+void log_pages_tell(struct log_pages *pages, uint64_t iova, uint64_t length,
+                    uint64_t page_size, void *bitmap, int take);
+
 /* --- pages that were written, kept here (log_pages.c). Not thread safe. */
 
 /* Pages are kept in chunks of 64 MiB, each a map of its own of 2 KiB: 2 TiB at most,

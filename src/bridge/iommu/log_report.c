@@ -83,6 +83,16 @@ static void to_bitmap(void *user, uint64_t iova, uint64_t size)
     ferry_bitmap_set_range(bitmap->bits, from, to - from + 1);
 }
 
+void log_pages_tell(struct log_pages *pages, uint64_t iova, uint64_t length,
+                    uint64_t page_size, void *bits, int take)
+{
+    struct bitmap bitmap = {
+        .iova = iova, .length = length, .page_size = page_size, .bits = bits
+    };
+
+    log_pages_visit(pages, iova, length, take, to_bitmap, &bitmap);
+}
+
 static int report(struct bridge_log *log, struct bitmap *bitmap, int clear)
 {
     int rc;
@@ -102,7 +112,8 @@ static int report(struct bridge_log *log, struct bitmap *bitmap, int clear)
         return rc;
     }
     log_take_told(log, bitmap->iova, bitmap->length);
-    log_pages_visit(&log->pages, bitmap->iova, bitmap->length, clear, to_bitmap, bitmap);
+    log_pages_tell(&log->pages, bitmap->iova, bitmap->length, bitmap->page_size,
+                   bitmap->bits, clear);
     return 0;
 }
 

@@ -280,6 +280,81 @@ static void test_an_answer_that_ends_inside_a_page_makes_all_of_it_written(void 
     assert_int_equal(report(0, MEMORY_BYTES, 0, NULL), MEMORY_PAGES);
 }
 
+static void test_what_a_device_wrote_before_it_left_stays_with_the_table(void **state)
+{
+    uint64_t first = 0;
+
+    (void)state;
+    for (uint32_t told = 0; told < 2; told++) {
+        rigs[1]->agreed.dirty_runs = (uint8_t)told;
+        rigs[1]->no_runs = !told;
+        rigs[1]->on_unmap = told ? write_inside : NULL;
+        assert_int_equal(set_dirty(hwpt, 1), 0);
+        rig_write(rigs[0], 3 * PAGE);
+        rig_write(rigs[1], 7 * PAGE);
+        assert_int_equal(bridge_iommu_detach(&rigs[1]->device), 0);
+        assert_int_equal(report(0, MEMORY_BYTES, 1, NULL), 2 + told);
+        assert_int_equal(report(5 * PAGE, 10 * PAGE, 0, &first), 1);
+        assert_int_equal(first, 2);
+        assert_int_equal(report(0, MEMORY_BYTES, 0, &first), 1 + told);
+        assert_int_equal(first, told ? 1 : 3);
+        assert_int_equal(report(0, MEMORY_BYTES, 0, NULL), 0);
+        rigs[1]->on_unmap = NULL;
+        attach(1, hwpt);
+        assert_int_equal(set_dirty(hwpt, 0), 0);
+    }
+}
+
+static void test_a_lost_device_that_leaves_may_have_written_anywhere(void **state)
+{
+    (void)state;
+    assert_int_equal(set_dirty(hwpt, 1), 0);
+    rig_die(rigs[1]);
+    assert_int_equal(bridge_iommu_detach(&rigs[1]->device), 0);
+    assert_int_equal(report(0, MEMORY_BYTES, 0, NULL), MEMORY_PAGES);
+    assert_int_equal(report(0, MEMORY_BYTES, 0, NULL), 0);
+    /* Tracking that begins anew begins with nothing. */
+    rig_return(rigs[1]);
+    attach(1, hwpt);
+    rig_die(rigs[1]);
+    assert_int_equal(bridge_iommu_detach(&rigs[1]->device), 0);
+    assert_int_equal(set_dirty(hwpt, 0), 0);
+    assert_int_equal(set_dirty(hwpt, 1), 0);
+    assert_int_equal(report(0, MEMORY_BYTES, 0, NULL), 0);
+}
+
+static void test_a_move_to_another_table_leaves_what_was_written(void **state)
+{
+    const uint32_t other = make_hwpt(1, ioas, 2);
+
+    (void)state;
+    for (uint32_t tracked = 0; tracked < 2; tracked++) {
+        assert_int_equal(set_dirty(hwpt, 1), 0);
+        assert_int_equal(set_dirty(other, tracked), 0);
+        rig_write(rigs[1], 7 * PAGE);
+        attach(1, other);
+        assert_int_equal(report(0, MEMORY_BYTES, 0, NULL), 1);
+        assert_int_equal(rigs[1]->log_on, (int)tracked);
+        attach(1, hwpt);
+        assert_int_equal(set_dirty(hwpt, 0), 0);
+    }
+}
+
+/* The device's own log goes by the device, attached or not. */
+static void test_a_devices_own_log_outlives_its_leaving(void **state)
+{
+    const struct ferry_range range = { .off = 0, .size = MEMORY_BYTES };
+    uint64_t bitmap[MEMORY_PAGES / 64] = { 0 };
+
+    (void)state;
+    assert_int_equal(bridge_log_start(rigs[0]->device.log, PAGE, &range, 1), 0);
+    rig_write(rigs[0], 7 * PAGE);
+    assert_int_equal(bridge_iommu_detach(&rigs[0]->device), 0);
+    assert_int_equal(
+        bridge_log_report(rigs[0]->device.log, 0, MEMORY_BYTES, PAGE, bitmap, 1), 0);
+    assert_int_equal(bitmap[0], 1u << 7);
+}
+
 static void test_a_lost_connection_makes_everything_written(void **state)
 {
     uint64_t bitmap[MEMORY_PAGES / 64];
@@ -583,6 +658,10 @@ int main(void)
         TEST(test_many_runs_take_several_answers),
         TEST(test_a_server_that_tells_little_at_a_time_is_asked_for_bitmaps),
         TEST(test_an_answer_that_ends_inside_a_page_makes_all_of_it_written),
+        TEST(test_what_a_device_wrote_before_it_left_stays_with_the_table),
+        TEST(test_a_lost_device_that_leaves_may_have_written_anywhere),
+        TEST(test_a_move_to_another_table_leaves_what_was_written),
+        TEST(test_a_devices_own_log_outlives_its_leaving),
         TEST(test_a_lost_connection_makes_everything_written),
         TEST(test_a_new_connection_that_nobody_tells_of_is_noticed),
         TEST(test_a_server_that_forgot_its_log_starts_again),
