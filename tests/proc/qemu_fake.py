@@ -15,7 +15,7 @@ LIMIT_S = 20
 # NAP: how long it lives; CODE: its exit status; FORK: it becomes a daemon; CLOSE: it closes
 # what it was handed, as some wrappers do. Started by --check it is a monitor: FAIL are its words
 # when it takes no device, BLOCKED a list of reasons, MEMDEV and LACKS what else it tells, DEAF
-# makes it silent.
+# makes it silent, STUCK makes it wait.
 FAKE = """#!%s
 import json, os, sys, time
 if sys.argv[1:] == ["-version"]:
@@ -44,6 +44,8 @@ def monitor(fd):
         say({"event": "NOISE", "data": {}})
         if command == os.environ.get("DEAF"):
             sys.exit(1)
+        if command == os.environ.get("STUCK"):
+            time.sleep(60)
         if command == "quit":
             say({"return": {}})
             sys.exit(0)
@@ -57,8 +59,10 @@ def monitor(fd):
         }.get(command, {})})
 for word in sys.argv:
     if word.startswith("socket,id=") and "-check,fd=" in word:
-        with open(os.environ["NOTE"], "w") as out:
-            json.dump({"argv": sys.argv[1:], "preload": os.environ.get("LD_PRELOAD")}, out)
+        with open(os.environ["NOTE"] + ".new", "w") as out:
+            json.dump({"argv": sys.argv[1:], "preload": os.environ.get("LD_PRELOAD"),
+                       "pid": os.getpid()}, out)
+        os.rename(os.environ["NOTE"] + ".new", os.environ["NOTE"])
         monitor(int(word.rsplit("=", 1)[1]))
 note = {"argv": sys.argv[1:], "preload": os.environ.get("LD_PRELOAD"), "fds": links}
 if "FORK" in os.environ and os.fork() != 0:

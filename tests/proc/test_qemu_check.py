@@ -5,6 +5,7 @@ Usage: test_qemu_check.py FERRY
 """
 import json
 import os
+import signal
 import sys
 import time
 
@@ -131,6 +132,23 @@ def the_command_is_read(rig):
     find(check(rig, args=["-run-with", "user=nobody"]), "note", "as the new user")
 
 
+def a_check_that_is_interrupted_leaves_nothing(rig):
+    """A QEMU without a guest would hold images and servers, and nobody would see it."""
+    process = rig.start("--check", "--device", "model=copy,memory=1M", "--", rig.qemu,
+                        STUCK="qmp_capabilities")
+    process.send_signal(signal.SIGINT)
+    expect("interrupted", process.wait(), -signal.SIGINT)
+
+    def gone():
+        try:
+            os.kill(rig.note()["pid"], 0)
+        except ProcessLookupError:
+            return True
+        return False
+    rig.wait(gone, "QEMU goes on")
+    rig.wait_clean("interrupted")
+
+
 def what_cannot_have_the_bridge_is_a_finding(rig):
     """Nothing is started then."""
     rig.qemu, good = rig.path("qemu-system-none"), rig.qemu
@@ -146,6 +164,7 @@ def main():
                      what_qemu_says_is_explained, a_qemu_that_takes_no_device_is_quoted,
                      old_and_small_qemus_are_told, several_devices_need_p2p,
                      devices_are_asked, memory_is_looked_at, the_command_is_read,
+                     a_check_that_is_interrupted_leaves_nothing,
                      what_cannot_have_the_bridge_is_a_finding):
             began = time.monotonic()
             test(rig)

@@ -66,7 +66,7 @@ def memory_is_added_only_where_there_is_none(rig):
             ("--m 1G", "1G", ""), ("-m size=3G,slots=2,maxmem=8G", "3G", ""),
             ("-m slots=2,maxmem=8G,size=700", "700M", ""), ("-m 1.5G", "1.5G", ""),
             ("-m 1G -m 2G", "2G", ""), ("-m 1G -m maxmem=4G", "1G", ""),
-            ("-M q35,memory.size=256", "256M", ""),
+            ("-M q35,memory.size=2147483648", "2147483648", ""),
             # Not options but values of options.
             ("-append -mem-path -m 1G", "1G", ""), ("-name -m -m 3G", "3G", ""),
             ("-S -m 1G", "1G", ""),

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -104,10 +105,11 @@ static struct json_object *ask(struct asked *asked, const char *command)
     return wait_member(asked, "return");
 }
 
-/* In the new process. It leads a group, so that all that it starts can be ended too. */
+/* In the new process. It leads a group, so that all that it starts can be ended too; what
+ * ends its parent, such as Ctrl-C, does not reach that group. */
 static void become(const struct qemu_plan *plan, const struct qemu_args *args,
                    const struct qemu_keeper *keeper, const struct asked *asked,
-                   int monitor)
+                   int monitor, pid_t parent)
 {
     struct qemu_words words = { .count = 0 };
     int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -132,6 +134,9 @@ static void become(const struct qemu_plan *plan, const struct qemu_args *args,
     if (keeper->alive >= 0) {
         fcntl(keeper->alive, F_SETFD, 0);
     }
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent) {
+        _exit(127);
+    }
     if (!words.failed && setenv("LD_PRELOAD", plan->preload, 1) == 0) {
         execvp(words.word[0], words.word);
     }
@@ -143,6 +148,7 @@ static int start(struct asked *asked, const struct qemu_plan *plan,
                  const struct qemu_args *args, const struct qemu_keeper *keeper)
 {
     FILE *output = tmpfile();
+    const pid_t parent = getpid();
     int pair[2];
 
     asked->line = malloc(LINE_BYTES);
@@ -158,7 +164,7 @@ static int start(struct asked *asked, const struct qemu_plan *plan,
     fflush(NULL);
     asked->pid = fork();
     if (asked->pid == 0) {
-        become(plan, args, keeper, asked, pair[1]);
+        become(plan, args, keeper, asked, pair[1], parent);
     }
     close(pair[1]);
     return asked->pid > 0;

@@ -133,7 +133,8 @@ static int is_on(const char *value)
            strcmp(value, "true") == 0 || strcmp(value, "y") == 0;
 }
 
-static void read_size(struct qemu_line *line, const char *value)
+/* unit: of a bare number; that of a backend is in bytes. */
+static void read_size(struct qemu_line *line, const char *value, const char *unit)
 {
     char size[sizeof(line->size) - 1] = "";
     size_t n;
@@ -141,9 +142,8 @@ static void read_size(struct qemu_line *line, const char *value)
     first_piece(value, "size", size, sizeof(size));
     n = strlen(size);
     if (n > 0) {
-        /* QEMU counts a bare number of -m in MiB, but that of a backend in bytes. */
         snprintf(line->size, sizeof(line->size), "%s%s", size,
-                 isdigit((unsigned char)size[n - 1]) ? "M" : "");
+                 isdigit((unsigned char)size[n - 1]) ? unit : "");
         line->has_size = 1;
     }
 }
@@ -194,7 +194,7 @@ static void read_machine(struct qemu_line *line, const char *value)
         line->has_aux_share = 1;
     }
     if (qemu_list_get(value, "memory.size", text, sizeof(text))) {
-        read_size(line, text);
+        read_size(line, text, "");
     }
     if (qemu_list_get(value, "iommu", text, sizeof(text))) {
         line->has_iommu |= strcmp(text, "none") != 0;
@@ -226,7 +226,7 @@ static void read_numa(struct qemu_line *line, const char *value)
 static void read_option(struct qemu_line *line, const char *name, const char *value)
 {
     if (strcmp(name, "m") == 0) {
-        read_size(line, value);
+        read_size(line, value, "M");
     } else if (strcmp(name, "machine") == 0 || strcmp(name, "M") == 0) {
         read_machine(line, value);
     } else if (strcmp(name, "object") == 0) {
