@@ -315,6 +315,7 @@ void bridge_log_hand_over(struct bridge_log *log, struct log_pages *pages)
         if (log_wake(log) < 0) {
             mark_all(log);
         }
+        log_take_told(log, 0, UINT64_MAX);
         log_pages_visit(&log->pages, 0, UINT64_MAX, 1, to_others, pages);
     }
     (void)pthread_mutex_unlock(&log->lock);

@@ -305,6 +305,18 @@ static void test_what_a_device_wrote_before_it_left_stays_with_the_table(void **
     }
 }
 
+static void test_what_a_device_wrote_by_messages_before_it_left_stays_too(void **state)
+{
+    uint64_t first = 0;
+
+    (void)state;
+    assert_int_equal(set_dirty(hwpt, 1), 0);
+    bridge_log_told(rigs[1]->device.log, 9 * PAGE + 1, 2);
+    assert_int_equal(bridge_iommu_detach(&rigs[1]->device), 0);
+    assert_int_equal(report(0, MEMORY_BYTES, 0, &first), 1);
+    assert_int_equal(first, 9);
+}
+
 static void test_a_lost_device_that_leaves_may_have_written_anywhere(void **state)
 {
     (void)state;
@@ -659,6 +671,7 @@ int main(void)
         TEST(test_a_server_that_tells_little_at_a_time_is_asked_for_bitmaps),
         TEST(test_an_answer_that_ends_inside_a_page_makes_all_of_it_written),
         TEST(test_what_a_device_wrote_before_it_left_stays_with_the_table),
+        TEST(test_what_a_device_wrote_by_messages_before_it_left_stays_too),
         TEST(test_a_lost_device_that_leaves_may_have_written_anywhere),
         TEST(test_a_move_to_another_table_leaves_what_was_written),
         TEST(test_a_devices_own_log_outlives_its_leaving),
