@@ -101,6 +101,13 @@ void bridge_device_raise_irqs(struct bridge_device *device, uint32_t index,
                               const uint16_t *vector, uint32_t count);
 
 /*
+ * The device left STOP or STOP_COPY: its server is told what it has refused meanwhile
+ * (libvfio-user takes no map and no interrupt then). When it refuses still, the VMM is
+ * alarmed. Called by the migration, with its lock held.
+ */
+void bridge_device_moves(struct bridge_device *device);
+
+/*
  * VFIO_DEVICE_RESET: resets the device; a dead one is connected again, its maps and
  * interrupts repeated. QEMU aborts the guest when a reset fails in a migration's
  * recovery: a dead device that cannot be found says so and answers 0, and goes on

@@ -111,6 +111,8 @@ void bridge_irqs_destroy(struct bridge_device *device);
 long bridge_device_set_irqs(struct bridge_device *device, void *arg);
 /* The server came back: everything that was set up again. Return: 0 or -errno. */
 int bridge_irqs_repeat(struct bridge_device *device);
+/* It stands still no longer: what it has not taken meanwhile. Return: 0 or -errno. */
+int bridge_irqs_settle(struct bridge_device *device);
 
 /* feature.c */
 long bridge_device_feature(struct bridge_device *device, void *arg);

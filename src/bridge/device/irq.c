@@ -35,6 +35,7 @@ struct bridge_irqs {
     struct vector *vector[BRIDGE_IRQS_MAX];
     uint32_t count[BRIDGE_IRQS_MAX];
     uint8_t enabled[BRIDGE_IRQS_MAX];
+    uint8_t owed; /* atomic; 1: a server that stood still has not taken all of it */
 };
 
 int bridge_irqs_create(struct bridge_device *device)
@@ -157,6 +158,10 @@ static int send_one(struct bridge_device *device, const struct ferry_irq_set *se
     }
     request.u.irq_set = *set;
     rc = bridge_link_call(device->link, &request);
+    if (rc != FERRY_OK && bridge_link_stands_still(device->link)) {
+        __atomic_store_n(&device->irqs->owed, 1, __ATOMIC_RELEASE);
+        return 0;
+    }
     return rc == FERRY_OK ? 0 : bridge_errno(rc);
 }
 
@@ -429,13 +434,13 @@ static int repeat_masks(struct bridge_device *device, uint32_t index)
     return rc;
 }
 
-int bridge_irqs_repeat(struct bridge_device *device)
+/* The order is held. */
+static int repeat_all(struct bridge_device *device)
 {
     struct bridge_irqs *irqs = device->irqs;
     uint32_t i;
     int rc = 0;
 
-    pthread_mutex_lock(&irqs->order);
     for (i = 0; i < BRIDGE_IRQS_MAX && rc == 0; i++) {
         if (!irqs->enabled[i] || !servers(device, i)) {
             continue;
@@ -450,6 +455,42 @@ int bridge_irqs_repeat(struct bridge_device *device)
         if (rc == 0) {
             rc = repeat_masks(device, i);
         }
+    }
+    return rc;
+}
+
+int bridge_irqs_repeat(struct bridge_device *device)
+{
+    int rc;
+
+    pthread_mutex_lock(&device->irqs->order);
+    __atomic_store_n(&device->irqs->owed, 0, __ATOMIC_RELEASE);
+    rc = repeat_all(device);
+    pthread_mutex_unlock(&device->irqs->order);
+    return rc;
+}
+
+int bridge_irqs_settle(struct bridge_device *device)
+{
+    struct bridge_irqs *irqs = device->irqs;
+    uint32_t i;
+    int rc = 0;
+
+    if (!irqs || !__atomic_load_n(&irqs->owed, __ATOMIC_ACQUIRE)) {
+        return 0;
+    }
+    pthread_mutex_lock(&irqs->order);
+    __atomic_store_n(&irqs->owed, 0, __ATOMIC_RELEASE);
+    bridge_trace(device, "interrupts that it did not take in STOP");
+    for (i = 0; i < BRIDGE_IRQS_MAX && rc == 0; i++) {
+        const struct ferry_irq_set off = {
+            .flags = FERRY_IRQ_SET_DATA_NONE | FERRY_IRQ_SET_TRIGGER, .index = i
+        };
+
+        rc = irqs->enabled[i] ? 0 : send_one(device, &off);
+    }
+    if (rc == 0) {
+        rc = repeat_all(device);
     }
     pthread_mutex_unlock(&irqs->order);
     return rc;

@@ -56,6 +56,17 @@ uint32_t bridge_link_max_data(const struct bridge_link *link);
 uint32_t bridge_link_max_fds(const struct bridge_link *link);
 const struct ferry_link_version *bridge_link_agreed(const struct bridge_link *link);
 
+/* Is its device in STOP or STOP_COPY? There are servers that refuse nearly everything
+ * then; asked after such a refusal. */
+static inline int bridge_link_stands_still(struct bridge_link *link)
+{
+    struct ferry_request request = { .kind = FERRY_RQ_GET_STATE };
+
+    return bridge_link_call(link, &request) == FERRY_OK &&
+           (request.u.state == FERRY_STATE_STOP ||
+            request.u.state == FERRY_STATE_STOP_COPY);
+}
+
 /* For the service thread alone. */
 int bridge_link_fd(struct bridge_link *link);
 void bridge_link_dispatch(struct bridge_link *link);

@@ -98,6 +98,20 @@ static int come_back(struct bridge_device *device)
     return 0;
 }
 
+void bridge_device_moves(struct bridge_device *device)
+{
+    int rc = bridge_iommu_settle(device);
+
+    if (rc == 0) {
+        rc = bridge_irqs_settle(device);
+    }
+    if (rc < 0 && !bridge_link_dead(device->link)) {
+        bridge_say(device, "it runs again without memory or interrupts that were set up "
+                           "while it stood still");
+        bridge_device_alarm(device);
+    }
+}
+
 int bridge_device_reset(struct bridge_device *device)
 {
     struct ferry_error error = { .code = FERRY_OK };

@@ -76,6 +76,7 @@ static void leave(struct bridge_attachment *attachment)
     struct bridge_attachment **link = &ioas->attached;
 
     unmap_everything(attachment);
+    iommu_owed_clear(attachment);
     hand_over(attachment);
     if (hwpt->tracking) {
         (void)bridge_log_stop(attachment->device->log);

@@ -36,6 +36,10 @@ int bridge_iommu_detach(struct bridge_device *device);
 /* The server came back: all maps again. Return: 0 or -errno. */
 int bridge_iommu_repeat(struct bridge_device *device);
 
+/* The device stands still no longer: what its server did not take meanwhile. Return: 0 or
+ * -errno: it has not the memory that the VMM thinks. */
+int bridge_iommu_settle(struct bridge_device *device);
+
 /* A server's DMA message: what is mapped at iova, by its address in this process.
  * Return: FERRY_OK, FERRY_E_RANGE, FERRY_E_PERMISSION. Thread: any, no waits. */
 int bridge_iommu_dma(struct bridge_device *device, uint64_t iova, void *data, size_t size,

@@ -69,6 +69,14 @@ struct iommu_hwpt {
     struct log_pages left; /* written by devices that have left since */
 };
 
+/* Changes of maps that a server which stands still has not taken: 64 Ki at most. */
+#define IOMMU_OWED_MAX (1u << 16)
+struct iommu_owed {
+    uint64_t iova, size;
+    uint32_t is_map; /* 0: an unmap */
+    uint32_t pad;
+};
+
 struct bridge_attachment {
     struct iommu *iommu;
     struct bridge_device *device;
@@ -79,6 +87,8 @@ struct bridge_attachment {
     struct iommu_ioas *ioas; /* NULL: not attached */
     struct iommu_hwpt *hwpt;
     struct bridge_attachment *next; /* in the address space */
+    struct iommu_owed *owed;        /* in the order in which they came */
+    uint32_t owed_count, owed_cap;
 };
 
 enum iommu_kind { IOMMU_NONE = 0, IOMMU_DEVICE, IOMMU_IOAS, IOMMU_HWPT };
@@ -150,6 +160,15 @@ int iommu_server_unmap(struct bridge_attachment *attachment, const struct iommu_
 int iommu_server_map_all(struct bridge_attachment *attachment);
 void iommu_server_unmap_all(struct bridge_attachment *attachment);
 int iommu_server_alive(const struct bridge_attachment *attachment);
+
+/* --- what a server that stands still is told later (owed.c). All under `change`. */
+
+/* It has refused. Return: 1 when it does because it stands still, and it is noted. */
+int iommu_owed_add(struct bridge_attachment *attachment, const struct iommu_map *map,
+                   uint32_t is_map);
+/* Return: 1 when the map is one that it was never told of. */
+int iommu_owed_take(struct bridge_attachment *attachment, const struct iommu_map *map);
+void iommu_owed_clear(struct bridge_attachment *attachment);
 
 /* The owner's server came back: its regions, which peers have mapped, are other files. */
 void iommu_peers_renew(struct iommu *iommu, const struct bridge_device *owner);

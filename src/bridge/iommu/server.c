@@ -17,10 +17,11 @@ int iommu_server_alive(const struct bridge_attachment *attachment)
 }
 
 /* What a request came to: a server that died of it is passed over as the dead are. */
-static int outcome(const struct bridge_attachment *attachment, int status,
-                   const char *what, const struct iommu_map *map)
+static int outcome(struct bridge_attachment *attachment, int status, const char *what,
+                   const struct iommu_map *map)
 {
-    if (status == FERRY_OK || !iommu_server_alive(attachment)) {
+    if (status == FERRY_OK || !iommu_server_alive(attachment) ||
+        iommu_owed_add(attachment, map, what[0] == 'm')) {
         return 0;
     }
     bridge_say(attachment->device, "its server refuses to %s 0x%llx bytes at 0x%llx: %s",
@@ -60,6 +61,9 @@ int iommu_server_unmap(struct bridge_attachment *attachment, const struct iommu_
         (map->peer && attachment->device->token.no_peer_maps != 0)) {
         return 0;
     }
+    if (iommu_owed_take(attachment, map)) {
+        return 0;
+    }
     bridge_trace(attachment->device, "unmap 0x%llx + 0x%llx",
                  (unsigned long long)map->iova, (unsigned long long)map->size);
     status = bridge_log_unmap(attachment->device, map->iova, map->size);
@@ -71,6 +75,7 @@ int iommu_server_map_all(struct bridge_attachment *attachment)
     const struct iommu_ioas *ioas = attachment->ioas;
     int rc = 0;
 
+    iommu_owed_clear(attachment);
     for (uint32_t i = 0; i < ioas->count && rc == 0; i++) {
         rc = iommu_server_map(attachment, ioas->map[i]);
     }

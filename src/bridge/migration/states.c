@@ -34,6 +34,9 @@ static int walk_arc(struct bridge_migration *migration, uint32_t next,
                                why.text[0] != '\0' ? why.text : ferry_status_text(rc));
     }
     migration->server = next;
+    if (next != FERRY_STATE_STOP && next != FERRY_STATE_STOP_COPY) {
+        bridge_device_moves(migration->device);
+    }
     return FERRY_OK;
 }
 

@@ -296,7 +296,14 @@ static int do_runs(struct rig *rig, struct ferry_log_runs *want)
 
 static int perform(struct rig *rig, struct ferry_request *request)
 {
+    if (rig->still &&
+        (request->kind == FERRY_RQ_DMA_MAP || request->kind == FERRY_RQ_DMA_UNMAP)) {
+        return FERRY_E_ARGUMENT;
+    }
     switch (request->kind) {
+    case FERRY_RQ_GET_STATE:
+        request->u.state = rig->still ? FERRY_STATE_STOP : FERRY_STATE_RUNNING;
+        return FERRY_OK;
     case FERRY_RQ_DMA_MAP:
         return do_map(rig, &request->u.map);
     case FERRY_RQ_DMA_UNMAP:

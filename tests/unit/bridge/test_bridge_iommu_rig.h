@@ -48,6 +48,7 @@ struct rig {
     uint64_t refused_iova;    /* not 0: a map there ends with FERRY_E_LIMIT */
     uint32_t maps_before_end; /* it dies at the map after so many; 0: never */
     int unmap_status;
+    uint32_t still; /* 1: it is in STOP and takes no change of maps */
     int no_log, no_runs, no_whole, no_unmap_all, log_status;
     int busy_status;    /* of a START when the log is on; 0: FERRY_E_BUSY */
     int exact_reports;  /* a report must lie in one map */

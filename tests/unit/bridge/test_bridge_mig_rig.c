@@ -92,6 +92,11 @@ void bridge_device_lost(struct bridge_device *device)
     }
 }
 
+void bridge_device_moves(struct bridge_device *device)
+{
+    (void)device;
+}
+
 void bridge_device_alarm(struct bridge_device *device)
 {
     atomic_fetch_add(&end_of(device)->alarms, 1);
