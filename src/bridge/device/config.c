@@ -3,6 +3,7 @@
 
 #include "base/range.h"
 #include "base/reader.h"
+#include "base/writer.h"
 #include "bridge/device/inside.h"
 #include "bridge/device/link.h"
 #include "bridge/say.h"
@@ -16,9 +17,16 @@
 #define LIST_OFF 0x34u
 #define PIN_OFF 0x3du
 #define PIN_MAX 4u
-#define EXTENDED_LEAST 8u
+#define ROM_OFF 0x30u
+#define ROM_END 0x34u
+#define ROM_ADDRESS 0xfffff800u
+#define ROM_ENABLE 1u
 #define CAP_MSI 0x05u
 #define CAP_MSIX 0x11u
+#define MSI_LOG_MAX 5u /* 32 vectors */
+#define EXTENDED_LEAST 8u
+#define EXTENDED_REBAR 0x15u /* BARs that change their size: 7 with 8 bytes each */
+#define EXTENDED_REBAR_BYTES 68u
 
 /* What is looked at. */
 struct walk {
@@ -79,6 +87,16 @@ static const char *look_into_msix(struct walk *walk, uint32_t off)
     return NULL;
 }
 
+static const char *look_into_msi(struct walk *walk, uint32_t off)
+{
+    if ((walk->config->byte[off + 2] >> 1 & 7u) > MSI_LOG_MAX) {
+        return "an MSI capability with more than 32 vectors";
+    }
+    walk->config->fixed[off + 2] = 0x8e; /* how many, and how long it is */
+    walk->config->fixed[off + 3] = 0x01;
+    return NULL;
+}
+
 /* QEMU takes the pointers as they are, low bits and all. */
 static const char *walk_list(struct walk *walk)
 {
@@ -99,7 +117,11 @@ static const char *walk_list(struct walk *walk)
         }
         seen[off] = 1;
         fix(walk->config, off, 2);
-        problem = byte[off] == CAP_MSIX ? look_into_msix(walk, off) : NULL;
+        if (byte[off] == CAP_MSI) {
+            problem = look_into_msi(walk, off);
+        } else if (byte[off] == CAP_MSIX) {
+            problem = look_into_msix(walk, off);
+        }
     }
     return problem;
 }
@@ -108,13 +130,18 @@ static const char *walk_extended(struct walk *walk)
 {
     uint8_t seen[BRIDGE_CONFIG_BYTES / 4 + 1] = { 0 };
     uint32_t off = LIST_END;
+    uint32_t head;
 
     if (walk->bytes < BRIDGE_CONFIG_BYTES ||
         ferry_load_le32(walk->config->byte + off) == 0) {
         return NULL;
     }
     while (off != 0) {
-        if (off < LIST_END || off + EXTENDED_LEAST > BRIDGE_CONFIG_BYTES) {
+        head = ferry_load_le32(walk->config->byte + off);
+        if (off < LIST_END ||
+            off + ((head & 0xffffu) == EXTENDED_REBAR ? EXTENDED_REBAR_BYTES
+                                                      : EXTENDED_LEAST) >
+                BRIDGE_CONFIG_BYTES) {
             return "an extended capability lies in the first 256 bytes or past the end";
         }
         if (seen[off / 4 - 1] || seen[off / 4] || seen[off / 4 + 1]) {
@@ -122,9 +149,20 @@ static const char *walk_extended(struct walk *walk)
         }
         seen[off / 4] = 1;
         fix(walk->config, off, 4);
-        off = ferry_load_le32(walk->config->byte + off) >> 20 & 0xffcu;
+        off = head >> 20 & 0xffcu;
     }
     return NULL;
+}
+
+/* What a ROM's address keeps of a write. */
+static uint32_t rom_mask(uint64_t bytes)
+{
+    uint32_t size = ~ROM_ADDRESS + 1;
+
+    while (size < bytes && size < 1u << 31) {
+        size <<= 1;
+    }
+    return bytes > 0 ? (0 - size) | ROM_ENABLE : 0;
 }
 
 static const char *look_at_bars(struct walk *walk)
@@ -169,6 +207,8 @@ const char *bridge_config_check(struct bridge_config *config, uint32_t bytes,
     fix(config, LIST_OFF, 1);
     fix(config, PIN_OFF, 1);
     config->fixed[STATUS_OFF] = STATUS_LIST;
+    config->rom_mask = rom_mask(region[BRIDGE_ROM_REGION].size);
+    ferry_store_le32(config->byte + ROM_OFF, 0);
     problem = look_at_bars(&walk);
     if (!problem) {
         problem = walk_list(&walk);
@@ -262,11 +302,28 @@ void bridge_config_keep(struct bridge_device *device, uint64_t off, uint8_t *dat
 
     pthread_mutex_lock(&device->lock);
     for (i = off; i < off + count && i < BRIDGE_CONFIG_BYTES; i++) {
-        const uint8_t fixed = device->config.fixed[i];
+        const int is_rom = i >= ROM_OFF && i < ROM_END;
+        const uint8_t fixed = is_rom ? 0xff : device->config.fixed[i];
 
         data[i - off] =
             (uint8_t)((data[i - off] & ~fixed) | (device->config.byte[i] & fixed));
         device->config.byte[i] = data[i - off];
+    }
+    pthread_mutex_unlock(&device->lock);
+}
+
+void bridge_config_write(struct bridge_device *device, uint64_t off, const uint8_t *data,
+                         uint32_t count)
+{
+    uint8_t mask[ROM_END - ROM_OFF];
+    uint64_t i;
+
+    ferry_store_le32(mask, device->config.rom_mask);
+    pthread_mutex_lock(&device->lock);
+    for (i = off; i < off + count; i++) {
+        if (i >= ROM_OFF && i < ROM_END) {
+            device->config.byte[i] = data[i - off] & mask[i - ROM_OFF];
+        }
     }
     pthread_mutex_unlock(&device->lock);
 }

@@ -34,6 +34,7 @@ struct bridge_msix {
 struct bridge_config {
     uint8_t byte[BRIDGE_CONFIG_BYTES];
     uint8_t fixed[BRIDGE_CONFIG_BYTES];
+    uint32_t rom_mask; /* of the ROM's address, which is the bridge's own */
 };
 
 /* A descriptor for a region's file that the VMM has; its number may mean something else

@@ -83,6 +83,12 @@ int bridge_config_differs(const struct bridge_config *old,
 /* What was read is kept; what cannot change has not, whatever the server says now. */
 void bridge_config_keep(struct bridge_device *device, uint64_t off, uint8_t *data,
                         uint32_t count);
+/*
+ * The VMM writes. QEMU finds out a ROM's size by writing its address and reading it back,
+ * and aborts when that is no power of two: so it is kept here.
+ */
+void bridge_config_write(struct bridge_device *device, uint64_t off, const uint8_t *data,
+                         uint32_t count);
 void bridge_config_recall(struct bridge_device *device, uint64_t off, uint8_t *ret_data,
                           uint32_t count);
 

@@ -127,6 +127,9 @@ ssize_t bridge_device_pwrite(struct bridge_object *object, const void *data, siz
     if (rc != 0) {
         return rc;
     }
+    if (target.region->index == BRIDGE_CONFIG_REGION) {
+        bridge_config_write(device, target.off, data, target.count);
+    }
     while (done < target.count) {
         step = target.count - done;
         if (step > sizeof(uint64_t) && step > bridge_link_max_data(device->link)) {

@@ -87,7 +87,7 @@ struct qemu_line {
     struct qemu_backend backend[QEMU_BACKENDS_MAX];
     size_t backends;
     int has_aux_share; /* -machine aux-ram-share= */
-    int daemonize, has_user, has_iommu, has_vfio_user, has_accel;
+    int daemonize, has_user, has_iommu, has_vfio_user;
 };
 
 void qemu_line_read(struct qemu_line *ret_line, char **word, size_t count);

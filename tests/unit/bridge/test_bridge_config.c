@@ -86,6 +86,12 @@ static void capabilities_out_of_their_place_are_refused(void **state)
     ferry_store_le32(config.byte + 0x100, 0x10410001u);
     assert_non_null(check(4096));
     assert_null(check(256)); /* nobody looks there then */
+    begin();                 /* seven BARs of changing sizes do not fit */
+    ferry_store_le32(config.byte + 0x108, 0xfd010003u);
+    ferry_store_le32(config.byte + 0xfd0, 0x00010003u);
+    assert_null(check(4096));
+    ferry_store_le32(config.byte + 0xfd0, 0x00010015u);
+    assert_non_null(check(4096));
 }
 
 static void an_msi_capability_has_room_for_what_it_says(void **state)
@@ -100,6 +106,11 @@ static void an_msi_capability_has_room_for_what_it_says(void **state)
     assert_null(check(4096)); /* 14 */
     config.byte[0xf3] = 0x01;
     assert_non_null(check(4096)); /* 24 */
+    config.byte[0xf3] = 0;
+    config.byte[0xf2] = 5 << 1;
+    assert_null(check(4096)); /* 32 vectors */
+    config.byte[0xf2] = 6 << 1;
+    assert_non_null(check(4096));
 }
 
 static void an_msix_table_lies_in_a_bar(void **state)

@@ -28,7 +28,16 @@
 #define MEMORY_BYTES 0x4000u
 #define REGIONS 9u
 
-enum { VERSION = 1, DMA_MAP, DMA_UNMAP, INFO, REGION_INFO, IRQ_INFO = 7, READ = 9 };
+enum {
+    VERSION = 1,
+    DMA_MAP,
+    DMA_UNMAP,
+    INFO,
+    REGION_INFO,
+    IRQ_INFO = 7,
+    READ = 9,
+    WRITE
+};
 
 static struct {
     int listener, fd;
@@ -127,6 +136,10 @@ static void answer(const uint8_t *ask)
             memcpy(at + 16, server.config + off, count);
         }
         reply(ask, 0, 16 + count, -1);
+        break;
+    case WRITE: /* it keeps what it says */
+        memcpy(at, ask + HEAD, 16);
+        reply(ask, 0, 16, -1);
         break;
     case DMA_MAP:
         reply(ask, server.refuse_maps ? ENOMEM : 0, 0, -1);
@@ -331,6 +344,36 @@ static void what_the_vmm_goes_by_stays_as_it_was(void **state)
     assert_int_equal(config[0x04], 0x06); /* that may change */
 }
 
+static uint32_t rom_address(uint32_t value)
+{
+    assert_int_equal(rig_pwrite(&rig, BRIDGE_CONFIG_REGION, 0x30, &value, 4), 4);
+    value = 0;
+    assert_int_equal(rig_pread(&rig, BRIDGE_CONFIG_REGION, 0x30, &value, 4), 4);
+    return value;
+}
+
+static void a_rom_has_the_size_of_its_region(void **state)
+{
+    uint8_t byte = 0;
+
+    (void)state;
+    server.size[BRIDGE_ROM_REGION] = 0x5000;
+    ferry_store_le32(server.config + 0x30, 0xfee12801u);
+    assert_int_equal(rig_bind(&rig), 0);
+    assert_int_equal(rom_address(0xfffff800u), 0xffff8000u);
+    assert_int_equal(rom_address(0xfe008801u), 0xfe008001u);
+    assert_int_equal(rig_pread(&rig, BRIDGE_CONFIG_REGION, 0x33, &byte, 1), 1);
+    assert_int_equal(byte, 0xfe);
+}
+
+static void a_device_without_a_rom_has_no_address_for_it(void **state)
+{
+    (void)state;
+    ferry_store_le32(server.config + 0x30, 0xfee12801u);
+    assert_int_equal(rig_bind(&rig), 0);
+    assert_int_equal(rom_address(0xffffffffu), 0);
+}
+
 /* Each answer is in time, all of them are not. */
 static void a_bind_ends_though_each_answer_comes_at_the_last_moment(void **state)
 {
@@ -377,6 +420,9 @@ int main(void)
             a_bind_ends_though_each_answer_comes_at_the_last_moment, up, down),
         cmocka_unit_test_setup_teardown(
             a_map_that_is_refused_later_costs_the_device_alone, up, down),
+        cmocka_unit_test_setup_teardown(a_rom_has_the_size_of_its_region, up, down),
+        cmocka_unit_test_setup_teardown(a_device_without_a_rom_has_no_address_for_it, up,
+                                        down),
         cmocka_unit_test_setup_teardown(what_the_vmm_goes_by_stays_as_it_was, up, down),
     };
 
