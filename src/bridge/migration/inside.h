@@ -60,6 +60,9 @@ struct bridge_pipe {
     uint32_t wanted;         /* saving: a WANT is open */
     uint32_t left;           /* of a DATA that comes in */
     uint64_t session;
+    uint32_t timeout_ms; /* of each wait, and of each read and each piece of a write */
+    uint32_t pad;
+    uint64_t due_ns; /* when the present one is to be over */
     struct ferry_frame_stream in, out;
     uint8_t head[FERRY_FRAME_BYTES];
     size_t head_got;

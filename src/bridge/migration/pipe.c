@@ -5,6 +5,7 @@
 
 #include "bridge/migration/inside.h"
 #include "link/hello/version.h"
+#include "os/clock.h"
 #include "os/memory.h"
 #include "os/socket.h"
 #include "wire/status.h"
@@ -69,6 +70,7 @@ void bridge_pipe_open(struct bridge_migration *migration, int loading)
     pipe->wanted = pipe->left = 0;
     pipe->head_got = 0;
     pipe->session = given->session;
+    pipe->timeout_ms = migration->timeout_ms;
     ferry_frame_stream_init(&pipe->in,
                             loading ? FERRY_FRAME_LOAD_SERVER : FERRY_FRAME_SAVE_SERVER);
     ferry_frame_stream_init(&pipe->out,
@@ -82,6 +84,17 @@ static int closed(struct bridge_pipe *pipe, int status, struct ferry_error *rete
                            status == FERRY_E_TIMEOUT
                                ? "no data from the server within its limit"
                                : "the server has closed the data descriptor");
+}
+
+/* A server that moves a byte now and then keeps every limit of a single wait. */
+static void begin(struct bridge_pipe *pipe)
+{
+    pipe->due_ns = ferry_os_now_ns() + (uint64_t)pipe->timeout_ms * FERRY_NS_PER_MS;
+}
+
+static int is_late(const struct bridge_pipe *pipe)
+{
+    return ferry_os_now_ns() > pipe->due_ns;
 }
 
 /* The rest of a head. flags: FERRY_OS_*. Return: as ferry_os_receive(). */
@@ -102,6 +115,9 @@ static int hear(struct bridge_pipe *pipe, uint32_t flags, struct ferry_frame *re
             return closed(pipe, rc, reterr);
         }
         pipe->head_got += (size_t)rc;
+        if (pipe->head_got < FERRY_FRAME_BYTES && is_late(pipe)) {
+            return closed(pipe, FERRY_E_TIMEOUT, reterr);
+        }
     }
     pipe->head_got = 0;
     rc = ferry_frame_decode(&pipe->in, pipe->head, ret_frame, reterr);
@@ -133,6 +149,9 @@ static int send_all(struct bridge_pipe *pipe, struct iovec *iov, size_t count)
             iov->iov_base = (uint8_t *)iov->iov_base + sent;
             iov->iov_len -= sent;
         }
+        if (count > 0 && is_late(pipe)) {
+            return FERRY_E_TIMEOUT;
+        }
     }
     return FERRY_OK;
 }
@@ -146,6 +165,7 @@ static int tell(struct bridge_pipe *pipe, uint32_t kind, const uint8_t *data,
     struct ferry_frame frame;
     int rc;
 
+    begin(pipe);
     ferry_frame_encode(&pipe->out, kind, (uint32_t)bytes, 0, head);
     /* iov_base is not const, but sending does not write to it. */
     memcpy(&iov[1].iov_base, &data, sizeof(data));
@@ -196,7 +216,11 @@ int bridge_pipe_read(struct bridge_pipe *pipe, uint8_t *ret_data, size_t bytes,
 
     *ret_got = 0;
     *ret_mark = BRIDGE_MARK_NONE;
+    begin(pipe);
     while (rc == FERRY_OK && *ret_got < bytes && *ret_mark == BRIDGE_MARK_NONE) {
+        if (*ret_got > 0 && is_late(pipe)) {
+            break; /* what has come is data */
+        }
         if (pipe->left > 0) {
             rc = receive(pipe, ret_data + *ret_got, bytes - *ret_got, ret_got, reterr);
             continue;

@@ -10,6 +10,8 @@
 
 #include "base/reader.h"
 #include "base/writer.h"
+#include "os/clock.h"
+#include "os/socket.h"
 
 /*
  * A server that is none of Ferry's: no extension, no size, no pre-copy information, the
@@ -426,6 +428,23 @@ static void *be_dry(void *user)
     return NULL;
 }
 
+/* The bridge's end of a data descriptor that is played by this test. */
+static struct bridge_pipe *play_pipe(int loading, int ends[2])
+{
+    struct bridge_pipe *pipe = &end.device.migration->pipe;
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    ferry_frame_stream_init(&pipe->in,
+                            loading ? FERRY_FRAME_LOAD_SERVER : FERRY_FRAME_SAVE_SERVER);
+    ferry_frame_stream_init(&pipe->out,
+                            loading ? FERRY_FRAME_LOAD_CLIENT : FERRY_FRAME_SAVE_CLIENT);
+    pipe->timeout_ms = 300;
+    assert_int_equal(ferry_os_receive_limit(ends[0], 300), FERRY_OK);
+    assert_int_equal(ferry_os_send_limit(ends[0], 300), FERRY_OK);
+    pipe->fd = ends[0];
+    return pipe;
+}
+
 static void a_stopped_device_that_says_nothing_for_now_fails_the_read(void **state)
 {
     struct bridge_pipe *pipe;
@@ -437,11 +456,7 @@ static void a_stopped_device_that_says_nothing_for_now_fails_the_read(void **sta
     (void)state;
     begin(FERRY_MIG_STOP_COPY, MIB, 0);
     assert_int_equal(end_set(&end, FERRY_STATE_STOP_COPY), 0);
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
-    pipe = &end.device.migration->pipe;
-    ferry_frame_stream_init(&pipe->in, FERRY_FRAME_SAVE_SERVER);
-    ferry_frame_stream_init(&pipe->out, FERRY_FRAME_SAVE_CLIENT);
-    pipe->fd = ends[0];
+    pipe = play_pipe(0, ends);
     assert_int_equal(pthread_create(&thread, NULL, be_dry, &ends[1]), 0);
     for (i = 0; i < 2 && rc >= 0; i++) {
         rc = vmm_read(end.fd, buffer, sizeof(buffer));
@@ -450,6 +465,81 @@ static void a_stopped_device_that_says_nothing_for_now_fails_the_read(void **sta
     bridge_pipe_close(pipe);
     assert_int_equal(pthread_join(thread, NULL), 0);
     close(ends[1]);
+}
+
+/* A server that gives or takes a byte each 20 ms: a read or a write of all would last for
+ * hours. */
+static int drip_fd;
+static int drip_gives;
+static atomic_int drip_over;
+
+static void *drip(void *user)
+{
+    struct ferry_frame_stream out;
+    uint8_t head[FERRY_FRAME_BYTES], byte = 0;
+    ssize_t rc = 1;
+
+    (void)user;
+    ferry_frame_stream_init(&out, FERRY_FRAME_SAVE_SERVER);
+    ferry_frame_encode(&out, FERRY_FRAME_DATA, FERRY_FRAME_DATA_MAX, 0, head);
+    if (drip_gives) {
+        rc = send(drip_fd, head, sizeof(head), MSG_NOSIGNAL);
+    }
+    while (rc > 0 && !atomic_load(&drip_over)) {
+        ferry_os_sleep_ns(20 * FERRY_NS_PER_MS);
+        rc = drip_gives ? send(drip_fd, &byte, 1, MSG_NOSIGNAL)
+                        : recv(drip_fd, &byte, 1, 0);
+    }
+    return NULL;
+}
+
+static void begin_drip(int gives, struct bridge_pipe **ret_pipe, pthread_t *ret_thread)
+{
+    int ends[2];
+
+    begin(FERRY_MIG_STOP_COPY, MIB, 0);
+    assert_int_equal(end_set(&end, gives ? FERRY_STATE_STOP_COPY : FERRY_STATE_RESUMING),
+                     0);
+    *ret_pipe = play_pipe(!gives, ends);
+    drip_gives = gives;
+    drip_fd = ends[1];
+    atomic_store(&drip_over, 0);
+    assert_int_equal(pthread_create(ret_thread, NULL, drip, NULL), 0);
+}
+
+static void end_drip(struct bridge_pipe *pipe, pthread_t thread)
+{
+    bridge_pipe_close(pipe);
+    atomic_store(&drip_over, 1);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    close(drip_fd);
+}
+
+static void a_server_that_drips_is_waited_for_no_longer_than_its_limit(void **state)
+{
+    struct bridge_pipe *pipe;
+    uint8_t *buffer = calloc(4, MIB);
+    pthread_t thread;
+    struct bytes stream;
+
+    (void)state;
+    assert_non_null(buffer);
+    begin_drip(1, &pipe, &thread);
+    assert_in_range(vmm_read(end.fd, buffer, MIB), 1, MIB); /* the header */
+    assert_in_range(vmm_read(end.fd, buffer, MIB), 17, MIB - 1);
+    end_drip(pipe, thread);
+    (void)finish(NULL);
+    begin(FERRY_MIG_STOP_COPY, 3 * MIB, 0);
+    end_save(&end, &data, MIB);
+    stream = data;
+    memset(&data, 0, sizeof(data));
+    (void)finish(NULL);
+    data = stream;
+    begin_drip(0, &pipe, &thread);
+    assert_int_equal(end_write_all(&end, &data, MIB), -EIO);
+    end_said(&end, "within its limit");
+    end_drip(pipe, thread);
+    free(buffer);
 }
 
 static void assert_dead(void)
@@ -543,6 +633,7 @@ int main(void)
         TEST(a_state_that_outlives_a_client_or_a_reset_is_left_for_running),
         TEST(a_server_that_dies_on_the_way_back_is_not_replaced),
         TEST(a_stopped_device_that_says_nothing_for_now_fails_the_read),
+        TEST(a_server_that_drips_is_waited_for_no_longer_than_its_limit),
         TEST(its_death_fails_everything_at_the_source),
         TEST(its_death_fails_everything_at_the_target),
     };
