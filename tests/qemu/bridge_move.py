@@ -4,6 +4,7 @@ import os
 import select
 import socket
 import threading
+import time
 
 from bridge_rig import (DOWNTIME_MS, HELD_BYTES_S, MIGRATION_OVER, MOVE_S, SWITCHOVER_BYTES_S,
                         Rig)
@@ -11,6 +12,7 @@ from bridge_rig import (DOWNTIME_MS, HELD_BYTES_S, MIGRATION_OVER, MOVE_S, SWITC
 CHANNELS = 4
 CHUNK = 1 << 18
 SENT_BYTES = 1 << 20
+RETRY_S = 0.05
 # A target that has not taken a guest over; "paused" is for its manager to decide.
 NOT_RUNNING = (None, "inmigrate", "paused", "prelaunch")
 
@@ -47,7 +49,12 @@ def begin(source, uri, **how):
     """The source begins to send."""
     configure(source, **how)
     source.event = [event for event in source.event if event["event"] != "MIGRATION"]
-    source.call("migrate", uri=uri)
+    reply = source.ask("migrate", uri=uri)
+    # QEMU says that a migration has failed before it has cleaned up after it.
+    while "duplicate yank instance" in reply.get("desc", ""):
+        time.sleep(RETRY_S)
+        reply = source.ask("migrate", uri=uri)
+    assert "desc" not in reply, reply
 
 
 def held(source):
@@ -155,6 +162,8 @@ class Relay:
                 near, _ = self.listener.accept()
                 far = self.connect()
                 with self.lock:
+                    if self.over:
+                        return
                     self.sockets += [near, far]
                 threading.Thread(target=self.pump, args=(near, far), daemon=True).start()
         except OSError:
@@ -196,14 +205,14 @@ class Relay:
 
     def cut(self):
         """The link breaks."""
-        self.over = True
         with self.lock:
+            if self.over:
+                return
+            self.over = True
+            os.remove(self.path)
+            self.listener.close()
             for sock in self.sockets:
                 try:
                     sock.shutdown(socket.SHUT_RDWR)
                 except OSError:
                     pass
-                sock.close()
-        self.listener.close()
-        if os.path.exists(self.path):
-            os.remove(self.path)

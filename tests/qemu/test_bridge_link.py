@@ -2,6 +2,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The link between two QEMUs breaks in each phase of a migration.
 
+Not with multifd: QEMU, also one without such devices, then waits for ever for a channel now
+and then, with its guest standing still (docs/qemu.md).
+
 usage: test_bridge_link.py FERRY CACHE INIT MODULE BRIDGE LIBRARY QEMU
 """
 import sys
@@ -28,11 +31,11 @@ def quiet(relay):
     bridge_rig.Rig.wait(look, "the relay is not quiet")
 
 
-def broken(sides, phase, after=None, multifd=False):
+def broken(sides, phase, after=None):
     """The link breaks in a phase; the guest works on at the source."""
     rig = sides.rig
     target = sides.target()
-    how = {"capabilities": ["pause-before-switchover"], "multifd": multifd}
+    how = {"capabilities": ["pause-before-switchover"]}
     relay = move.Relay(rig, target.name, move.listen(rig, target, **how),
                        after if phase == "set-up" else None)
     move.begin(sides.source, relay.uri, hold=phase == "pre-copy", **how)
@@ -56,14 +59,6 @@ def test_the_guest_stays_when_the_link_breaks(rig):
     broken(sides, "pre-copy")
     for after in AFTER:
         broken(sides, "switchover", after)
-    sides.moves()
-
-
-def test_the_guest_stays_when_one_of_several_connections_breaks(rig):
-    sides = Sides(rig, VERSION, {"acc": "acc"}, ["crypto start"])
-    broken(sides, "pre-copy", multifd=True)
-    for after in AFTER[:2]:
-        broken(sides, "switchover", after, multifd=True)
     sides.moves()
 
 
@@ -91,6 +86,5 @@ def test_nothing_runs_at_the_target_when_the_source_is_killed(rig):
 
 
 bridge_rig.run([test_the_guest_stays_when_the_link_breaks,
-                test_the_guest_stays_when_one_of_several_connections_breaks,
                 test_the_guest_stays_when_the_target_is_killed,
                 test_nothing_runs_at_the_target_when_the_source_is_killed])
