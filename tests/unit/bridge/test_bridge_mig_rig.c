@@ -65,15 +65,13 @@ void bridge_known_forget(struct bridge_object *object)
     (void)object;
 }
 
+int (*end_dma)(uint64_t iova, void *data, size_t size, int is_write);
+
 int bridge_iommu_dma(struct bridge_device *device, uint64_t iova, void *data, size_t size,
                      int is_write)
 {
     (void)device;
-    (void)iova;
-    (void)data;
-    (void)size;
-    (void)is_write;
-    return FERRY_E_RANGE;
+    return end_dma ? end_dma(iova, data, size, is_write) : FERRY_E_RANGE;
 }
 
 static struct end *end_of(struct bridge_device *device)

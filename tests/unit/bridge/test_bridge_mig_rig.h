@@ -26,6 +26,8 @@ struct end {
     atomic_uint alarms, losses;
 };
 
+/* What a server's DMA message comes to; NULL: nothing is mapped. */
+extern int (*end_dma)(uint64_t iova, void *data, size_t size, int is_write);
 /* A name for a server's socket. */
 void end_path(struct end *end, const char *name);
 /* Connects to the server at end->path, as BIND does. identity: the server's. */
