@@ -178,11 +178,12 @@ static int regions_differ(const struct ferry_region_info *old,
            memcmp(old->area, fresh->area, old->area_count * sizeof(old->area[0])) != 0;
 }
 
-const char *bridge_facts_differ(const struct bridge_device *device,
+const char *bridge_facts_differ(struct bridge_device *device,
                                 const struct bridge_facts *fresh)
 {
     const struct ferry_identity *old = &device->identity;
     uint32_t i;
+    int differs;
 
     if (old->pci_vendor != fresh->identity.pci_vendor ||
         old->pci_device != fresh->identity.pci_device ||
@@ -210,10 +211,10 @@ const char *bridge_facts_differ(const struct bridge_device *device,
             return "interrupts";
         }
     }
-    if (bridge_config_differs(&device->config, &fresh->config)) {
-        return "config space";
-    }
-    return NULL;
+    pthread_mutex_lock(&device->lock);
+    differs = bridge_config_differs(&device->config, &fresh->config);
+    pthread_mutex_unlock(&device->lock);
+    return differs ? "config space" : NULL;
 }
 
 uint32_t bridge_region_areas(const struct ferry_region_info *region,

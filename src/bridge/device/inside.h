@@ -54,7 +54,7 @@ int bridge_facts_ask(struct bridge_device *device, struct bridge_facts *ret_fact
 void bridge_facts_drop(struct bridge_facts *facts);
 /* May a device with these facts take the device's place? Return: NULL, or what is
  * different. */
-const char *bridge_facts_differ(const struct bridge_device *device,
+const char *bridge_facts_differ(struct bridge_device *device,
                                 const struct bridge_facts *fresh);
 
 /* Bytes of a region that the VMM may map: its areas, page by page. Return: their number;
