@@ -19,7 +19,7 @@ void iommu_owed_clear(struct bridge_attachment *attachment)
     free(attachment->owed);
     attachment->owed = NULL;
     attachment->owed_cap = 0;
-    __atomic_store_n(&attachment->owed_count, 0, __ATOMIC_RELEASE);
+    attachment->owed_count = 0;
 }
 
 int iommu_owed_add(struct bridge_attachment *attachment, const struct iommu_map *map,
@@ -43,8 +43,7 @@ int iommu_owed_add(struct bridge_attachment *attachment, const struct iommu_map 
     }
     attachment->owed[attachment->owed_count] =
         (struct iommu_owed){ .iova = map->iova, .size = map->size, .is_map = is_map };
-    __atomic_store_n(&attachment->owed_count, attachment->owed_count + 1,
-                     __ATOMIC_RELEASE);
+    attachment->owed_count++;
     return 1;
 }
 
@@ -57,7 +56,7 @@ int iommu_owed_take(struct bridge_attachment *attachment, const struct iommu_map
             const uint32_t left = attachment->owed_count - 1;
 
             memmove(owed, owed + 1, (left - i) * sizeof(*owed));
-            __atomic_store_n(&attachment->owed_count, left, __ATOMIC_RELEASE);
+            attachment->owed_count = left;
             return 1;
         }
     }
@@ -93,16 +92,16 @@ int bridge_iommu_settle(struct bridge_device *device)
     uint32_t count;
     int rc = 0;
 
-    if (attachment == NULL ||
-        __atomic_load_n(&attachment->owed_count, __ATOMIC_ACQUIRE) == 0) {
+    if (attachment == NULL) {
         return 0;
     }
+    /* Also when nothing is owed yet: whoever was refused may be about to note it. */
     (void)pthread_mutex_lock(&attachment->iommu->change);
     owed = attachment->owed;
     count = attachment->owed_count;
     attachment->owed = NULL;
     iommu_owed_clear(attachment);
-    if (attachment->ioas != NULL) {
+    if (attachment->ioas != NULL && count > 0) {
         bridge_trace(device, "%u changes of memory that it did not take in STOP", count);
         rc = settle(attachment, owed, count);
     }

@@ -419,6 +419,8 @@ static void after_reset(struct bridge_migration *migration)
 
     if (bridge_link_generation(device->link) == migration->generation) {
         be_running(migration, "is after a reset");
+        /* It may have stood still before, and QEMU does not start what runs already. */
+        bridge_device_moves(device);
         return;
     }
     if (ask_flags(device, &flags) != FERRY_OK) {

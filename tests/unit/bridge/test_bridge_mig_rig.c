@@ -92,7 +92,7 @@ void bridge_device_lost(struct bridge_device *device)
 
 void bridge_device_moves(struct bridge_device *device)
 {
-    (void)device;
+    atomic_fetch_add(&end_of(device)->moves, 1);
 }
 
 void bridge_device_alarm(struct bridge_device *device)

@@ -24,6 +24,7 @@ struct end {
     int fd;                         /* the last data descriptor, or -1 */
     uint32_t waiting[2], raised[2]; /* MSI, MSI-X: vectors signalled and not taken */
     atomic_uint alarms, losses;
+    atomic_uint moves; /* it was told what it had refused while it stood still */
 };
 
 /* What a server's DMA message comes to; NULL: nothing is mapped. */
