@@ -86,27 +86,38 @@ static int read_piece(struct bridge_device *device, const struct target *target,
     return FERRY_OK;
 }
 
-ssize_t bridge_device_pread(struct bridge_object *object, void *ret_data, size_t count,
-                            uint64_t off)
+static int write_piece(struct bridge_device *device, const struct target *target,
+                       uint32_t done, void *data, uint32_t count)
 {
-    struct bridge_device *device = (struct bridge_device *)object;
-    struct target target;
-    uint32_t done = 0;
-    uint32_t step;
-    int rc = aim(device, off, count, FERRY_REGION_READ, &target);
+    /* What a write to config space does is to be seen when it returns: QEMU maps and
+     * unmaps by it. */
+    return target->region->index == BRIDGE_CONFIG_REGION
+               ? transfer(device, FERRY_RQ_REGION_WRITE, target, done, data, count)
+               : bridge_link_post(device->link, target->region->index, target->off + done,
+                                  data, count);
+}
 
-    if (rc != 0) {
-        return rc;
-    }
-    while (done < target.count) {
-        step = target.count - done;
+/* As much at a time as a message takes. */
+static ssize_t
+move(struct bridge_device *device, const struct target *target, uint8_t *data,
+     int (*piece)(struct bridge_device *device, const struct target *target,
+                  uint32_t done, void *data, uint32_t count))
+{
+    uint32_t done = 0;
+
+    while (done < target->count) {
+        uint32_t step = target->count - done;
+        int rc;
+
         if (step > sizeof(uint64_t) && step > bridge_link_max_data(device->link)) {
             step = bridge_link_max_data(device->link);
         }
-        rc = read_piece(device, &target, done, (uint8_t *)ret_data + done, step);
+        rc = piece(device, target, done, data + done, step);
         if (rc != FERRY_OK) {
-            bridge_trace(device, "read of region %u at 0x%llx: %s", target.region->index,
-                         (unsigned long long)target.off, ferry_status_name(rc));
+            bridge_trace(device, "%s region %u at 0x%llx: %s",
+                         piece == read_piece ? "read of" : "write to",
+                         target->region->index, (unsigned long long)target->off,
+                         ferry_status_name(rc));
             return -EIO;
         }
         done += step;
@@ -114,15 +125,22 @@ ssize_t bridge_device_pread(struct bridge_object *object, void *ret_data, size_t
     return done;
 }
 
+ssize_t bridge_device_pread(struct bridge_object *object, void *ret_data, size_t count,
+                            uint64_t off)
+{
+    struct bridge_device *device = (struct bridge_device *)object;
+    struct target target;
+    const int rc = aim(device, off, count, FERRY_REGION_READ, &target);
+
+    return rc == 0 ? move(device, &target, ret_data, read_piece) : rc;
+}
+
 ssize_t bridge_device_pwrite(struct bridge_object *object, const void *data, size_t count,
                              uint64_t off)
 {
     struct bridge_device *device = (struct bridge_device *)object;
     struct target target;
-    const uint8_t *from = data;
-    uint32_t done = 0;
-    uint32_t step;
-    int rc = aim(device, off, count, FERRY_REGION_WRITE, &target);
+    const int rc = aim(device, off, count, FERRY_REGION_WRITE, &target);
 
     if (rc != 0) {
         return rc;
@@ -130,26 +148,7 @@ ssize_t bridge_device_pwrite(struct bridge_object *object, const void *data, siz
     if (target.region->index == BRIDGE_CONFIG_REGION) {
         bridge_config_write(device, target.off, data, target.count);
     }
-    while (done < target.count) {
-        step = target.count - done;
-        if (step > sizeof(uint64_t) && step > bridge_link_max_data(device->link)) {
-            step = bridge_link_max_data(device->link);
-        }
-        /* What a write to config space does is to be seen when it returns: QEMU maps and
-         * unmaps by it. */
-        rc = target.region->index == BRIDGE_CONFIG_REGION
-                 ? transfer(device, FERRY_RQ_REGION_WRITE, &target, done,
-                            (void *)(uintptr_t)(from + done), step)
-                 : bridge_link_post(device->link, target.region->index, target.off + done,
-                                    from + done, step);
-        if (rc != FERRY_OK) {
-            bridge_trace(device, "write to region %u at 0x%llx: %s", target.region->index,
-                         (unsigned long long)target.off, ferry_status_name(rc));
-            return -EIO;
-        }
-        done += step;
-    }
-    return done;
+    return move(device, &target, (uint8_t *)(uintptr_t)data, write_piece); /* only read */
 }
 
 int bridge_device_map(struct bridge_object *object, uint64_t off, uint64_t length,
