@@ -39,7 +39,7 @@ static int fits(const struct ferry_region_info *region, uint64_t file_bytes)
 static void look_at_file(const struct bridge_device *device,
                          struct ferry_region_info *region)
 {
-    uint64_t bytes;
+    struct ferry_os_file file;
 
     if (region->fd < 0) {
         return;
@@ -51,11 +51,11 @@ static void look_at_file(const struct bridge_device *device,
                    "sealed)",
                    region->index);
         ferry_os_close(&region->fd);
-    } else if (ferry_os_file_size(region->fd, &bytes) != FERRY_OK ||
-               !fits(region, bytes)) {
+    } else if (ferry_os_file_look(region->fd, &file) != FERRY_OK || file.huge_pages ||
+               !fits(region, file.size)) {
         bridge_say(device,
                    "region %u is not mapped, each access is a message: its file is too "
-                   "short",
+                   "short, or of huge pages, which may run out",
                    region->index);
         ferry_os_close(&region->fd);
     }

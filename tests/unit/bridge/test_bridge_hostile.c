@@ -282,6 +282,20 @@ static void a_file_that_is_too_short_is_not_mapped(void **state)
     assert_false(region_flags(2, &size) & UAPI_REGION_MMAP);
 }
 
+/* The server could give its pages back, and nobody would have others. */
+static void a_file_of_huge_pages_is_not_mapped(void **state)
+{
+    uint64_t size;
+
+    (void)state;
+    server.file = memfd_create("memory", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_HUGETLB);
+    if (server.file < 0 || ftruncate(server.file, 1 << 30) != 0) {
+        skip();
+    }
+    assert_int_equal(rig_bind(&rig), 0);
+    assert_false(region_flags(2, &size) & UAPI_REGION_MMAP);
+}
+
 static void an_offset_that_wraps_is_refused(void **state)
 {
     (void)state;
@@ -412,6 +426,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_good_device_is_bound, up, down),
         cmocka_unit_test_setup_teardown(a_file_that_could_be_cut_is_not_mapped, up, down),
         cmocka_unit_test_setup_teardown(a_file_that_is_too_short_is_not_mapped, up, down),
+        cmocka_unit_test_setup_teardown(a_file_of_huge_pages_is_not_mapped, up, down),
         cmocka_unit_test_setup_teardown(an_offset_that_wraps_is_refused, up, down),
         cmocka_unit_test_setup_teardown(config_space_has_256_or_4096_bytes, up, down),
         cmocka_unit_test_setup_teardown(a_longer_config_space_ends_at_4096, up, down),
