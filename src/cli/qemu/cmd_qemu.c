@@ -209,8 +209,7 @@ static void say_added(const struct qemu_plan *plan)
         fprintf(stderr, " (%s)\n", added->why);
     }
     if (plan->note[0] != '\0') {
-        fprintf(stderr, "ferry qemu: the guest's memory stays as it is; %s\n",
-                plan->note);
+        fprintf(stderr, "ferry qemu: about the guest's memory: %s\n", plan->note);
     }
 }
 

@@ -117,6 +117,6 @@ void qemu_plan_print(const struct qemu_plan *plan, const struct qemu_args *args)
     }
     puts(":\n# they are open in what ferry qemu runs, and nowhere else.");
     if (plan->note[0] != '\0') {
-        printf("# The guest's memory stays as it is; %s\n", plan->note);
+        printf("# About the guest's memory: %s\n", plan->note);
     }
 }
