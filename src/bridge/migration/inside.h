@@ -48,6 +48,10 @@
 #define BRIDGE_AHEAD_BYTES (BRIDGE_FRAME_DATA_MAX - BRIDGE_FRAME_HEAD_BYTES)
 /* What comes behind the last DATA: IRQS of MSI and MSI-X, END. */
 #define BRIDGE_TAIL_MAX (2u * BRIDGE_FRAME_IRQS_MAX + BRIDGE_FRAME_END_BYTES)
+/* A stopped device gives four times what it told, and that much, at most; or this when it
+ * told nothing: QEMU reads to the end with its guest standing still and hears nothing. */
+#define BRIDGE_STOPPED_MORE_BYTES (1ull << 30)
+#define BRIDGE_STOPPED_UNKNOWN_BYTES (64ull << 30)
 /* Beyond the limit of a request, for a service thread that is late. */
 #define BRIDGE_ASYNC_GRACE_MS 2000u
 
@@ -134,6 +138,7 @@ struct bridge_save {
     struct bridge_frame_writer writer;
     uint32_t begun, ended;
     uint64_t dry_ns;       /* it said "nothing for now" then; 0: it did not */
+    uint64_t limit;        /* of all bytes; 0: it is not stopped yet */
     uint64_t initial_mark; /* bytes until the initial ones are out; 0: not known yet */
     int32_t failed;        /* -errno */
     uint32_t was_dry;      /* 1: its first data is out */

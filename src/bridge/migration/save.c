@@ -54,11 +54,23 @@ static void read_ahead(struct bridge_migration *migration, struct bridge_async *
                        ahead_bytes(migration));
 }
 
+/* How much more a device that has been stopped may give. */
+static uint64_t most_stopped(const struct bridge_estimate *estimate)
+{
+    uint64_t told = estimate->size < UINT64_MAX / 8 ? estimate->size : UINT64_MAX / 8;
+
+    return estimate->has_size ? 4 * told + BRIDGE_STOPPED_MORE_BYTES
+                              : BRIDGE_STOPPED_UNKNOWN_BYTES;
+}
+
 void bridge_save_stopped(struct bridge_migration *migration, struct bridge_save *save)
 {
     save->dry_ns = 0;
     if (save->failed || save->ended) {
         return;
+    }
+    if (save->limit == 0) {
+        save->limit = save->writer.bytes + most_stopped(&migration->estimate);
     }
     if (migration->pipe.fd >= 0) {
         (void)bridge_pipe_want(&migration->pipe,
@@ -245,6 +257,11 @@ static ssize_t fill(struct bridge_migration *migration, struct bridge_data *data
         return rc;
     }
     note(migration, data, got, mark);
+    if (save->limit != 0 && save->writer.bytes + got > save->limit) {
+        return ferry_error_set(reterr, FERRY_E_LIMIT, "bridge", NULL, save->writer.bytes,
+                               "it does not end: more than %llu bytes",
+                               (unsigned long long)save->limit);
+    }
     if (got > 0) {
         bridge_frame_data(&save->writer, ret_data + BRIDGE_FRAME_HEAD_BYTES, got,
                           ret_data);

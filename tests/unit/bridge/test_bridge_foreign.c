@@ -428,6 +428,30 @@ static void *be_dry(void *user)
     return NULL;
 }
 
+/* QEMU reads to the end while its guest stands still. */
+static void data_without_an_end_fails_the_read(void **state)
+{
+    struct bridge_save *save;
+    uint8_t *buffer = malloc(MIB);
+    ssize_t rc;
+
+    (void)state;
+    assert_non_null(buffer);
+    begin(FERRY_MIG_STOP_COPY, 5 * MIB, 0);
+    assert_int_equal(end_set(&end, FERRY_STATE_STOP_COPY), 0);
+    save = end.device.migration->data->save;
+    assert_int_equal(save->limit, BRIDGE_STOPPED_UNKNOWN_BYTES);
+    save->limit = 3 * MIB;
+    do {
+        rc = vmm_read(end.fd, buffer, MIB);
+    } while (rc > 0);
+    assert_true(rc < 0);
+    end_said(&end, "does not end");
+    assert_int_equal(end_set(&end, FERRY_STATE_STOP), 0);
+    assert_int_equal(end_set(&end, FERRY_STATE_RUNNING), 0);
+    free(buffer);
+}
+
 /* The bridge's end of a data descriptor that is played by this test. */
 static struct bridge_pipe *play_pipe(int loading, int ends[2])
 {
@@ -632,6 +656,7 @@ int main(void)
         TEST(a_refused_state_fails_the_last_write),
         TEST(a_state_that_outlives_a_client_or_a_reset_is_left_for_running),
         TEST(a_server_that_dies_on_the_way_back_is_not_replaced),
+        TEST(data_without_an_end_fails_the_read),
         TEST(a_stopped_device_that_says_nothing_for_now_fails_the_read),
         TEST(a_server_that_drips_is_waited_for_no_longer_than_its_limit),
         TEST(its_death_fails_everything_at_the_source),

@@ -185,6 +185,19 @@ static void estimates_are_asked_once_for_many_answers(void **state)
     assert_int_equal(atomic_load(&from.asks), asked + 1);
 }
 
+static void a_stopped_device_may_give_some_times_what_it_told(void **state)
+{
+    uint64_t bytes;
+
+    (void)state;
+    begin(FERRY_MIG_STOP_COPY, MIB, 0);
+    assert_int_equal(bridge_migration_data_size(source.device.migration, &bytes), 0);
+    assert_int_equal(end_set(&source, FERRY_STATE_STOP_COPY), 0);
+    assert_in_range(source.device.migration->data->save->limit,
+                    4 * MIB + BRIDGE_STOPPED_MORE_BYTES,
+                    5 * MIB + BRIDGE_STOPPED_MORE_BYTES);
+}
+
 static void the_size_covers_what_comes(void **state)
 {
     static const uint64_t sizes[] = { 1, 4095, MIB, 5 * MIB + 1 };
@@ -486,6 +499,7 @@ int main(void)
         TEST(pre_copy_gives_its_data_then_nothing_for_now),
         TEST(the_ioctl_of_a_data_descriptor_is_checked),
         TEST(estimates_are_asked_once_for_many_answers),
+        TEST(a_stopped_device_may_give_some_times_what_it_told),
         TEST(the_size_covers_what_comes),
         TEST(a_cancelled_migration_leaves_a_running_device_and_may_come_again),
         TEST(a_device_comes_back_where_it_was),
