@@ -103,6 +103,25 @@ static int query_runs(struct bridge_log *log, uint64_t *iova, uint64_t end,
     return status;
 }
 
+/* There are servers that only know ranges which begin where a map does: a map is asked
+ * for in one piece if it can be. */
+static void make_room(struct bridge_log *log, uint64_t length)
+{
+    const uint32_t most = bridge_link_max_data(log->device->link);
+    const uint64_t want = ferry_bitmap_bytes(length / LOG_PAGE_BYTES);
+    uint64_t *buffer;
+
+    if (want <= log->buffer_bytes || want > LOG_FLAT_BYTES_MAX ||
+        want + LOG_REPLY_EXTRA_BYTES > most) {
+        return;
+    }
+    buffer = realloc(log->buffer, want);
+    if (buffer != NULL) {
+        log->buffer = buffer;
+        log->buffer_bytes = (uint32_t)want;
+    }
+}
+
 /*
  * Bitmaps, map by map: what is mapped nowhere was written nowhere, and there are servers
  * that only know ranges which lie in one map.
@@ -118,6 +137,7 @@ static int query_flat(struct bridge_log *log, uint64_t iova, uint64_t end,
         if (!bridge_iommu_next(log->device, &iova, &stop)) {
             return FERRY_OK;
         }
+        make_room(log, stop - iova);
         while (iova < stop && status == FERRY_OK) {
             status = ask_bitmap(log, &iova, stop - iova, visit, user);
         }

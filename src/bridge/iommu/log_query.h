@@ -13,6 +13,7 @@
 
 #define LOG_PAGE_BYTES 4096u
 #define LOG_BUFFER_BYTES_MAX (64u << 10)
+#define LOG_FLAT_BYTES_MAX (1u << 20)   /* 32 GiB in one bitmap */
 #define LOG_BUFFER_BYTES_MIN 16u        /* one run */
 #define LOG_REPLY_EXTRA_BYTES 64u       /* a reply carries that much besides */
 #define LOG_UNMAP_BITMAP_MAX (8u << 20) /* 256 GiB of pages */

@@ -4,12 +4,15 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "test_bridge_iommu_rig.h"
 
-/* Servers that take no change of maps in STOP, as libvfio-user. */
+/* Servers like libvfio-user: they take no change of maps in STOP, and know ranges in
+ * their log only from where a map begins. */
 
 #define RAM ((void *)(uintptr_t)0x10000000)
 
@@ -93,6 +96,30 @@ static void test_a_new_server_gets_all_maps_and_no_old_changes(void **state)
     assert_int_equal(rigs[0]->map_calls + rigs[0]->unmap_calls, 0);
 }
 
+static void test_a_large_map_is_asked_for_in_one_piece(void **state)
+{
+    const uint64_t size = 3ull << 30, at = 1ull << 30;
+    uint8_t *bitmap = calloc(1, size / PAGE / 8);
+    const uint32_t hwpt = make_hwpt(3, ioas, 2);
+
+    (void)state;
+    assert_non_null(bitmap);
+    rigs[0]->still = 0;
+    attach(2, hwpt);
+    mappings_fd = make_file(size / PAGE);
+    assert_int_equal(map_va(ioas, at, size, RAM), 0);
+    rigs[2]->no_runs = rigs[2]->exact_reports = 1;
+    rigs[2]->max_data = 1u << 20;
+    assert_int_equal(set_dirty(hwpt, 1), 0);
+    rig_write(rigs[2], at + 7 * PAGE);
+    assert_int_equal(get_dirty(hwpt, at, size, PAGE, 0, bitmap), 0);
+    assert_int_equal(rigs[2]->report_calls, 1);
+    assert_int_equal(bitmap[0], 1u << 7);
+    free(bitmap);
+    close(mappings_fd);
+    mappings_fd = -1;
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start, rig_stop)
@@ -101,6 +128,7 @@ int main(void)
         TEST(test_what_comes_and_goes_meanwhile_is_never_told),
         TEST(test_what_it_refuses_still_is_told),
         TEST(test_a_new_server_gets_all_maps_and_no_old_changes),
+        TEST(test_a_large_map_is_asked_for_in_one_piece),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
