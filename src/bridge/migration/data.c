@@ -98,6 +98,7 @@ static void on_destroy(struct bridge_object *object)
     pthread_mutex_lock(&migration->lock);
     if (migration->data == data) {
         /* The VMM has closed it early; what the device is in does not change by that. */
+        bridge_pipe_watch(&migration->pipe, -1);
         bridge_pipe_close(&migration->pipe);
         migration->data = NULL;
     }
@@ -196,6 +197,7 @@ void bridge_data_end(struct bridge_migration *migration, int over)
 {
     struct bridge_data *data = migration->data;
 
+    bridge_pipe_watch(&migration->pipe, -1);
     bridge_pipe_close(&migration->pipe);
     if (!data) {
         return;

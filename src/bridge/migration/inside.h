@@ -59,10 +59,11 @@ struct bridge_data;
 
 /* The server's data descriptor; its session's bytes go there instead of by messages. */
 struct bridge_pipe {
-    pthread_mutex_t fd_lock; /* of fd; taken last */
+    pthread_mutex_t fd_lock; /* of fd and poll_fd; taken last */
     int fd;                  /* -1: none */
-    uint32_t wanted;         /* saving: a WANT is open */
-    uint32_t left;           /* of a DATA that comes in */
+    int poll_fd;     /* the VMM polls it for the session's bytes; -1: it does not */
+    uint32_t wanted; /* saving: a WANT is open */
+    uint32_t left;   /* of a DATA that comes in */
     uint64_t session;
     uint32_t timeout_ms; /* of each wait, and of each read and each piece of a write */
     uint32_t pad;
@@ -219,7 +220,9 @@ void bridge_pipe_destroy(struct bridge_pipe *pipe);
 /* Asks for the present session's; without one the data goes by messages. */
 void bridge_pipe_open(struct bridge_migration *migration, int loading);
 void bridge_pipe_close(struct bridge_pipe *pipe);
-/* Ends the wait of whoever reads or writes. Thread: any. */
+/* The session's poll_fd, borrowed; -1: it is over. */
+void bridge_pipe_watch(struct bridge_pipe *pipe, int poll_fd);
+/* Ends the wait of whoever reads, writes or polls. Thread: any. */
 void bridge_pipe_wake(struct bridge_pipe *pipe);
 int bridge_pipe_want(struct bridge_pipe *pipe, struct ferry_error *reterr);
 /* Fills the buffer unless a mark comes first. Return: a status. */

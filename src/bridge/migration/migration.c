@@ -205,6 +205,7 @@ static void arrive(struct bridge_migration *migration, uint32_t wanted, int effe
     if (fresh) {
         bridge_data_end(migration, -ENODEV); /* left over by a failure */
         migration->data = fresh;
+        bridge_pipe_watch(&migration->pipe, fresh->save ? fresh->poll_fd : -1);
         migration->loaded = 0;
         drop_irqs(migration);
         bridge_pipe_open(migration, fresh->load != NULL);

@@ -6,6 +6,7 @@
 #include "bridge/migration/inside.h"
 #include "link/hello/version.h"
 #include "os/clock.h"
+#include "os/eventfd.h"
 #include "os/memory.h"
 #include "os/socket.h"
 #include "wire/status.h"
@@ -13,7 +14,7 @@
 void bridge_pipe_init(struct bridge_pipe *pipe)
 {
     memset(pipe, 0, sizeof(*pipe));
-    pipe->fd = -1;
+    pipe->fd = pipe->poll_fd = -1;
     pthread_mutex_init(&pipe->fd_lock, NULL);
 }
 
@@ -41,11 +42,21 @@ void bridge_pipe_close(struct bridge_pipe *pipe)
     }
 }
 
+void bridge_pipe_watch(struct bridge_pipe *pipe, int poll_fd)
+{
+    pthread_mutex_lock(&pipe->fd_lock);
+    pipe->poll_fd = poll_fd;
+    pthread_mutex_unlock(&pipe->fd_lock);
+}
+
 void bridge_pipe_wake(struct bridge_pipe *pipe)
 {
     pthread_mutex_lock(&pipe->fd_lock);
     if (pipe->fd >= 0) {
         ferry_os_shutdown(pipe->fd);
+    }
+    if (pipe->poll_fd >= 0) {
+        (void)ferry_os_eventfd_signal(pipe->poll_fd); /* a read tells */
     }
     pthread_mutex_unlock(&pipe->fd_lock);
 }
