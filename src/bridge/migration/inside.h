@@ -107,7 +107,8 @@ struct bridge_migration {
     uint32_t generation;
     int32_t refused_tid; /* the thread for which the server refused a state; 0: none */
     uint64_t refused_ns;
-    uint32_t harm; /* enum bridge_harm */
+    uint32_t harm;     /* enum bridge_harm */
+    uint32_t alarming; /* 1: a thread repeats the alarm */
     uint32_t timeout_ms;
     uint32_t max_data;
     struct bridge_pipe pipe;

@@ -279,6 +279,7 @@ static void a_guest_that_resets_a_lost_device_itself_is_not_alarmed_again(void *
     assert_true(bridge_migration_set_state(end.device.migration, FERRY_STATE_PRE_COPY_P2P,
                                            &fd) < 0);
     assert_int_equal(bridge_migration_recover(end.device.migration), 0);
+    assert_int_equal(end.device.migration->alarming, 1);
     assert_int_equal(bridge_migration_recover(end.device.migration), 0);
     reset();
     alarms = atomic_load(&end.alarms);
