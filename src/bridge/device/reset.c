@@ -61,6 +61,8 @@ static int set_up_again(struct bridge_device *device, struct ferry_error *error)
                         "another device answers there: other %s", other);
         rc = -EIO;
     } else {
+        /* Nobody compares it yet: the migration counts as lost until it is reset. */
+        device->identity = facts->identity;
         rc = replace_regions(device, facts);
     }
     bridge_facts_drop(facts);

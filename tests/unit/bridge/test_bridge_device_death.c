@@ -131,6 +131,18 @@ static void another_device_is_not_taken_for_this_one(void **state)
     assert_int_equal(rig_read32(&rig, RIG_PID), (uint32_t)rig.server);
 }
 
+/* A migration compares what the server is now. */
+static void a_newer_server_that_came_back_is_known_as_such(void **state)
+{
+    (void)state;
+    assert_int_equal(rig.device->identity.state_version, 1);
+    rig_kill_server(&rig);
+    rig_start_server(&rig, RIG_NEWER);
+    assert_int_equal(reset(), 0);
+    assert_int_equal(rig_read32(&rig, RIG_PID), (uint32_t)rig.server);
+    assert_int_equal(rig.device->identity.state_version, 2);
+}
+
 static void a_silent_server_is_given_up(void **state)
 {
     uint64_t start;
@@ -307,6 +319,8 @@ int main(int argc, char **argv)
                                         down),
         cmocka_unit_test_setup_teardown(another_device_is_not_taken_for_this_one, up,
                                         down),
+        cmocka_unit_test_setup_teardown(a_newer_server_that_came_back_is_known_as_such,
+                                        up, down),
         cmocka_unit_test_setup_teardown(a_silent_server_is_given_up, up, down),
         cmocka_unit_test_setup_teardown(a_stopped_server_stops_writers_only_for_the_limit,
                                         up, down),

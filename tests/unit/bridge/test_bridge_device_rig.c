@@ -100,7 +100,8 @@ static void describe(const char *variant, struct ferry_device_desc *ret_desc)
 
     memset(rom, 0x5c, sizeof(rom));
     strcpy(desc.identity.model, "rig");
-    desc.identity.state_version = desc.identity.state_version_min = 1;
+    desc.identity.state_version = strcmp(variant, RIG_NEWER) == 0 ? 2 : 1;
+    desc.identity.state_version_min = 1;
     desc.identity.pci_vendor = 0x1af4;
     desc.identity.pci_device = strcmp(variant, RIG_OTHER) == 0 ? 0x10f1 : 0x10f0;
     desc.identity.pci_class = 0x088000;
