@@ -35,8 +35,9 @@
  * first answer decides on, is not small. */
 #define BRIDGE_SIZE_UNKNOWN (1u << 20)
 #define BRIDGE_SIZE_MIN 4096u
-/* The VMM's writes, 32 KiB each on QEMU's main channel, reach the server joined to that.
- */
+/* The VMM's writes, 32 KiB each on QEMU's main channel, reach the server joined to that
+ * when they go by messages. Its data descriptor is a stream, into which only those of
+ * less than BRIDGE_STRAIGHT_MIN are joined: a copy more would cost, and let it wait. */
 #define BRIDGE_JOIN_BYTES (1u << 20)
 /* Reads of less are filled from a buffer of this size instead of straight. */
 #define BRIDGE_STAGE_BYTES 65536u
@@ -71,6 +72,7 @@ struct bridge_pipe {
     struct ferry_frame_stream in, out;
     uint8_t head[FERRY_FRAME_BYTES];
     size_t head_got;
+    size_t unheard; /* bytes written since the server was last listened to */
 };
 
 struct bridge_estimate {

@@ -109,6 +109,10 @@ static int put(struct bridge_migration *migration, struct bridge_load *load,
     size_t cap = join_cap(migration);
     int rc = FERRY_OK;
 
+    if (migration->pipe.fd >= 0 && bytes >= BRIDGE_STRAIGHT_MIN) {
+        rc = flush(migration, load, reterr);
+        return rc == FERRY_OK ? put_straight(migration, load, data, bytes, reterr) : rc;
+    }
     while (rc == FERRY_OK && bytes > 0) {
         size_t count = bytes < cap - load->joined ? bytes : cap - load->joined;
 

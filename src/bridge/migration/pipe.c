@@ -79,7 +79,7 @@ void bridge_pipe_open(struct bridge_migration *migration, int loading)
         return;
     }
     pipe->wanted = pipe->left = 0;
-    pipe->head_got = 0;
+    pipe->head_got = pipe->unheard = 0;
     pipe->session = given->session;
     pipe->timeout_ms = migration->timeout_ms;
     ferry_frame_stream_init(&pipe->in,
@@ -259,9 +259,12 @@ int bridge_pipe_write(struct bridge_pipe *pipe, const uint8_t *data, size_t byte
         rc = tell(pipe, FERRY_FRAME_DATA, data, piece, reterr);
         data += piece;
         bytes -= piece;
+        pipe->unheard += piece;
     }
-    if (rc == FERRY_OK) {
-        /* It speaks only to refuse: no SYNC was sent. */
+    if (rc == FERRY_OK && pipe->unheard >= FERRY_FRAME_DATA_MAX) {
+        /* It speaks only to refuse: no SYNC was sent. That of the last bytes is what the
+         * request to leave RESUMING is answered. */
+        pipe->unheard = 0;
         rc = hear(pipe, FERRY_OS_NOWAIT, &frame, reterr);
         rc = rc == FERRY_E_AGAIN ? FERRY_OK : rc == FERRY_OK ? FERRY_E_PROTOCOL : rc;
     }
