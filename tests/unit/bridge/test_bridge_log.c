@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -13,58 +13,9 @@
 #include <cmocka.h>
 
 #include "base/bitmap.h"
-#include "test_bridge_iommu_rig.h"
+#include "test_bridge_log_rig.h"
 
 /* Written pages: none is lost, whatever comes between the write and the question. */
-
-#define RAM ((void *)(uintptr_t)0x10000000)
-#define MEMORY_PAGES 256u
-#define MEMORY_BYTES (MEMORY_PAGES * PAGE)
-
-static uint32_t ioas, hwpt;
-
-/* Two devices in a tracked table; some memory at 0, of which servers have a file. */
-static int start(void **state)
-{
-    rig_start(state);
-    mappings_fd = make_file(RIG_PAGES);
-    ioas = make_ioas();
-    hwpt = make_hwpt(1, ioas, 2);
-    attach(0, hwpt);
-    attach(1, hwpt);
-    assert_int_equal(map_va(ioas, 0, MEMORY_BYTES, RAM), 0);
-    return 0;
-}
-
-static int stop(void **state)
-{
-    if (mappings_fd >= 0) {
-        close(mappings_fd);
-    }
-    return rig_stop(state);
-}
-
-/* How many pages of the range are told; *ret_first: the first of them. */
-static uint64_t report(uint64_t iova, uint64_t length, uint32_t flags,
-                       uint64_t *ret_first)
-{
-    const uint64_t pages = length / PAGE;
-    uint8_t *bitmap = calloc(1, ferry_bitmap_bytes(pages) + 8);
-    uint64_t count;
-
-    assert_non_null(bitmap);
-    memset(bitmap + ferry_bitmap_bytes(pages), 0xa5, 8);
-    assert_int_equal(get_dirty(hwpt, iova, length, PAGE, flags, bitmap), 0);
-    count = ferry_bitmap_count(bitmap, pages);
-    if (ret_first != NULL) {
-        *ret_first = ferry_bitmap_next(bitmap, pages, 0);
-    }
-    for (uint32_t i = 0; i < 8; i++) {
-        assert_int_equal(bitmap[ferry_bitmap_bytes(pages) + i], 0xa5);
-    }
-    free(bitmap);
-    return count;
-}
 
 static void test_pages_of_all_devices_are_told_once(void **state)
 {
@@ -80,7 +31,7 @@ static void test_pages_of_all_devices_are_told_once(void **state)
     assert_int_equal(bitmap[0], 1u << 3);
     assert_int_equal(bitmap[1], 1 | 1u << 6);
     assert_true(bitmap[3] == 1ull << 63);
-    assert_int_equal(report(0, MEMORY_BYTES, 0, NULL), 0);
+    assert_int_equal(rig_log_report(0, MEMORY_BYTES, 0, NULL), 0);
     assert_int_equal(rigs[0]->runs_calls, 2);
     assert_int_equal(rigs[0]->report_calls, 0);
 }
@@ -106,24 +57,16 @@ static void test_a_report_without_clearing_is_repeated(void **state)
     assert_int_equal(set_dirty(hwpt, 1), 0);
     rig_write(rigs[0], 9 * PAGE);
     for (uint32_t i = 0; i < 3; i++) {
-        assert_int_equal(report(0, MEMORY_BYTES, 1, &first), 1);
+        assert_int_equal(rig_log_report(0, MEMORY_BYTES, 1, &first), 1);
         assert_int_equal(first, 9);
     }
     rig_write(rigs[1], 11 * PAGE);
-    assert_int_equal(report(0, MEMORY_BYTES, 1, NULL), 2);
-    assert_int_equal(report(10 * PAGE, PAGE, 0, NULL), 0);
-    assert_int_equal(report(11 * PAGE, PAGE, 0, NULL), 1);
-    assert_int_equal(report(0, MEMORY_BYTES, 0, &first), 1);
+    assert_int_equal(rig_log_report(0, MEMORY_BYTES, 1, NULL), 2);
+    assert_int_equal(rig_log_report(10 * PAGE, PAGE, 0, NULL), 0);
+    assert_int_equal(rig_log_report(11 * PAGE, PAGE, 0, NULL), 1);
+    assert_int_equal(rig_log_report(0, MEMORY_BYTES, 0, &first), 1);
     assert_int_equal(first, 9);
-    assert_int_equal(report(0, MEMORY_BYTES, 0, NULL), 0);
-}
-
-/* A write that comes as the map goes: after the last look into a log without the flag of
- * the unmap, it would be lost. */
-static void write_inside(struct rig *rig, uint64_t iova, uint64_t size)
-{
-    (void)size;
-    rig_write(rig, iova + PAGE);
+    assert_int_equal(rig_log_report(0, MEMORY_BYTES, 0, NULL), 0);
 }
 
 static void test_what_is_unmapped_was_harvested(void **state)
@@ -134,17 +77,17 @@ static void test_what_is_unmapped_was_harvested(void **state)
     for (uint32_t runs = 0; runs < 2; runs++) {
         rigs[0]->agreed.dirty_runs = rigs[1]->agreed.dirty_runs = (uint8_t)runs;
         rigs[0]->no_runs = rigs[1]->no_runs = !runs;
-        rigs[1]->on_unmap = runs ? write_inside : NULL;
+        rigs[1]->on_unmap = runs ? rig_write_inside : NULL;
         assert_int_equal(set_dirty(hwpt, 1), 0);
         rig_write(rigs[0], 5 * PAGE);
         rig_write(rigs[1], 6 * PAGE);
         assert_int_equal(unmap(ioas, 0, MEMORY_BYTES), MEMORY_BYTES);
-        assert_int_equal(report(0, MEMORY_BYTES, 1, &first), runs ? 3 : 2);
+        assert_int_equal(rig_log_report(0, MEMORY_BYTES, 1, &first), runs ? 3 : 2);
         assert_int_equal(first, runs ? 1 : 5);
         /* Another map of the same place has not been written. */
         assert_int_equal(map_va(ioas, 0, MEMORY_BYTES, RAM), 0);
-        assert_int_equal(report(0, MEMORY_BYTES, 0, NULL), runs ? 3 : 2);
-        assert_int_equal(report(0, MEMORY_BYTES, 0, NULL), 0);
+        assert_int_equal(rig_log_report(0, MEMORY_BYTES, 0, NULL), runs ? 3 : 2);
+        assert_int_equal(rig_log_report(0, MEMORY_BYTES, 0, NULL), 0);
         assert_int_equal(rigs[0]->told_unmaps, runs);
         assert_int_equal(set_dirty(hwpt, 0), 0);
         assert_int_equal(rigs[0]->log_on, 0);
@@ -160,7 +103,7 @@ static void test_what_was_harvested_ends_with_the_tracking(void **state)
     assert_int_equal(map_va(ioas, 0, MEMORY_BYTES, RAM), 0);
     assert_int_equal(set_dirty(hwpt, 0), 0);
     assert_int_equal(set_dirty(hwpt, 1), 0);
-    assert_int_equal(report(0, MEMORY_BYTES, 0, NULL), 0);
+    assert_int_equal(rig_log_report(0, MEMORY_BYTES, 0, NULL), 0);
 }
 
 static void test_an_unmap_without_tracking_asks_for_nothing(void **state)
@@ -190,11 +133,11 @@ static void test_flat_reports_lie_in_one_map_each(void **state)
     rig_write(rigs[0], 255 * PAGE);
     rig_write(rigs[1], 609 * PAGE);
     rig_write(rigs[1], 610 * PAGE);
-    assert_int_equal(report(0, 800 * PAGE, 0, NULL), 4);
-    assert_int_equal(report(0, 800 * PAGE, 0, NULL), 0);
+    assert_int_equal(rig_log_report(0, 800 * PAGE, 0, NULL), 4);
+    assert_int_equal(rig_log_report(0, 800 * PAGE, 0, NULL), 0);
     assert_int_equal(rigs[0]->runs_calls, 1);
     assert_int_equal(rigs[0]->report_calls, 8);
-    assert_int_equal(report(700 * PAGE, 100 * PAGE, 0, NULL), 0);
+    assert_int_equal(rig_log_report(700 * PAGE, 100 * PAGE, 0, NULL), 0);
     assert_int_equal(rigs[0]->report_calls, 8);
 }
 
@@ -215,17 +158,17 @@ static void test_what_a_message_writes_is_told(void **state)
     assert_int_equal(map_va(ioas, 900 * PAGE, 4 * PAGE, memory), 0);
     assert_int_equal(bridge_iommu_dma(&rigs[0]->device, 900 * PAGE, data, 1, 1), 0);
     assert_int_equal(set_dirty(hwpt, 1), 0);
-    assert_int_equal(report(900 * PAGE, 4 * PAGE, 0, NULL), 0);
+    assert_int_equal(rig_log_report(900 * PAGE, 4 * PAGE, 0, NULL), 0);
     assert_int_equal(rigs[0]->report_calls, 0); /* it knows nothing of that memory */
     assert_int_equal(bridge_iommu_dma(&rigs[0]->device, 902 * PAGE - 4, data, 8, 1), 0);
     assert_int_equal(bridge_iommu_dma(&rigs[0]->device, 900 * PAGE, data, 8, 0), 0);
-    assert_int_equal(report(900 * PAGE, 4 * PAGE, 1, &first), 2);
+    assert_int_equal(rig_log_report(900 * PAGE, 4 * PAGE, 1, &first), 2);
     assert_int_equal(first, 1);
-    assert_int_equal(report(900 * PAGE, 4 * PAGE, 0, NULL), 2);
-    assert_int_equal(report(900 * PAGE, 4 * PAGE, 0, NULL), 0);
+    assert_int_equal(rig_log_report(900 * PAGE, 4 * PAGE, 0, NULL), 2);
+    assert_int_equal(rig_log_report(900 * PAGE, 4 * PAGE, 0, NULL), 0);
     assert_int_equal(bridge_iommu_dma(&rigs[0]->device, 903 * PAGE, data, 8, 1), 0);
     assert_int_equal(unmap(ioas, 900 * PAGE, 4 * PAGE), 4 * PAGE);
-    assert_int_equal(report(900 * PAGE, 4 * PAGE, 0, &first), 1);
+    assert_int_equal(rig_log_report(900 * PAGE, 4 * PAGE, 0, &first), 1);
     assert_int_equal(first, 3);
     (void)munmap(memory, 4 * PAGE);
 }
@@ -239,7 +182,7 @@ static void test_many_runs_take_several_answers(void **state)
     assert_int_equal(set_dirty(hwpt, 1), 0);
     rig_write(rigs[0], 0);
     rig_write(rigs[0], 200 * PAGE);
-    assert_int_equal(report(0, MEMORY_BYTES, 0, NULL), 2);
+    assert_int_equal(rig_log_report(0, MEMORY_BYTES, 0, NULL), 2);
     assert_int_equal(rigs[0]->runs_calls, 2);
     assert_int_equal(rigs[0]->report_calls, 0);
     /* So many that a bitmap is shorter: it is asked for one. */
@@ -247,7 +190,7 @@ static void test_many_runs_take_several_answers(void **state)
         rig_write(rigs[0], page * PAGE);
         written++;
     }
-    assert_int_equal(report(0, MEMORY_BYTES, 0, NULL), written);
+    assert_int_equal(rig_log_report(0, MEMORY_BYTES, 0, NULL), written);
     assert_true(rigs[0]->report_calls > 0);
 }
 
@@ -261,11 +204,11 @@ static void test_a_server_that_tells_little_at_a_time_is_asked_for_bitmaps(void 
     rigs[0]->runs_span = PAGE;
     rig_write(rigs[0], 0);
     rig_write(rigs[0], 200 * PAGE);
-    assert_int_equal(report(0, MEMORY_BYTES, 0, &first), 2);
+    assert_int_equal(rig_log_report(0, MEMORY_BYTES, 0, &first), 2);
     assert_int_equal(first, 0);
     assert_int_equal(rigs[0]->runs_calls, 1);
     assert_int_equal(rigs[0]->report_calls, 1);
-    assert_int_equal(report(0, MEMORY_BYTES, 0, NULL), 0);
+    assert_int_equal(rig_log_report(0, MEMORY_BYTES, 0, NULL), 0);
 }
 
 static void test_an_answer_that_ends_inside_a_page_makes_all_of_it_written(void **state)
@@ -277,180 +220,7 @@ static void test_an_answer_that_ends_inside_a_page_makes_all_of_it_written(void 
     rigs[0]->runs_span = PAGE + 8;
     assert_int_equal(get_dirty(hwpt, 0, MEMORY_BYTES, PAGE, 0, bitmap), -EIO);
     rigs[0]->runs_span = 0;
-    assert_int_equal(report(0, MEMORY_BYTES, 0, NULL), MEMORY_PAGES);
-}
-
-static void test_what_a_device_wrote_before_it_left_stays_with_the_table(void **state)
-{
-    uint64_t first = 0;
-
-    (void)state;
-    for (uint32_t told = 0; told < 2; told++) {
-        rigs[1]->agreed.dirty_runs = (uint8_t)told;
-        rigs[1]->no_runs = !told;
-        rigs[1]->on_unmap = told ? write_inside : NULL;
-        assert_int_equal(set_dirty(hwpt, 1), 0);
-        rig_write(rigs[0], 3 * PAGE);
-        rig_write(rigs[1], 7 * PAGE);
-        assert_int_equal(bridge_iommu_detach(&rigs[1]->device), 0);
-        assert_int_equal(report(0, MEMORY_BYTES, 1, NULL), 2 + told);
-        assert_int_equal(report(5 * PAGE, 10 * PAGE, 0, &first), 1);
-        assert_int_equal(first, 2);
-        assert_int_equal(report(0, MEMORY_BYTES, 0, &first), 1 + told);
-        assert_int_equal(first, told ? 1 : 3);
-        assert_int_equal(report(0, MEMORY_BYTES, 0, NULL), 0);
-        rigs[1]->on_unmap = NULL;
-        attach(1, hwpt);
-        assert_int_equal(set_dirty(hwpt, 0), 0);
-    }
-}
-
-static void test_what_a_device_wrote_by_messages_before_it_left_stays_too(void **state)
-{
-    uint64_t first = 0;
-
-    (void)state;
-    assert_int_equal(set_dirty(hwpt, 1), 0);
-    bridge_log_told(rigs[1]->device.log, 9 * PAGE + 1, 2);
-    assert_int_equal(bridge_iommu_detach(&rigs[1]->device), 0);
-    assert_int_equal(report(0, MEMORY_BYTES, 0, &first), 1);
-    assert_int_equal(first, 9);
-}
-
-static void test_a_lost_device_that_leaves_may_have_written_anywhere(void **state)
-{
-    (void)state;
-    assert_int_equal(set_dirty(hwpt, 1), 0);
-    rig_die(rigs[1]);
-    assert_int_equal(bridge_iommu_detach(&rigs[1]->device), 0);
-    assert_int_equal(report(0, MEMORY_BYTES, 0, NULL), MEMORY_PAGES);
-    assert_int_equal(report(0, MEMORY_BYTES, 0, NULL), 0);
-    /* Tracking that begins anew begins with nothing. */
-    rig_return(rigs[1]);
-    attach(1, hwpt);
-    rig_die(rigs[1]);
-    assert_int_equal(bridge_iommu_detach(&rigs[1]->device), 0);
-    assert_int_equal(set_dirty(hwpt, 0), 0);
-    assert_int_equal(set_dirty(hwpt, 1), 0);
-    assert_int_equal(report(0, MEMORY_BYTES, 0, NULL), 0);
-}
-
-static void test_a_move_to_another_table_leaves_what_was_written(void **state)
-{
-    const uint32_t other = make_hwpt(1, ioas, 2);
-
-    (void)state;
-    for (uint32_t tracked = 0; tracked < 2; tracked++) {
-        assert_int_equal(set_dirty(hwpt, 1), 0);
-        assert_int_equal(set_dirty(other, tracked), 0);
-        rig_write(rigs[1], 7 * PAGE);
-        attach(1, other);
-        assert_int_equal(report(0, MEMORY_BYTES, 0, NULL), 1);
-        assert_int_equal(rigs[1]->log_on, (int)tracked);
-        attach(1, hwpt);
-        assert_int_equal(set_dirty(hwpt, 0), 0);
-    }
-}
-
-/* The device's own log goes by the device, attached or not. */
-static void test_a_devices_own_log_outlives_its_leaving(void **state)
-{
-    const struct ferry_range range = { .off = 0, .size = MEMORY_BYTES };
-    uint64_t bitmap[MEMORY_PAGES / 64] = { 0 };
-
-    (void)state;
-    assert_int_equal(bridge_log_start(rigs[0]->device.log, PAGE, &range, 1), 0);
-    rig_write(rigs[0], 7 * PAGE);
-    assert_int_equal(bridge_iommu_detach(&rigs[0]->device), 0);
-    assert_int_equal(
-        bridge_log_report(rigs[0]->device.log, 0, MEMORY_BYTES, PAGE, bitmap, 1), 0);
-    assert_int_equal(bitmap[0], 1u << 7);
-}
-
-static void test_a_lost_connection_makes_everything_written(void **state)
-{
-    uint64_t bitmap[MEMORY_PAGES / 64];
-
-    (void)state;
-    assert_int_equal(set_dirty(hwpt, 1), 0);
-    assert_int_equal(report(0, MEMORY_BYTES, 0, NULL), 0);
-    rig_die(rigs[1]);
-    assert_int_equal(get_dirty(hwpt, 0, MEMORY_BYTES, PAGE, 0, bitmap), -EIO);
-    assert_int_equal(unmap(ioas, 0, MEMORY_BYTES), MEMORY_BYTES);
-    assert_int_equal(map_va(ioas, 0, MEMORY_BYTES, RAM), 0);
-    rig_return(rigs[1]);
-    assert_int_equal(bridge_iommu_repeat(&rigs[1]->device), 0);
-    assert_int_equal(rigs[1]->log_on, 1);
-    rig_write(rigs[1], 3 * PAGE);
-    assert_int_equal(report(0, 10 * PAGE, 1, NULL), 10);
-    assert_int_equal(report(0, 10 * PAGE, 0, NULL), 10);
-    assert_int_equal(report(0, 12 * PAGE, 0, NULL), 2);
-    /* Every page once. */
-    assert_int_equal(report(0, MEMORY_BYTES, 0, NULL), MEMORY_PAGES - 12);
-    assert_int_equal(report(0, MEMORY_BYTES, 0, NULL), 0);
-    rig_write(rigs[1], 4 * PAGE);
-    assert_int_equal(report(0, MEMORY_BYTES, 0, NULL), 1);
-}
-
-static void test_a_new_connection_that_nobody_tells_of_is_noticed(void **state)
-{
-    (void)state;
-    assert_int_equal(set_dirty(hwpt, 1), 0);
-    rig_return(rigs[0]);
-    assert_int_equal(report(0, MEMORY_BYTES, 0, NULL), MEMORY_PAGES);
-    assert_int_equal(rigs[0]->log_on, 1);
-    assert_int_equal(report(0, MEMORY_BYTES, 0, NULL), 0);
-}
-
-static void test_a_server_that_forgot_its_log_starts_again(void **state)
-{
-    (void)state;
-    assert_int_equal(set_dirty(hwpt, 1), 0);
-    rigs[1]->log_on = 0;
-    assert_int_equal(report(0, MEMORY_BYTES, 0, NULL), MEMORY_PAGES);
-    assert_int_equal(rigs[1]->log_on, 1);
-    assert_int_equal(report(0, MEMORY_BYTES, 0, NULL), 0);
-    /* Also when it is found out by an unmap. */
-    rigs[1]->log_on = 0;
-    rigs[1]->agreed.dirty_runs = 0;
-    assert_int_equal(unmap(ioas, 0, MEMORY_BYTES), MEMORY_BYTES);
-    assert_int_equal(map_va(ioas, 0, MEMORY_BYTES, RAM), 0);
-    assert_int_equal(report(0, MEMORY_BYTES, 0, NULL), MEMORY_PAGES);
-}
-
-static void test_a_log_that_was_not_lost_after_all_goes_on(void **state)
-{
-    (void)state;
-    assert_int_equal(set_dirty(hwpt, 1), 0);
-    for (uint32_t i = 0; i < 2; i++) {
-        rigs[1]->busy_status = i == 0 ? 0 : FERRY_E_ARGUMENT;
-        bridge_log_lost(rigs[1]->device.log);
-        assert_int_equal(report(0, MEMORY_BYTES, 0, NULL), MEMORY_PAGES);
-        assert_int_equal(report(0, MEMORY_BYTES, 0, NULL), 0);
-        assert_int_equal(rigs[1]->stop_calls, i);
-        rig_write(rigs[1], 5 * PAGE);
-        assert_int_equal(report(0, MEMORY_BYTES, 0, NULL), 1);
-    }
-}
-
-static void test_what_a_failed_report_took_counts_as_written(void **state)
-{
-    uint64_t bitmap[MEMORY_PAGES / 64];
-
-    (void)state;
-    assert_int_equal(set_dirty(hwpt, 1), 0);
-    rig_write(rigs[0], 3 * PAGE);
-    rigs[0]->log_status = FERRY_E_DEVICE;
-    assert_int_equal(get_dirty(hwpt, 0, 8 * PAGE, PAGE, 0, bitmap), -EIO);
-    rigs[0]->log_status = FERRY_OK;
-    assert_int_equal(report(0, MEMORY_BYTES, 0, NULL), 8);
-    assert_int_equal(report(0, MEMORY_BYTES, 0, NULL), 0);
-    /* A harvest that fails does not hold the unmap up. */
-    rigs[0]->agreed.dirty_runs = 0;
-    rigs[0]->log_status = FERRY_E_DEVICE;
-    assert_int_equal(unmap(ioas, 0, MEMORY_BYTES), MEMORY_BYTES);
-    rigs[0]->log_status = FERRY_OK;
-    assert_int_equal(report(0, MEMORY_BYTES, 0, NULL), MEMORY_PAGES);
+    assert_int_equal(rig_log_report(0, MEMORY_BYTES, 0, NULL), MEMORY_PAGES);
 }
 
 /* A report that comes while a harvest has the pages in its hands, out of the server's log
@@ -463,7 +233,7 @@ static void *report_too(void *arg)
 {
     (void)arg;
     atomic_store(&second_asked, 1);
-    atomic_store(&second_count, (unsigned int)report(0, MEMORY_BYTES, 0, NULL));
+    atomic_store(&second_count, (unsigned int)rig_log_report(0, MEMORY_BYTES, 0, NULL));
     return NULL;
 }
 
@@ -491,96 +261,6 @@ static void test_a_report_waits_for_a_harvest(void **state)
     assert_int_equal(bridge_log_harvest(rigs[1]->device.log, 0, MEMORY_BYTES), 0);
     assert_int_equal(pthread_join(second, NULL), 0);
     assert_int_equal(atomic_load(&second_count), 1);
-}
-
-/* --- the device's own logging */
-
-static void test_a_devices_own_log_has_ranges(void **state)
-{
-    const struct ferry_range range[2] = { { 0, 16 * PAGE }, { 32 * PAGE, PAGE } };
-    struct bridge_log *log = rigs[0]->device.log;
-    uint64_t bitmap[MEMORY_PAGES / 64] = { 0 };
-
-    (void)state;
-    assert_int_equal(bridge_log_running(log), 0);
-    assert_int_equal(bridge_log_report(log, 0, PAGE, PAGE, bitmap, 1), -EINVAL);
-    assert_int_equal(bridge_log_stop(log), 0);
-    assert_int_equal(bridge_log_start(log, PAGE, range, 2), 0);
-    assert_int_equal(bridge_log_start(log, PAGE, range, 2), -EBUSY);
-    assert_int_equal(bridge_log_running(log), 1);
-    assert_int_equal(rigs[0]->range_count, 2);
-    rig_write(rigs[0], 15 * PAGE);
-    rig_write(rigs[0], 32 * PAGE);
-    rig_write(rigs[0], 33 * PAGE);
-    assert_int_equal(bridge_log_report(log, 0, MEMORY_BYTES, PAGE, bitmap, 1), 0);
-    assert_true(bitmap[0] == (1ull << 15 | 1ull << 32));
-    /* After a loss everything in them counts as written, and nothing else. */
-    rig_die(rigs[0]);
-    rig_return(rigs[0]);
-    memset(bitmap, 0, sizeof(bitmap));
-    assert_int_equal(bridge_log_report(log, 0, MEMORY_BYTES, PAGE, bitmap, 1), 0);
-    assert_true(bitmap[0] == (0xffffull | 1ull << 32));
-    assert_int_equal(bridge_log_stop(log), 0);
-    assert_int_equal(rigs[0]->log_on, 0);
-    /* Of a dead one as well. */
-    assert_int_equal(bridge_log_start(log, PAGE, NULL, 0), 0);
-    rig_die(rigs[0]);
-    assert_int_equal(bridge_log_stop(log), 0);
-    assert_int_equal(bridge_log_running(log), 0);
-    assert_int_equal(bridge_log_start(log, PAGE, NULL, 0), -EIO);
-}
-
-static void test_bad_ranges_are_refused(void **state)
-{
-    struct bridge_log *log = rigs[0]->device.log;
-    struct ferry_range range[FERRY_LOG_RANGES_MAX + 1];
-    uint64_t bitmap[8] = { 0 };
-
-    (void)state;
-    for (uint64_t i = 0; i <= FERRY_LOG_RANGES_MAX; i++) {
-        range[i] = (struct ferry_range){ .off = i * 2 * PAGE, .size = PAGE };
-    }
-    assert_int_equal(bridge_log_start(log, PAGE, range, FERRY_LOG_RANGES_MAX + 1),
-                     -E2BIG);
-    assert_int_equal(bridge_log_start(log, 2048, range, 1), -EINVAL);
-    assert_int_equal(bridge_log_start(log, 3 * PAGE, range, 1), -EINVAL);
-    range[1].size = 0;
-    assert_int_equal(bridge_log_start(log, PAGE, range, 2), -EINVAL);
-    range[1].size = 17;
-    assert_int_equal(bridge_log_start(log, PAGE, range, 2), -EINVAL);
-    range[1].size = UINT64_MAX - PAGE + 1;
-    assert_int_equal(bridge_log_start(log, PAGE, range, 2), -EOVERFLOW);
-    range[1] = range[0];
-    assert_int_equal(bridge_log_start(log, PAGE, range, 2), -EINVAL);
-    range[1].off = 2 * PAGE;
-    assert_int_equal(rigs[0]->start_calls, 0);
-    assert_int_equal(bridge_log_start(log, PAGE, range, FERRY_LOG_RANGES_MAX), 0);
-    assert_int_equal(bridge_log_report(log, 1, PAGE, PAGE, bitmap, 1), -EINVAL);
-    assert_int_equal(bridge_log_report(log, 0, 0, PAGE, bitmap, 1), -EINVAL);
-    assert_int_equal(bridge_log_report(log, 0, PAGE, 1024, bitmap, 1), -EINVAL);
-    assert_int_equal(bridge_log_report(log, 0, PAGE, 2 * PAGE, bitmap, 1), -EINVAL);
-    assert_int_equal(bridge_log_report(log, PAGE, UINT64_MAX - PAGE + 1, PAGE, bitmap, 1),
-                     -EOVERFLOW);
-    assert_int_equal(bridge_log_report(log, 0, PAGE, PAGE, NULL, 1), -EFAULT);
-    rigs[2]->no_log = 1;
-    assert_int_equal(bridge_log_start(rigs[2]->device.log, PAGE, range, 1), -EIO);
-    assert_int_equal(bridge_log_running(rigs[2]->device.log), 0);
-}
-
-static void test_a_new_connection_is_asked_anew_whether_it_logs(void **state)
-{
-    struct bridge_log *log = rigs[2]->device.log;
-
-    (void)state;
-    rigs[2]->no_log = 1;
-    assert_int_equal(bridge_log_possible(log), 0);
-    rigs[2]->no_log = 0;
-    assert_int_equal(bridge_log_possible(log), 0);
-    rig_return(rigs[2]);
-    assert_int_equal(bridge_log_possible(log), 1);
-    assert_int_equal(bridge_log_possible(log), 1);
-    assert_int_equal(rigs[2]->probe_calls, 3);
-    assert_int_equal(bridge_log_possible(NULL), 0);
 }
 
 static void test_a_large_map_is_harvested_in_pieces(void **state)
@@ -654,7 +334,7 @@ static void test_any_sequence_tells_every_page_once(void **state)
     }
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, start, stop)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, rig_log_start, rig_log_stop)
 
 int main(void)
 {
@@ -670,20 +350,7 @@ int main(void)
         TEST(test_many_runs_take_several_answers),
         TEST(test_a_server_that_tells_little_at_a_time_is_asked_for_bitmaps),
         TEST(test_an_answer_that_ends_inside_a_page_makes_all_of_it_written),
-        TEST(test_what_a_device_wrote_before_it_left_stays_with_the_table),
-        TEST(test_what_a_device_wrote_by_messages_before_it_left_stays_too),
-        TEST(test_a_lost_device_that_leaves_may_have_written_anywhere),
-        TEST(test_a_move_to_another_table_leaves_what_was_written),
-        TEST(test_a_devices_own_log_outlives_its_leaving),
-        TEST(test_a_lost_connection_makes_everything_written),
-        TEST(test_a_new_connection_that_nobody_tells_of_is_noticed),
-        TEST(test_a_server_that_forgot_its_log_starts_again),
-        TEST(test_a_log_that_was_not_lost_after_all_goes_on),
-        TEST(test_what_a_failed_report_took_counts_as_written),
         TEST(test_a_report_waits_for_a_harvest),
-        TEST(test_a_devices_own_log_has_ranges),
-        TEST(test_bad_ranges_are_refused),
-        TEST(test_a_new_connection_is_asked_anew_whether_it_logs),
         TEST(test_a_large_map_is_harvested_in_pieces),
         TEST(test_any_sequence_tells_every_page_once),
     };
