@@ -4,7 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 
-#include "bridge/preload/known.h"
+#include "bridge/preload/tokens/known.h"
 
 void bridge_object_init(struct bridge_object *object, const struct bridge_object_ops *ops)
 {

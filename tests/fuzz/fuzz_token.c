@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include "bridge/preload/token.h"
+#include "bridge/preload/tokens/token.h"
 #include "must.h"
 
 static int ends(const char *text, size_t size)

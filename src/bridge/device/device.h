@@ -5,7 +5,7 @@
 #include <pthread.h>
 
 #include "bridge/object.h"
-#include "bridge/preload/token.h"
+#include "bridge/preload/tokens/token.h"
 #include "ferry/compat.h"
 #include "link/request.h"
 

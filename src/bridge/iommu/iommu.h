@@ -3,7 +3,7 @@
 #define FERRY_BRIDGE_IOMMU_IOMMU_H
 
 #include "bridge/object.h"
-#include "bridge/preload/token.h"
+#include "bridge/preload/tokens/token.h"
 #include "link/request.h"
 
 struct bridge_device;

@@ -7,7 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "bridge/preload/known.h"
+#include "bridge/preload/tokens/known.h"
 
 #define BLOCK 1024u
 #define BLOCKS (BRIDGE_FDS_MAX / BLOCK)

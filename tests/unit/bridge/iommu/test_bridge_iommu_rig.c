@@ -16,8 +16,8 @@
 #include "base/bitmap.h"
 #include "base/range.h"
 #include "bridge/device/link.h"
-#include "bridge/preload/known.h"
 #include "bridge/preload/mappings.h"
+#include "bridge/preload/tokens/known.h"
 #include "bridge/say.h"
 
 struct bridge_object *iommu;

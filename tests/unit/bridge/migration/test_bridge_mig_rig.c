@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "bridge/iommu/iommu.h"
-#include "bridge/preload/known.h"
 #include "bridge/preload/table.h"
+#include "bridge/preload/tokens/known.h"
 #include "bridge/say.h"
 #include "os/clock.h"
 

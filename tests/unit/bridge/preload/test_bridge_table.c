@@ -19,8 +19,8 @@
 
 #include "bridge/device/device.h"
 #include "bridge/iommu/iommu.h"
-#include "bridge/preload/known.h"
 #include "bridge/preload/table.h"
+#include "bridge/preload/tokens/known.h"
 #include "ferry/bridge.h"
 
 #define THREADS 3u

@@ -13,8 +13,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "bridge/preload/environment.h"
-#include "bridge/preload/token.h"
+#include "bridge/preload/tokens/environment.h"
+#include "bridge/preload/tokens/token.h"
 
 #define HEAD "ferry-bridge 1\n"
 #define DEVICE HEAD "kind=device\npath=/run/acc.sock\n"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "bridge/preload/kvm.h"
+#include "bridge/preload/symbols/kvm.h"
 
 #include <errno.h>
 #include <linux/kvm.h>
@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "bridge/preload/real.h"
+#include "bridge/preload/symbols/real.h"
 #include "bridge/preload/table.h"
 
 /* Source: Documentation/virt/kvm/devices/vfio.rst; "group" in older kernels. */

@@ -4,8 +4,8 @@
 #include <sys/mman.h>
 
 #include "bridge/preload/mappings.h"
-#include "bridge/preload/real.h"
-#include "bridge/preload/symbols.h"
+#include "bridge/preload/symbols/real.h"
+#include "bridge/preload/symbols/symbols.h"
 #include "bridge/preload/table.h"
 
 static int is_shared(int flags)

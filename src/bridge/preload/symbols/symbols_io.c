@@ -4,8 +4,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "bridge/preload/real.h"
-#include "bridge/preload/symbols.h"
+#include "bridge/preload/symbols/real.h"
+#include "bridge/preload/symbols/symbols.h"
 #include "bridge/preload/table.h"
 
 /* What fortified programs call instead; no header has them. */

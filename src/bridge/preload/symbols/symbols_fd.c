@@ -6,12 +6,12 @@
 #include <stdarg.h>
 #include <unistd.h>
 
-#include "bridge/preload/known.h"
 #include "bridge/preload/mappings.h"
-#include "bridge/preload/real.h"
 #include "bridge/preload/service.h"
-#include "bridge/preload/symbols.h"
+#include "bridge/preload/symbols/real.h"
+#include "bridge/preload/symbols/symbols.h"
 #include "bridge/preload/table.h"
+#include "bridge/preload/tokens/known.h"
 #include "bridge/say.h"
 
 /* In the order in which they are taken inside each other. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "bridge/preload/environment.h"
+#include "bridge/preload/tokens/environment.h"
 
 #include <dlfcn.h>
 #include <stdlib.h>

@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "bridge/preload/token.h"
+#include "bridge/preload/tokens/token.h"
 #include "os/errno.h"
 #include "os/memory.h"
 

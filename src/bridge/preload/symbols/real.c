@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "bridge/preload/real.h"
+#include "bridge/preload/symbols/real.h"
 
 #include <assert.h>
 #include <dlfcn.h>

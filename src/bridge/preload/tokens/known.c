@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "bridge/preload/known.h"
+#include "bridge/preload/tokens/known.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -7,8 +7,8 @@
 
 #include "bridge/device/device.h"
 #include "bridge/iommu/iommu.h"
-#include "bridge/preload/environment.h"
-#include "bridge/preload/token.h"
+#include "bridge/preload/tokens/environment.h"
+#include "bridge/preload/tokens/token.h"
 #include "bridge/say.h"
 
 struct known {

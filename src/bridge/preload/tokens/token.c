@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "bridge/preload/token.h"
+#include "bridge/preload/tokens/token.h"
 
 #include <errno.h>
 #include <fcntl.h>

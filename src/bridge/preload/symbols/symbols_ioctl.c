@@ -3,9 +3,9 @@
 #include <stdarg.h>
 #include <sys/ioctl.h>
 
-#include "bridge/preload/kvm.h"
-#include "bridge/preload/real.h"
-#include "bridge/preload/symbols.h"
+#include "bridge/preload/symbols/kvm.h"
+#include "bridge/preload/symbols/real.h"
+#include "bridge/preload/symbols/symbols.h"
 #include "bridge/preload/table.h"
 
 #define VFIO_TYPE ';' /* of the request numbers of VFIO and iommufd */
