@@ -5,7 +5,7 @@
 
 #include "base/range.h"
 #include "bridge/device/inside.h"
-#include "bridge/iommu/log.h"
+#include "bridge/iommu/log/log.h"
 #include "bridge/migration/migration.h"
 #include "bridge/say.h"
 

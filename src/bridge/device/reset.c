@@ -6,7 +6,7 @@
 #include "bridge/device/inside.h"
 #include "bridge/device/link.h"
 #include "bridge/iommu/iommu.h"
-#include "bridge/iommu/log.h"
+#include "bridge/iommu/log/log.h"
 #include "bridge/migration/migration.h"
 #include "bridge/say.h"
 #include "os/memory.h"

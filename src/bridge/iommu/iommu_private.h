@@ -6,7 +6,7 @@
 
 #include "bridge/device/device.h"
 #include "bridge/iommu/iommu.h"
-#include "bridge/iommu/log_private.h"
+#include "bridge/iommu/log/log_private.h"
 #include "os/memory.h"
 
 /*

@@ -3,7 +3,7 @@
 
 #include "bridge/device/link.h"
 #include "bridge/iommu/iommu_private.h"
-#include "bridge/iommu/log_private.h"
+#include "bridge/iommu/log/log_private.h"
 #include "bridge/say.h"
 
 /* Maps at the devices' servers. */

@@ -9,7 +9,7 @@
 
 #include "bridge/device/device.h"
 #include "bridge/iommu/iommu.h"
-#include "bridge/iommu/log.h"
+#include "bridge/iommu/log/log.h"
 #include "bridge/iommu/uapi_iommufd.h"
 #include "link/hello/version.h"
 

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "bridge/iommu/log_private.h"
+#include "bridge/iommu/log/log_private.h"
 
 /* The store of written pages, against a byte for each page. */
 

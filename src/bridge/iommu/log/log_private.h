@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#include "bridge/iommu/log.h"
+#include "bridge/iommu/log/log.h"
 #include "core/dirty.h"
 
 /*

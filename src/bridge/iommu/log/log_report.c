@@ -3,7 +3,7 @@
 
 #include "base/range.h"
 #include "bridge/device/link.h"
-#include "bridge/iommu/log_query.h"
+#include "bridge/iommu/log/log_query.h"
 #include "bridge/say.h"
 
 /*

@@ -5,7 +5,7 @@
 
 #include "base/range.h"
 #include "bridge/device/link.h"
-#include "bridge/iommu/log_query.h"
+#include "bridge/iommu/log/log_query.h"
 #include "bridge/say.h"
 
 /* A device's log: whether its server logs, since when, and again after a loss. */

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bridge/iommu/log_private.h"
+#include "bridge/iommu/log/log_private.h"
 
 /*
  * Written pages that a server has told of and the VMM has not asked for yet. They cost

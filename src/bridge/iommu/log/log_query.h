@@ -7,7 +7,7 @@
 
 #include "base/bitmap.h"
 #include "bridge/device/device.h"
-#include "bridge/iommu/log_private.h"
+#include "bridge/iommu/log/log_private.h"
 
 /* What servers are asked about what they logged, always in pages of 4096 bytes. */
 

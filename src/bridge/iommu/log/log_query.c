@@ -5,7 +5,7 @@
 #include "base/range.h"
 #include "bridge/device/link.h"
 #include "bridge/iommu/iommu.h"
-#include "bridge/iommu/log_query.h"
+#include "bridge/iommu/log/log_query.h"
 #include "link/hello/version.h"
 
 /* Visits what a flat bitmap of pages from iova on says. */
