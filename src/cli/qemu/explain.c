@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <string.h>
 
-#include "cli/qemu/check.h"
+#include "cli/qemu/check/check.h"
 
 /* Part of QEMU's words, what they mean, what to do. */
 static const struct {

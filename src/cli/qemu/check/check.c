@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "cli/qemu/check.h"
+#include "cli/qemu/check/check.h"
 
 #include <json-c/json.h>
 #include <stdarg.h>

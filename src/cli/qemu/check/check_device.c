@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 #include "cli/output.h"
-#include "cli/qemu/check.h"
+#include "cli/qemu/check/check.h"
 #include "ferry/host.h"
 
 /* A server needs a moment to see that its last user, QEMU, has gone. */

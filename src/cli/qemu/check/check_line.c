@@ -2,7 +2,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/qemu/check.h"
+#include "cli/qemu/check/check.h"
 #include "ferry/bridge.h"
 
 /* As 100 * major + minor: what the bridge's calls come from. */

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "cli/output.h"
-#include "cli/qemu/check.h"
+#include "cli/qemu/check/check.h"
 
 /* QEMU opens images and devices in this time, and answers. */
 #define ANSWER_MS 30000
