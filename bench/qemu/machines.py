@@ -6,7 +6,7 @@ import sys
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(HERE, "../../tests/qemu"))
+sys.path.insert(0, os.path.join(HERE, "../../tests/qemu/bridge"))
 import bridge_move as move  # noqa: E402 pylint: disable=wrong-import-position
 import bridge_rig  # noqa: E402 pylint: disable=wrong-import-position
 

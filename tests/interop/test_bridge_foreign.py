@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 
-sys.path.insert(1, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../qemu"))
+sys.path.insert(1, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../qemu/bridge"))
 
 import bridge_move as move  # pylint: disable=wrong-import-position
 import bridge_rig  # pylint: disable=wrong-import-position

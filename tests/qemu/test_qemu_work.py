@@ -8,9 +8,11 @@ import os
 import socket
 import sys
 
-import bridge_rig
 import initramfs
 import qemu_rig as rig_of
+
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "bridge"))
+import bridge_rig  # noqa: E402 pylint: disable=wrong-import-position
 
 WORKS = 20
 COPIES = ("copy,memory=1M", "copy,memory=64K")

@@ -19,8 +19,9 @@ import tempfile
 import threading
 import time
 
-import initramfs
-import qemu_rig
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+import initramfs  # noqa: E402 pylint: disable=wrong-import-position
+import qemu_rig  # noqa: E402 pylint: disable=wrong-import-position
 
 # Limits, not expectations: the machine may be busy.
 MOVE_S = 60
