@@ -6,7 +6,7 @@
  */
 #include <string.h>
 
-#include "bridge/migration/frame.h"
+#include "bridge/migration/data/frame.h"
 #include "must.h"
 
 #define ROOM 65536u

@@ -7,7 +7,7 @@
 
 #include "bridge/device/device.h"
 #include "bridge/device/link.h"
-#include "bridge/migration/frame.h"
+#include "bridge/migration/data/frame.h"
 #include "bridge/migration/migration.h"
 #include "wire/frame.h"
 

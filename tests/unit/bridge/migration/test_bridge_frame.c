@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "base/writer.h"
-#include "bridge/migration/frame.h"
+#include "bridge/migration/data/frame.h"
 
 /* The form of the data alone: docs/bridge-format.md. */
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "bridge/migration/frame.h"
+#include "bridge/migration/data/frame.h"
 
 #include <assert.h>
 #include <string.h>
