@@ -107,10 +107,32 @@ static int place_map(struct iommu *iommu, struct place *want, struct iommu_map *
     return rc < 0 && peer ? -EFAULT : rc;
 }
 
+/* Makes the map that a request wants by map_of, and puts it in its place. */
+static int serve_map(struct iommu *iommu,
+                     int (*map_of)(struct iommu *iommu, const void *arg,
+                                   struct iommu_map **ret_map),
+                     const void *arg, struct place *place, uint64_t *ret_iova)
+{
+    struct iommu_map *map = NULL;
+    int rc;
+
+    (void)pthread_mutex_lock(&iommu->change);
+    rc = map_of(iommu, arg, &map);
+    if (rc == 0) {
+        rc = place_map(iommu, place, map);
+    }
+    (void)pthread_mutex_unlock(&iommu->change);
+    if (rc == 0) {
+        *ret_iova = place->iova;
+    }
+    return rc;
+}
+
 /* A map of memory at an address: of which file, if any? */
-static int map_of_address(struct iommu *iommu, const struct uapi_iommu_ioas_map *want,
+static int map_of_address(struct iommu *iommu, const void *arg,
                           struct iommu_map **ret_map)
 {
+    const struct uapi_iommu_ioas_map *want = arg;
     void *address = (void *)(uintptr_t)want->user_va;
     struct iommu_map *map = calloc(1, sizeof(*map));
     uint64_t file_bytes;
@@ -142,7 +164,6 @@ long iommu_request_map(struct iommu *iommu, void *arg)
                            .flags = want->flags,
                            .iova = want->iova,
                            .length = want->length };
-    struct iommu_map *map = NULL;
     int rc = want->reserved != 0 ? -EOPNOTSUPP : check_place(&place);
 
     if (rc < 0) {
@@ -157,21 +178,12 @@ long iommu_request_map(struct iommu *iommu, void *arg)
     if (want->user_va % IOMMU_PAGE_BYTES != 0) {
         return -EINVAL;
     }
-    (void)pthread_mutex_lock(&iommu->change);
-    rc = map_of_address(iommu, want, &map);
-    if (rc == 0) {
-        rc = place_map(iommu, &place, map);
-    }
-    (void)pthread_mutex_unlock(&iommu->change);
-    if (rc == 0) {
-        want->iova = place.iova;
-    }
-    return rc;
+    return serve_map(iommu, map_of_address, want, &place, &want->iova);
 }
 
-static int map_of_file(struct iommu *iommu, const struct uapi_iommu_ioas_map_file *want,
-                       struct iommu_map **ret_map)
+static int map_of_file(struct iommu *iommu, const void *arg, struct iommu_map **ret_map)
 {
+    const struct uapi_iommu_ioas_map_file *want = arg;
     struct iommu_map *map = calloc(1, sizeof(*map));
     uint64_t file_bytes = 0;
     int rc;
@@ -201,7 +213,6 @@ long iommu_request_map_file(struct iommu *iommu, void *arg)
                            .flags = want->flags,
                            .iova = want->iova,
                            .length = want->length };
-    struct iommu_map *map = NULL;
     int rc = check_place(&place);
 
     if (rc < 0) {
@@ -213,22 +224,13 @@ long iommu_request_map_file(struct iommu *iommu, void *arg)
     if (want->start % IOMMU_PAGE_BYTES != 0) {
         return -EINVAL;
     }
-    (void)pthread_mutex_lock(&iommu->change);
-    rc = map_of_file(iommu, want, &map);
-    if (rc == 0) {
-        rc = place_map(iommu, &place, map);
-    }
-    (void)pthread_mutex_unlock(&iommu->change);
-    if (rc == 0) {
-        want->iova = place.iova;
-    }
-    return rc;
+    return serve_map(iommu, map_of_file, want, &place, &want->iova);
 }
 
 /* The memory behind [iova, iova + length), which must lie in one map. */
-static int map_of_map(struct iommu *iommu, const struct uapi_iommu_ioas_copy *want,
-                      struct iommu_map **ret_map)
+static int map_of_map(struct iommu *iommu, const void *arg, struct iommu_map **ret_map)
 {
+    const struct uapi_iommu_ioas_copy *want = arg;
     const struct iommu_ioas *from = iommu_id_find(iommu, want->src_ioas_id, IOMMU_IOAS);
     const uint32_t flags = dma_flags(want->flags);
     const struct iommu_map *source;
@@ -269,7 +271,6 @@ long iommu_request_copy(struct iommu *iommu, void *arg)
                            .flags = want->flags,
                            .iova = want->dst_iova,
                            .length = want->length };
-    struct iommu_map *map = NULL;
     int rc = check_place(&place);
 
     if (rc == 0 && want->src_iova > UINT64_MAX - want->length) {
@@ -281,14 +282,5 @@ long iommu_request_copy(struct iommu *iommu, void *arg)
     if (rc < 0) {
         return rc;
     }
-    (void)pthread_mutex_lock(&iommu->change);
-    rc = map_of_map(iommu, want, &map);
-    if (rc == 0) {
-        rc = place_map(iommu, &place, map);
-    }
-    (void)pthread_mutex_unlock(&iommu->change);
-    if (rc == 0) {
-        want->dst_iova = place.iova;
-    }
-    return rc;
+    return serve_map(iommu, map_of_map, want, &place, &want->dst_iova);
 }

@@ -16,18 +16,24 @@ static struct bridge_data *data_of(struct bridge_object *object)
     return (struct bridge_data *)object;
 }
 
+/* 0, or why nothing is read or written any more; the lock is held. */
+static int goes_on(const struct bridge_data *data)
+{
+    if (data->over) {
+        return data->over;
+    }
+    return bridge_migration_loses(data->migration) ? -EIO : 0;
+}
+
 static ssize_t on_read(struct bridge_object *object, void *ret_data, size_t count)
 {
     struct bridge_data *data = data_of(object);
     struct bridge_migration *migration = data->migration;
-    ssize_t rc = data->save ? 0 : -EBADF;
+    ssize_t rc;
 
     pthread_mutex_lock(&migration->lock);
-    if (rc == 0 && data->over) {
-        rc = data->over;
-    } else if (rc == 0 && bridge_migration_loses(migration)) {
-        rc = -EIO;
-    } else if (rc == 0) {
+    rc = data->save ? goes_on(data) : -EBADF;
+    if (rc == 0) {
         rc = bridge_save_read(migration, data, ret_data, count);
     }
     pthread_mutex_unlock(&migration->lock);
@@ -38,14 +44,11 @@ static ssize_t on_write(struct bridge_object *object, const void *bytes, size_t 
 {
     struct bridge_data *data = data_of(object);
     struct bridge_migration *migration = data->migration;
-    ssize_t rc = data->load ? 0 : -EBADF;
+    ssize_t rc;
 
     pthread_mutex_lock(&migration->lock);
-    if (rc == 0 && data->over) {
-        rc = data->over;
-    } else if (rc == 0 && bridge_migration_loses(migration)) {
-        rc = -EIO;
-    } else if (rc == 0) {
+    rc = data->load ? goes_on(data) : -EBADF;
+    if (rc == 0) {
         rc = bridge_load_write(migration, data->load, bytes, count);
     }
     pthread_mutex_unlock(&migration->lock);
