@@ -277,6 +277,16 @@ int bridge_link_submit(struct bridge_link *link, struct ferry_request *request)
     return rc;
 }
 
+void bridge_link_check(struct bridge_link *link)
+{
+    struct ferry_client *client = enter(link, 0);
+
+    if (client) {
+        look(link, client);
+        leave(link);
+    }
+}
+
 int bridge_link_post(struct bridge_link *link, uint32_t region, uint64_t off,
                      const void *data, uint32_t count)
 {

@@ -30,6 +30,9 @@ int bridge_link_call(struct bridge_link *link, struct ferry_request *request);
 /* A request whose done() runs on the service thread, or in close, reopen and give_up. As
  * ferry_client_submit(). done() may not let go of the device's last reference. */
 int bridge_link_submit(struct bridge_link *link, struct ferry_request *request);
+/* A submitted request failed: was it the connection? Dead then from here on; the service
+ * thread finds that out a moment later than done() tells of the request. */
+void bridge_link_check(struct bridge_link *link);
 /* A write that nobody waits for; waits itself only when the socket is full. */
 int bridge_link_post(struct bridge_link *link, uint32_t region, uint64_t off,
                      const void *data, uint32_t count);

@@ -45,9 +45,13 @@ void bridge_load_free(struct bridge_load *load)
 static int settle(struct bridge_migration *migration, struct bridge_load *load)
 {
     size_t got;
+    int rc =
+        bridge_async_wait(load->out, migration->timeout_ms + BRIDGE_ASYNC_GRACE_MS, &got);
 
-    return bridge_async_wait(load->out, migration->timeout_ms + BRIDGE_ASYNC_GRACE_MS,
-                             &got);
+    if (rc < 0) {
+        bridge_link_check(migration->device->link);
+    }
+    return rc;
 }
 
 static size_t join_cap(const struct bridge_migration *migration)

@@ -108,6 +108,9 @@ static int read_stopped(struct bridge_migration *migration, struct bridge_save *
         save->now_at = save->now_bytes = 0;
         rc = bridge_async_wait(read, migration->timeout_ms + BRIDGE_ASYNC_GRACE_MS,
                                &save->now_bytes);
+        if (rc < 0) {
+            bridge_link_check(migration->device->link);
+        }
         save->next = save->now;
         save->now = read;
         if (rc == FERRY_OK && save->now_bytes == 0) {
