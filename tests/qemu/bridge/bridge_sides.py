@@ -31,10 +31,10 @@ class Sides:
         return self.rig.start(f"vm{self.count}", [name + "1" for name in self.devices],
                               self.version, incoming=True, waits=True, **self.how)
 
-    def cancelled(self, target):
+    def cancelled(self, target, status=("cancelled",)):
         """The migration is cancelled and the guest works on."""
         self.source.call("migrate_cancel")
-        move.stayed(self.source, target, *self.work, status="cancelled")
+        move.stayed(self.source, target, *self.work, status=status)
 
     def pausing(self):
         """A migration that waits with the guest stopped: its target."""
