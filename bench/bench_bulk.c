@@ -128,25 +128,6 @@ static double moved(struct ferry_context *context, int control, int turn)
     return is_sender(turn, 0) ? mine : theirs;
 }
 
-static void start_devices(void)
-{
-    for (int side = 0; side < 2; side++) {
-        char path[64], byte;
-        int ready[2];
-
-        bench_rig_path(path, sizeof(path), side);
-        if (pipe(ready) < 0) {
-            bench_die("no pipe");
-        }
-        if (bench_child() == 0) {
-            bench_serve_state_device(path, state_bytes, ready[1]);
-        }
-        close(ready[1]);
-        bench_read(ready[0], &byte, 1);
-        close(ready[0]);
-    }
-}
-
 struct series {
     double floors[ROUNDS_MAX], ratios[ROUNDS_MAX], times[ROUNDS_MAX], cpus[ROUNDS_MAX],
         best;
@@ -211,7 +192,7 @@ int main(int argc, char **argv)
     if (socketpair(AF_UNIX, SOCK_STREAM, 0, control) < 0) {
         bench_die("cannot prepare");
     }
-    start_devices();
+    bench_start_state_devices(2, state_bytes, 0);
     if (bench_child() == 0) {
         other_host(control[1]);
     }

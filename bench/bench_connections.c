@@ -102,25 +102,6 @@ static void other_host(int control)
     _exit(0);
 }
 
-static void start_devices(void)
-{
-    for (int side = 0; side < 2; side++) {
-        char path[64], byte;
-        int ready[2];
-
-        bench_rig_path(path, sizeof(path), side);
-        if (pipe(ready) < 0) {
-            bench_die("no pipe");
-        }
-        if (bench_child() == 0) {
-            bench_serve_state_device(path, STATE_BYTES, ready[1]);
-        }
-        bench_read(ready[0], &byte, 1);
-        close(ready[0]);
-        close(ready[1]);
-    }
-}
-
 /* There and back with one kind: the mean of both. */
 static double there_and_back(struct ferry_context *context, int control, int turn)
 {
@@ -153,7 +134,7 @@ int main(int argc, char **argv)
     if (socketpair(AF_UNIX, SOCK_STREAM, 0, control) < 0) {
         bench_die("cannot prepare");
     }
-    start_devices();
+    bench_start_state_devices(2, STATE_BYTES, 0);
     if (bench_child() == 0) {
         other_host(control[1]);
     }

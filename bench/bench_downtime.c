@@ -125,28 +125,6 @@ static double floor_ns(int local, int tcp, char *bytes)
            ARCS * bare(local, 'p', bytes) + EXCHANGES * bare(tcp, 'p', bytes);
 }
 
-static void start_devices(void)
-{
-    for (int side = 0; side < 2; side++) {
-        for (int i = 0; i < DEVICES; i++) {
-            char path[64];
-            int ready[2];
-            char byte;
-
-            bench_rig_path(path, sizeof(path), side * DEVICES + i);
-            if (pipe(ready) < 0) {
-                bench_die("no pipe");
-            }
-            if (bench_child() == 0) {
-                bench_serve_state_device(path, STATE_BYTES, ready[1]);
-            }
-            close(ready[1]);
-            bench_read(ready[0], &byte, 1);
-            close(ready[0]);
-        }
-    }
-}
-
 /* The other host: takes part in every move from its own process. */
 static void other_host(int control, int moves)
 {
@@ -223,7 +201,7 @@ int main(int argc, char **argv)
         bench_die("cannot prepare");
     }
     bench_tcp_pair(tcp);
-    start_devices();
+    bench_start_state_devices(2 * DEVICES, STATE_BYTES, 0);
     if (bench_child() == 0) {
         other_host(control[1], moves);
     }

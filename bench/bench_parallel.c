@@ -27,25 +27,6 @@
 static size_t state_bytes = 64u << 20;
 static int rounds = 6;
 
-static void start_devices(void)
-{
-    for (int i = 0; i < 2 * DEVICES; i++) {
-        char path[64], byte;
-        int ready[2];
-
-        bench_rig_path(path, sizeof(path), i);
-        if (pipe(ready) < 0) {
-            bench_die("no pipe");
-        }
-        if (bench_child() == 0) {
-            bench_serve_slow_device(path, state_bytes, RATE, ready[1]);
-        }
-        close(ready[1]);
-        bench_read(ready[0], &byte, 1);
-        close(ready[0]);
-    }
-}
-
 static struct ferry_context *open_context(int side, int first, int count)
 {
     struct ferry_context_options options = { .struct_size = sizeof(options) };
@@ -152,7 +133,7 @@ int main(int argc, char **argv)
     if (socketpair(AF_UNIX, SOCK_STREAM, 0, control) < 0) {
         bench_die("cannot prepare");
     }
-    start_devices();
+    bench_start_state_devices(2 * DEVICES, state_bytes, RATE);
     if (bench_child() == 0) {
         other_host(control[1]);
     }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "bench/common.h"
+#include "bench/rig.h"
 #include "ferry/device.h"
 
 struct state {
@@ -154,13 +155,12 @@ static const struct ferry_device_ops ops = { .struct_size = sizeof(ops),
                                              .load_place = load_place,
                                              .load_done = load_done };
 
-void bench_serve_state_device(const char *path, size_t state_bytes, int ready_fd)
-{
-    bench_serve_slow_device(path, state_bytes, 0, ready_fd);
-}
+/* Until SIGTERM; writes a byte to ready_fd when it listens. */
+static void serve(const char *path, size_t state_bytes, uint64_t bytes_per_s,
+                  int ready_fd) __attribute__((noreturn));
 
-void bench_serve_slow_device(const char *path, size_t state_bytes, uint64_t bytes_per_s,
-                             int ready_fd)
+static void serve(const char *path, size_t state_bytes, uint64_t bytes_per_s,
+                  int ready_fd)
 {
     struct state state = { .bytes = bench_memory(state_bytes),
                            .size = state_bytes,
@@ -193,6 +193,25 @@ void bench_serve_slow_device(const char *path, size_t state_bytes, uint64_t byte
     ferry_server_destroy(server);
     ferry_device_destroy(device);
     _exit(0);
+}
+
+void bench_start_state_devices(int count, size_t state_bytes, uint64_t bytes_per_s)
+{
+    for (int i = 0; i < count; i++) {
+        char path[64], byte;
+        int ready[2];
+
+        bench_rig_path(path, sizeof(path), i);
+        if (pipe(ready) < 0) {
+            bench_die("no pipe");
+        }
+        if (bench_child() == 0) {
+            serve(path, state_bytes, bytes_per_s, ready[1]);
+        }
+        close(ready[1]);
+        bench_read(ready[0], &byte, 1);
+        close(ready[0]);
+    }
 }
 
 int bench_memfd(size_t size, void **ret_address)

@@ -10,13 +10,12 @@
  * RESUMING, all migration features, arcs that take no time.
  */
 
-/* Serves one at path until SIGTERM; writes a byte to ready_fd when it listens. */
-void bench_serve_state_device(const char *path, size_t state_bytes, int ready_fd)
-    __attribute__((noreturn));
-
-/* The same, giving at most bytes_per_s while it is saved: slow hardware. */
-void bench_serve_slow_device(const char *path, size_t state_bytes, uint64_t bytes_per_s,
-                             int ready_fd) __attribute__((noreturn));
+/*
+ * Starts processes that serve one each, at bench_rig_path() 0 to count - 1, until the
+ * benchmark ends; all of them listen when it returns.
+ * bytes_per_s: what each gives at most while it is saved (slow hardware); 0: no limit.
+ */
+void bench_start_state_devices(int count, size_t state_bytes, uint64_t bytes_per_s);
 
 /* A touched, shared memfd of size bytes and its mapping. */
 int bench_memfd(size_t size, void **ret_address);
