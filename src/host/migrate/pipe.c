@@ -146,6 +146,18 @@ int ferry_run_pipe_put(struct ferry_run_pipe *pipe, const uint8_t *data, size_t 
     return *ret_data_sent == bytes ? FERRY_OK : FERRY_E_AGAIN;
 }
 
+int ferry_run_pipe_receive(const struct ferry_run_pipe *pipe, const struct iovec *iov,
+                           size_t count, struct ferry_error *reterr)
+{
+    int rc = ferry_os_receive(pipe->watch.fd, iov, count, NULL, FERRY_OS_NOWAIT);
+
+    if (rc >= 0 || rc == FERRY_E_AGAIN) {
+        return rc;
+    }
+    return ferry_error_set(reterr, FERRY_E_DEVICE, FERRY_HOST_LAYER, NULL, pipe->in.bytes,
+                           "the device has closed its data descriptor");
+}
+
 int ferry_run_pipe_hear(struct ferry_run_pipe *pipe, struct ferry_frame *ret_frame,
                         struct ferry_error *reterr)
 {
@@ -155,14 +167,9 @@ int ferry_run_pipe_hear(struct ferry_run_pipe *pipe, struct ferry_frame *ret_fra
         struct iovec iov = { pipe->head + pipe->head_got,
                              FERRY_FRAME_BYTES - pipe->head_got };
 
-        rc = ferry_os_receive(pipe->watch.fd, &iov, 1, NULL, FERRY_OS_NOWAIT);
-        if (rc == FERRY_E_AGAIN) {
-            return rc;
-        }
+        rc = ferry_run_pipe_receive(pipe, &iov, 1, reterr);
         if (rc < 0) {
-            return ferry_error_set(reterr, FERRY_E_DEVICE, FERRY_HOST_LAYER, NULL,
-                                   pipe->in.bytes,
-                                   "the device has closed its data descriptor");
+            return rc;
         }
         pipe->head_got += (size_t)rc;
     }

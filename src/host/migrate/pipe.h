@@ -12,6 +12,7 @@
  * Thread: the loop's thread only.
  */
 struct ferry_op;
+struct iovec;
 struct ferry_run;
 
 struct ferry_run_pipe {
@@ -56,6 +57,10 @@ int ferry_run_pipe_put(struct ferry_run_pipe *pipe, const uint8_t *data, size_t 
                        size_t *ret_data_sent);
 /* The next frame that goes out; the one before has left. */
 void ferry_run_pipe_tell(struct ferry_run_pipe *pipe, uint32_t kind, uint32_t length);
+/* Receives what is there. Return: bytes; FERRY_E_AGAIN; FERRY_E_DEVICE: the device has
+ * closed the descriptor. */
+int ferry_run_pipe_receive(const struct ferry_run_pipe *pipe, const struct iovec *iov,
+                           size_t count, struct ferry_error *reterr);
 /*
  * Takes the rest of a frame's head in. Return: FERRY_OK and *ret_frame; FERRY_E_AGAIN;
  * another code: the descriptor is of no more use.

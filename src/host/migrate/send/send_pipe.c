@@ -51,15 +51,10 @@ static int receive(struct ferry_run_pipe *pipe, struct ferry_error *reterr)
                             { pipe->head, FERRY_FRAME_BYTES } };
     /* The head comes behind the last record of a DATA only. */
     size_t count = want == pipe->left ? 2 : 1;
-    int rc = ferry_os_receive(pipe->watch.fd, iov, count, NULL, FERRY_OS_NOWAIT);
+    int rc = ferry_run_pipe_receive(pipe, iov, count, reterr);
 
-    if (rc == FERRY_E_AGAIN) {
-        return rc;
-    }
     if (rc < 0) {
-        return ferry_error_set(reterr, FERRY_E_DEVICE, FERRY_HOST_LAYER, NULL,
-                               pipe->in.bytes,
-                               "the device has closed its data descriptor");
+        return rc;
     }
     body = (size_t)rc < want ? (size_t)rc : want;
     pipe->got += body;
