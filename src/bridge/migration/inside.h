@@ -176,6 +176,9 @@ struct bridge_data {
 /* A call to the server. Return: a status. */
 int bridge_migration_call(struct bridge_migration *migration,
                           struct ferry_request *request);
+/* A data descriptor ended with this status: a server that died closes its descriptors in
+ * any order, so that is asked on the connection, which says if it is lost. */
+void bridge_migration_ask(struct bridge_migration *migration, int status);
 int bridge_migration_loses(const struct bridge_migration *migration);
 void bridge_migration_put(struct bridge_migration *migration);
 

@@ -111,7 +111,10 @@ def test_a_killed_or_silent_server_at_the_target(rig):
             rig.server["acc1"].send_signal(how)
             carry_on(sides, phase)
             move.stayed(sides.source, target, *sides.work)
-            assert "the device's server is lost" in rig.bridge_said(target)
+            said = rig.bridge_said(target)
+            # A silent one may be met at its data descriptor, which has a limit of its own.
+            assert "the device's server is lost" in said or (
+                how == signal.SIGSTOP and "no data from the server within" in said), said
             rig.serve_again("acc1", "acc")
     sides.moves()
 

@@ -249,6 +249,7 @@ ssize_t bridge_load_write(struct bridge_migration *migration, struct bridge_load
     }
     rc = take(migration, load, data, bytes, &error);
     if (rc != FERRY_OK) {
+        bridge_migration_ask(migration, rc);
         load->failed = errno_of(migration, rc);
         migration->loaded = 0; /* something came behind the END: nothing is sure */
         bridge_say(migration->device, "the device's data is refused: %s",

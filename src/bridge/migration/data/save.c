@@ -322,6 +322,7 @@ static int is_dry(const struct bridge_migration *migration,
 static ssize_t fail(struct bridge_migration *migration, struct bridge_save *save,
                     int status, const struct ferry_error *error)
 {
+    bridge_migration_ask(migration, status);
     save->failed = bridge_errno(status);
     bridge_say(migration->device, "the device's data cannot be read: %s",
                error->text[0] != '\0' ? error->text : ferry_status_text(status));
