@@ -53,14 +53,33 @@ enum ferry_verdict {
                           (identity.doorbell_latch); refused if it does not */
 };
 
-/* A rule: why a cell is what it is. */
+/* Where the specification (docs/spec) tells of a rule: one page each. */
+enum ferry_chapter {
+    FERRY_CHAPTER_STATES = 1, /* states, arcs, data sessions */
+    FERRY_CHAPTER_ACCESS,     /* what is legal in which state */
+    FERRY_CHAPTER_PEERS,      /* peer to peer, stopping many devices */
+    FERRY_CHAPTER_CONTENT,    /* what the data holds and what the user restores */
+    FERRY_CHAPTER_DATA,       /* begin and end of data, validation, compatibility */
+    FERRY_CHAPTER_PRE_COPY,   /* pre-copy, estimates */
+    FERRY_CHAPTER_DIRTY,      /* dirty tracking */
+    FERRY_CHAPTER_INTERRUPTS,
+    FERRY_CHAPTER_PAGES,     /* page requests */
+    FERRY_CHAPTER_RESET,     /* reset, errors */
+    FERRY_CHAPTER_MIGRATION, /* a whole migration, and its failures */
+    FERRY_CHAPTER_V1,        /* the uAPI's version 1 */
+    FERRY_CHAPTER_STREAM,    /* records between two hosts */
+    FERRY_CHAPTER_COUNT
+};
+
+/* A rule of the specification. */
 struct ferry_rule {
     const char *id;     /* "MIG-STOP-2" */
     const char *text;   /* one sentence: what */
     const char *why;    /* one sentence: why */
     const char *source; /* "uAPI v2" or "Ferry" where the uAPI is silent */
     uint8_t enforced;   /* 0: specified, not yet enforced */
-    uint8_t pad[7];
+    uint8_t chapter;    /* enum ferry_chapter */
+    uint8_t pad[6];
 };
 
 /* One cell of the access table. */
@@ -84,6 +103,9 @@ FERRY_PUBLIC const char *ferry_operation_name(uint32_t operation);
 
 /* The i-th rule of the specification, or NULL past the last. Thread: any. */
 FERRY_PUBLIC const struct ferry_rule *ferry_rule_get(size_t i);
+
+/* Name of a chapter's page in docs/spec ("pre-copy"); "?" out of range. Thread: any. */
+FERRY_PUBLIC const char *ferry_chapter_name(uint32_t chapter);
 
 #ifdef __cplusplus
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "ferry/access.h"
 
-#include "core/access_rules.h"
+#include "core/rules/rules.h"
 #include "ferry/state.h"
 
 static const char *const operation_names[FERRY_OP_COUNT] = {
@@ -39,44 +39,44 @@ static const char *const operation_names[FERRY_OP_COUNT] = {
 
 /* clang-format off */
 /* The cells that occur: {verdict, read value, padding, rule}. */
-#define RUN { FERRY_ALLOW, 0, { 0 }, &ferry_rules[FERRY_RULE_RUN_1] }
-#define PRE { FERRY_ALLOW, 0, { 0 }, &ferry_rules[FERRY_RULE_PRE_1] }
-#define PRE_MMAP { FERRY_ALLOW, 0, { 0 }, &ferry_rules[FERRY_RULE_PRE_2] }
-#define P2P_NO { FERRY_REFUSE, 0, { 0 }, &ferry_rules[FERRY_RULE_P2P_1] }
-#define P2P_BELL { FERRY_LATCH, 0, { 0 }, &ferry_rules[FERRY_RULE_P2P_2] }
-#define P2P_READ { FERRY_ALLOW, 0, { 0 }, &ferry_rules[FERRY_RULE_P2P_3] }
-#define P2P_PEER { FERRY_ALLOW, 0, { 0 }, &ferry_rules[FERRY_RULE_P2P_4] }
-#define P2P_MMAP { FERRY_COMPARE, 0, { 0 }, &ferry_rules[FERRY_RULE_P2P_5] }
-#define STOP_QUIET { FERRY_REFUSE, 0, { 0 }, &ferry_rules[FERRY_RULE_STOP_1] }
-#define STOP_NO { FERRY_REFUSE, ONES, { 0 }, &ferry_rules[FERRY_RULE_STOP_2] }
-#define STOP_OK { FERRY_ALLOW, 0, { 0 }, &ferry_rules[FERRY_RULE_STOP_3] }
-#define STOP_MMAP { FERRY_COMPARE, 0, { 0 }, &ferry_rules[FERRY_RULE_STOP_4] }
-#define STOP_PEER { FERRY_COMPARE, 0, { 0 }, &ferry_rules[FERRY_RULE_STOP_5] }
-#define STOP_BELL { FERRY_IGNORE, 0, { 0 }, &ferry_rules[FERRY_RULE_STOP_6] }
-#define RES_NO { FERRY_REFUSE, ONES, { 0 }, &ferry_rules[FERRY_RULE_RES_1] }
-#define RES_OK { FERRY_ALLOW, 0, { 0 }, &ferry_rules[FERRY_RULE_RES_2] }
-#define RES_QUIET { FERRY_REFUSE, 0, { 0 }, &ferry_rules[FERRY_RULE_RES_3] }
-#define RES_MMAP { FERRY_COMPARE, 0, { 0 }, &ferry_rules[FERRY_RULE_RES_4] }
-#define READ_OK { FERRY_ALLOW, 0, { 0 }, &ferry_rules[FERRY_RULE_DATA_1] }
-#define READ_NO { FERRY_REFUSE, 0, { 0 }, &ferry_rules[FERRY_RULE_DATA_1] }
-#define LOAD_OK { FERRY_ALLOW, 0, { 0 }, &ferry_rules[FERRY_RULE_DATA_2] }
-#define LOAD_NO { FERRY_REFUSE, 0, { 0 }, &ferry_rules[FERRY_RULE_DATA_2] }
-#define LEFT_OK { FERRY_ALLOW, 0, { 0 }, &ferry_rules[FERRY_RULE_DATA_3] }
-#define LEFT_NO { FERRY_REFUSE, 0, { 0 }, &ferry_rules[FERRY_RULE_DATA_3] }
-#define SIZE_OK { FERRY_ALLOW, 0, { 0 }, &ferry_rules[FERRY_RULE_DATA_4] }
-#define ERR_NO { FERRY_REFUSE, ONES, { 0 }, &ferry_rules[FERRY_RULE_ERR_1] }
-#define ERR_OK { FERRY_ALLOW, 0, { 0 }, &ferry_rules[FERRY_RULE_ERR_2] }
-#define ERR_VOID { FERRY_IGNORE, 0, { 0 }, &ferry_rules[FERRY_RULE_ERR_3] }
-#define INFO { FERRY_ALLOW, 0, { 0 }, &ferry_rules[FERRY_RULE_INFO_1] }
-#define IRQS { FERRY_ALLOW, 0, { 0 }, &ferry_rules[FERRY_RULE_IRQ_1] }
-#define MAPS { FERRY_ALLOW, 0, { 0 }, &ferry_rules[FERRY_RULE_MAP_1] }
-#define LOGS { FERRY_ALLOW, 0, { 0 }, &ferry_rules[FERRY_RULE_LOG_1] }
-#define RESETS { FERRY_ALLOW, 0, { 0 }, &ferry_rules[FERRY_RULE_RST_1] }
-#define HOT_OK { FERRY_ALLOW, 0, { 0 }, &ferry_rules[FERRY_RULE_RST_2] }
-#define HOT_NO { FERRY_REFUSE, 0, { 0 }, &ferry_rules[FERRY_RULE_RST_2] }
-#define POWER { FERRY_LATCH, 0, { 0 }, &ferry_rules[FERRY_RULE_PM_1] }
-#define BUFS { FERRY_ALLOW, 0, { 0 }, &ferry_rules[FERRY_RULE_BUF_1] }
-#define PAGES { FERRY_REFUSE, 0, { 0 }, &ferry_rules[FERRY_RULE_PRI_1] }
+#define RUN { FERRY_ALLOW, 0, { 0 }, &ferry_rules_access[FERRY_RULE_RUN_1] }
+#define PRE { FERRY_ALLOW, 0, { 0 }, &ferry_rules_access[FERRY_RULE_PRE_1] }
+#define PRE_MMAP { FERRY_ALLOW, 0, { 0 }, &ferry_rules_access[FERRY_RULE_PRE_2] }
+#define P2P_NO { FERRY_REFUSE, 0, { 0 }, &ferry_rules_access[FERRY_RULE_P2P_1] }
+#define P2P_BELL { FERRY_LATCH, 0, { 0 }, &ferry_rules_access[FERRY_RULE_P2P_2] }
+#define P2P_READ { FERRY_ALLOW, 0, { 0 }, &ferry_rules_access[FERRY_RULE_P2P_3] }
+#define P2P_PEER { FERRY_ALLOW, 0, { 0 }, &ferry_rules_access[FERRY_RULE_P2P_4] }
+#define P2P_MMAP { FERRY_COMPARE, 0, { 0 }, &ferry_rules_access[FERRY_RULE_P2P_5] }
+#define STOP_QUIET { FERRY_REFUSE, 0, { 0 }, &ferry_rules_access[FERRY_RULE_STOP_1] }
+#define STOP_NO { FERRY_REFUSE, ONES, { 0 }, &ferry_rules_access[FERRY_RULE_STOP_2] }
+#define STOP_OK { FERRY_ALLOW, 0, { 0 }, &ferry_rules_access[FERRY_RULE_STOP_3] }
+#define STOP_MMAP { FERRY_COMPARE, 0, { 0 }, &ferry_rules_access[FERRY_RULE_STOP_4] }
+#define STOP_PEER { FERRY_COMPARE, 0, { 0 }, &ferry_rules_access[FERRY_RULE_STOP_5] }
+#define STOP_BELL { FERRY_IGNORE, 0, { 0 }, &ferry_rules_access[FERRY_RULE_STOP_6] }
+#define RES_NO { FERRY_REFUSE, ONES, { 0 }, &ferry_rules_access[FERRY_RULE_RES_1] }
+#define RES_OK { FERRY_ALLOW, 0, { 0 }, &ferry_rules_access[FERRY_RULE_RES_2] }
+#define RES_QUIET { FERRY_REFUSE, 0, { 0 }, &ferry_rules_access[FERRY_RULE_RES_3] }
+#define RES_MMAP { FERRY_COMPARE, 0, { 0 }, &ferry_rules_access[FERRY_RULE_RES_4] }
+#define READ_OK { FERRY_ALLOW, 0, { 0 }, &ferry_rules_access[FERRY_RULE_DATA_1] }
+#define READ_NO { FERRY_REFUSE, 0, { 0 }, &ferry_rules_access[FERRY_RULE_DATA_1] }
+#define LOAD_OK { FERRY_ALLOW, 0, { 0 }, &ferry_rules_access[FERRY_RULE_DATA_2] }
+#define LOAD_NO { FERRY_REFUSE, 0, { 0 }, &ferry_rules_access[FERRY_RULE_DATA_2] }
+#define LEFT_OK { FERRY_ALLOW, 0, { 0 }, &ferry_rules_access[FERRY_RULE_DATA_3] }
+#define LEFT_NO { FERRY_REFUSE, 0, { 0 }, &ferry_rules_access[FERRY_RULE_DATA_3] }
+#define SIZE_OK { FERRY_ALLOW, 0, { 0 }, &ferry_rules_access[FERRY_RULE_DATA_4] }
+#define ERR_NO { FERRY_REFUSE, ONES, { 0 }, &ferry_rules_access[FERRY_RULE_ERR_1] }
+#define ERR_OK { FERRY_ALLOW, 0, { 0 }, &ferry_rules_access[FERRY_RULE_ERR_2] }
+#define ERR_VOID { FERRY_IGNORE, 0, { 0 }, &ferry_rules_access[FERRY_RULE_ERR_3] }
+#define INFO { FERRY_ALLOW, 0, { 0 }, &ferry_rules_access[FERRY_RULE_INFO_1] }
+#define IRQS { FERRY_ALLOW, 0, { 0 }, &ferry_rules_access[FERRY_RULE_IRQ_1] }
+#define MAPS { FERRY_ALLOW, 0, { 0 }, &ferry_rules_access[FERRY_RULE_MAP_1] }
+#define LOGS { FERRY_ALLOW, 0, { 0 }, &ferry_rules_access[FERRY_RULE_LOG_1] }
+#define RESETS { FERRY_ALLOW, 0, { 0 }, &ferry_rules_access[FERRY_RULE_RST_1] }
+#define HOT_OK { FERRY_ALLOW, 0, { 0 }, &ferry_rules_access[FERRY_RULE_RST_2] }
+#define HOT_NO { FERRY_REFUSE, 0, { 0 }, &ferry_rules_access[FERRY_RULE_RST_2] }
+#define POWER { FERRY_LATCH, 0, { 0 }, &ferry_rules_access[FERRY_RULE_PM_1] }
+#define BUFS { FERRY_ALLOW, 0, { 0 }, &ferry_rules_access[FERRY_RULE_BUF_1] }
+#define PAGES { FERRY_REFUSE, 0, { 0 }, &ferry_rules_access[FERRY_RULE_PRI_1] }
 
 static const struct ferry_access cells[FERRY_OP_COUNT][FERRY_STATE_COUNT] = {
     /* ERROR, STOP, RUNNING, STOP_COPY, RESUMING, RUNNING_P2P, PRE_COPY, PRE_COPY_P2P */
@@ -148,16 +148,4 @@ const struct ferry_access *ferry_access_get(uint32_t operation, uint32_t state)
 const char *ferry_operation_name(uint32_t operation)
 {
     return operation < FERRY_OP_COUNT ? operation_names[operation] : "?";
-}
-
-const struct ferry_rule *ferry_rule_get(size_t i)
-{
-    size_t at;
-
-    for (at = 0; ferry_rules[at].id; at++) {
-        if (at == i) {
-            return &ferry_rules[at];
-        }
-    }
-    return NULL;
 }

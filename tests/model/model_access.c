@@ -6,7 +6,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "core/access_rules.h"
+#include "core/rules/rules.h"
 #include "ferry/access.h"
 #include "ferry/error.h"
 #include "ferry/state.h"
@@ -36,6 +36,8 @@ static void there_is_nothing_outside_the_table(void **state)
     assert_null(ferry_access_get(0xffffffffu, 0xffffffffu));
     assert_string_equal(ferry_operation_name(FERRY_OP_COUNT), "?");
     assert_null(ferry_rule_get(100000));
+    assert_string_equal(ferry_chapter_name(0), "?");
+    assert_string_equal(ferry_chapter_name(FERRY_CHAPTER_COUNT), "?");
 }
 
 static void every_rule_of_the_table_is_used_by_a_cell(void **state)
@@ -72,11 +74,27 @@ static void every_rule_is_complete_and_its_id_its_own(void **state)
         assert_true(rule->why && rule->why[strlen(rule->why) - 1] == '.');
         assert_true(rule->source && rule->source[0]);
         assert_in_range(rule->enforced, 0, 1);
+        assert_string_not_equal(ferry_chapter_name(rule->chapter), "?");
         for (j = 0; j < i; j++) {
             assert_string_not_equal(rule->id, ferry_rule_get(j)->id);
         }
     }
     assert_true(i > FERRY_RULE_ACCESS_COUNT);
+}
+
+static void every_table_of_rules_is_walked(void **state)
+{
+    const struct ferry_rule *rule;
+    size_t i;
+    int state_seen = 0;
+    int stream_seen = 0;
+
+    (void)state;
+    for (i = 0; (rule = ferry_rule_get(i)) != NULL; i++) {
+        state_seen |= rule == &ferry_rules_state[0];
+        stream_seen |= rule == &ferry_rules_stream[0];
+    }
+    assert_true(state_seen && stream_seen);
 }
 
 static void every_operation_has_its_own_name(void **state)
@@ -156,6 +174,7 @@ int main(void)
         cmocka_unit_test(there_is_nothing_outside_the_table),
         cmocka_unit_test(every_rule_of_the_table_is_used_by_a_cell),
         cmocka_unit_test(every_rule_is_complete_and_its_id_its_own),
+        cmocka_unit_test(every_table_of_rules_is_walked),
         cmocka_unit_test(every_operation_has_its_own_name),
         cmocka_unit_test(verdicts_are_as_decided),
         cmocka_unit_test(a_refused_region_read_gives_ones),
