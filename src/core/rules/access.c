@@ -183,7 +183,7 @@ const struct ferry_rule ferry_rules_access[] = {
         .text = "Pre-copy information is given in PRE_COPY and PRE_COPY_P2P only.",
         .why = "It counts what could be read now.",
         .source = "uAPI v2",
-        .chapter = FERRY_CHAPTER_DATA,
+        .chapter = FERRY_CHAPTER_PRE_COPY,
         .enforced = 1,
     },
     [FERRY_RULE_DATA_4] = {
@@ -191,7 +191,7 @@ const struct ferry_rule ferry_rules_access[] = {
         .text = "The size of the data is given in every state but ERROR.",
         .why = "A prediction needs it before the device stops.",
         .source = "uAPI v2",
-        .chapter = FERRY_CHAPTER_DATA,
+        .chapter = FERRY_CHAPTER_PRE_COPY,
         .enforced = 1,
     },
     [FERRY_RULE_ERR_1] = {

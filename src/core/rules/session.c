@@ -53,5 +53,373 @@ const struct ferry_rule ferry_rules_session[] = {
         .chapter = FERRY_CHAPTER_PEERS,
         .enforced = 1,
     },
+    {
+        .id = "MIG-PEER-2",
+        .text = "Who starts DMA and is no device of the context is quieted by its owner "
+                "before the devices are.",
+        .why = "It would write into devices that have been read.",
+        .source = "Ferry",
+        .chapter = FERRY_CHAPTER_PEERS,
+        .enforced = 1,
+    },
+    {
+        .id = "MIG-PEER-3",
+        .text = "The DMA map of a peer's memory does not change between the pause of the "
+                "CPUs and their resumption at the source.",
+        .why = "Nobody is left who could move a BAR, so it would be a mistake.",
+        .source = "Ferry",
+        .chapter = FERRY_CHAPTER_PEERS,
+        .enforced = 1,
+    },
+    {
+        .id = "MIG-QUI-1",
+        .text = "A device may announce implicit quiescence: when it does not run it "
+                "starts no DMA and no interrupt, and still accepts DMA from peers until "
+                "its data is asked for.",
+        .why = "Devices of the uAPI's first version have no other way to stop together.",
+        .source = "Ferry",
+        .chapter = FERRY_CHAPTER_PEERS,
+        .enforced = 0,
+    },
+    {
+        .id = "MIG-QUI-2",
+        .text = "The first request for data of such a device freezes it; DMA that "
+                "arrives later makes reading the data fail with an errno.",
+        .why = "Data that was collected too early must not look whole.",
+        .source = "Ferry",
+        .chapter = FERRY_CHAPTER_PEERS,
+        .enforced = 0,
+    },
+    {
+        .id = "MIG-EXT-1",
+        .text = "Config space, the MSI-X table and pending bits, the set-up of "
+                "interrupts and the power state are the user's to carry, and all else is "
+                "in the stream.",
+        .why = "What both carry comes twice, what neither carries is lost.",
+        .source = "Ferry",
+        .chapter = FERRY_CHAPTER_CONTENT,
+        .enforced = 1,
+    },
+    {
+        .id = "MIG-EXT-2",
+        .text = "The user restores config space, then MSI-X, then maps of peers, then "
+                "the set-up of interrupts, when the device has left RESUMING or while it "
+                "is there, and always before it runs.",
+        .why = "An interrupt that is set up before the table it depends on fires into "
+               "nothing.",
+        .source = "Ferry",
+        .chapter = FERRY_CHAPTER_CONTENT,
+        .enforced = 1,
+    },
+    {
+        .id = "MIG-EXT-3",
+        .text = "The load of a state changes nothing that the user controls.",
+        .why = "The user may restore before, during or after it.",
+        .source = "Ferry",
+        .chapter = FERRY_CHAPTER_CONTENT,
+        .enforced = 1,
+    },
+    {
+        .id = "MIG-IRQ-2",
+        .text = "An interrupt that was raised and not taken at the source is raised "
+                "again at the target before its CPUs run.",
+        .why = "A guest that waits for it would wait for ever.",
+        .source = "Ferry",
+        .chapter = FERRY_CHAPTER_INTERRUPTS,
+        .enforced = 1,
+    },
+    {
+        .id = "MIG-IRQ-3",
+        .text = "What was raised before the device became quiet is delivered, pending or "
+                "carried when the arc ends.",
+        .why = "An interrupt may come twice, never not at all.",
+        .source = "Ferry",
+        .chapter = FERRY_CHAPTER_INTERRUPTS,
+        .enforced = 1,
+    },
+    {
+        .id = "MIG-IMS-1",
+        .text = "Interrupt entries that the guest writes without a trap are carried as "
+                "the guest wrote them: handles of the guest, never addresses or data of "
+                "the host.",
+        .why = "The target's host has others.",
+        .source = "Ferry",
+        .chapter = FERRY_CHAPTER_INTERRUPTS,
+        .enforced = 0,
+    },
+    {
+        .id = "MIG-IMS-2",
+        .text = "The user binds each carried entry to an interrupt of the target's host "
+                "before the device leaves STOP.",
+        .why = "A device that runs would write to an address of the source's host.",
+        .source = "Ferry",
+        .chapter = FERRY_CHAPTER_INTERRUPTS,
+        .enforced = 0,
+    },
+    {
+        .id = "MIG-IMS-3",
+        .text = "An entry that has no binding stays masked, and what is raised on it is "
+                "pending until it has one.",
+        .why = "A store that nobody trapped may come between save and bind.",
+        .source = "Ferry",
+        .chapter = FERRY_CHAPTER_INTERRUPTS,
+        .enforced = 0,
+    },
+    {
+        .id = "MIG-IMS-4",
+        .text = "A device with interrupt entries outside of MSI-X tells their number, "
+                "and their place in its data, to the user.",
+        .why = "The user can bind only what it can find.",
+        .source = "Ferry",
+        .chapter = FERRY_CHAPTER_INTERRUPTS,
+        .enforced = 0,
+    },
+    {
+        .id = "MIG-PRI-2",
+        .text = "Page requests of a device are answered while its arc into the P2P state "
+                "is pending, and the CPUs run until that arc has ended.",
+        .why = "The answer needs the guest, and the arc needs the answer.",
+        .source = "Ferry",
+        .chapter = FERRY_CHAPTER_PAGES,
+        .enforced = 0,
+    },
+    {
+        .id = "MIG-PRI-3",
+        .text = "A device makes no page request of new work once that arc has begun.",
+        .why = "The arc would never end.",
+        .source = "Ferry",
+        .chapter = FERRY_CHAPTER_PAGES,
+        .enforced = 0,
+    },
+    {
+        .id = "MIG-PRI-4",
+        .text = "An arc that waits for page requests longer than the limit for arcs "
+                "fails, and the device goes on in the state before.",
+        .why = "A guest that does not answer must not hold the migration.",
+        .source = "Ferry",
+        .chapter = FERRY_CHAPTER_PAGES,
+        .enforced = 0,
+    },
+    {
+        .id = "MIG-PRI-5",
+        .text = "No page request is part of a device's data.",
+        .why = "It is a promise of the host's IOMMU, which stays behind.",
+        .source = "Ferry",
+        .chapter = FERRY_CHAPTER_PAGES,
+        .enforced = 0,
+    },
+    {
+        .id = "MIG-PRI-6",
+        .text = "A device without P2P that makes page requests does not migrate while it "
+                "can make one.",
+        .why = "It has no state in which the CPUs run and it is quiet.",
+        .source = "Ferry",
+        .chapter = FERRY_CHAPTER_PAGES,
+        .enforced = 0,
+    },
+    {
+        .id = "MIG-ORD-1",
+        .text = "Dirty tracking starts, over the whole of memory, before the first byte "
+                "of memory is sent.",
+        .why = "What is written in between is in nobody's report.",
+        .source = "Ferry",
+        .chapter = FERRY_CHAPTER_MIGRATION,
+        .enforced = 1,
+    },
+    {
+        .id = "MIG-ORD-2",
+        .text = "Devices, memory and versions are compared before anything of the source "
+                "is touched.",
+        .why = "A refusal then costs nothing.",
+        .source = "Ferry",
+        .chapter = FERRY_CHAPTER_MIGRATION,
+        .enforced = 1,
+    },
+    {
+        .id = "MIG-ORD-3",
+        .text = "No device stops before all that can be quieted are quiet.",
+        .why = "A peer that still works would write into a state that is being read.",
+        .source = "Ferry",
+        .chapter = FERRY_CHAPTER_MIGRATION,
+        .enforced = 1,
+    },
+    {
+        .id = "MIG-ORD-4",
+        .text = "CPUs are paused, and then who else starts DMA, before the devices are "
+                "quieted.",
+        .why = "CPUs give devices new work.",
+        .source = "Ferry",
+        .chapter = FERRY_CHAPTER_MIGRATION,
+        .enforced = 1,
+    },
+    {
+        .id = "MIG-ORD-5",
+        .text = "The last report of written pages is taken when every device has "
+                "stopped.",
+        .why = "A device that still runs writes after it.",
+        .source = "Ferry",
+        .chapter = FERRY_CHAPTER_MIGRATION,
+        .enforced = 1,
+    },
+    {
+        .id = "MIG-ORD-6",
+        .text = "The target says PREPARED when memory is complete, every device has left "
+                "RESUMING, and what the user controls is restored.",
+        .why = "It is the promise that it can run.",
+        .source = "Ferry",
+        .chapter = FERRY_CHAPTER_MIGRATION,
+        .enforced = 1,
+    },
+    {
+        .id = "MIG-ORD-7",
+        .text = "At the target all devices leave STOP before one reaches RUNNING, and "
+                "all reach RUNNING before the CPUs run.",
+        .why = "The first one that runs may write to its peers.",
+        .source = "Ferry",
+        .chapter = FERRY_CHAPTER_MIGRATION,
+        .enforced = 1,
+    },
+    {
+        .id = "MIG-ORD-8",
+        .text = "The source keeps its devices stopped and whole until the target says "
+                "that it runs.",
+        .why = "They are the only way back.",
+        .source = "Ferry",
+        .chapter = FERRY_CHAPTER_MIGRATION,
+        .enforced = 1,
+    },
+    {
+        .id = "MIG-ORD-9",
+        .text = "A target's device is asked to leave RESUMING when length and hash of "
+                "its data have been compared.",
+        .why = "Drivers exist that accept truncated data.",
+        .source = "Ferry",
+        .chapter = FERRY_CHAPTER_MIGRATION,
+        .enforced = 1,
+    },
+    {
+        .id = "MIG-END-1",
+        .text = "No side runs the guest while the other one may.",
+        .why = "Two owners of one disk destroy it.",
+        .source = "Ferry",
+        .chapter = FERRY_CHAPTER_MIGRATION,
+        .enforced = 1,
+    },
+    {
+        .id = "MIG-COMMIT-1",
+        .text = "Ownership changes at one point: the target has it when COMMIT was "
+                "given, the source before.",
+        .why = "Every failure has one owner then.",
+        .source = "Ferry",
+        .chapter = FERRY_CHAPTER_MIGRATION,
+        .enforced = 1,
+    },
+    {
+        .id = "MIG-COMMIT-2",
+        .text = "A source that has sent COMMIT goes back only when the target returns "
+                "the guest, the arbiter says ABORT, or the operator says so.",
+        .why = "The target may be running.",
+        .source = "Ferry",
+        .chapter = FERRY_CHAPTER_MIGRATION,
+        .enforced = 1,
+    },
+    {
+        .id = "MIG-COMMIT-3",
+        .text = "With an arbiter both sides propose before they act, and the first "
+                "writer decides.",
+        .why = "A link that breaks at COMMIT tells neither side what the other knows.",
+        .source = "Ferry",
+        .chapter = FERRY_CHAPTER_MIGRATION,
+        .enforced = 1,
+    },
+    {
+        .id = "MIG-COMMIT-4",
+        .text = "A COMMIT that comes after the target's limit is not obeyed.",
+        .why = "The operator may have let the source go on.",
+        .source = "Ferry",
+        .chapter = FERRY_CHAPTER_MIGRATION,
+        .enforced = 1,
+    },
+    {
+        .id = "MIG-COMMIT-5",
+        .text = "Without an arbiter a side that cannot know keeps its stopped state and "
+                "says that it is undecided.",
+        .why = "A wrong guess loses or doubles the guest.",
+        .source = "Ferry",
+        .chapter = FERRY_CHAPTER_MIGRATION,
+        .enforced = 1,
+    },
+    {
+        .id = "MIG-BACK-1",
+        .text = "Every failure before COMMIT ends with the guest running at the source.",
+        .why = "A migration that fails must cost no more than time.",
+        .source = "Ferry",
+        .chapter = FERRY_CHAPTER_MIGRATION,
+        .enforced = 1,
+    },
+    {
+        .id = "MIG-BACK-2",
+        .text = "A device is reset only when it is in ERROR, while its peers and the "
+                "CPUs are quiet, and its config is restored; a device that can go on is "
+                "never reset.",
+        .why = "A reset loses the guest's work, and a peer's DMA into a device that "
+               "resets is an error of the bus.",
+        .source = "Ferry",
+        .chapter = FERRY_CHAPTER_MIGRATION,
+        .enforced = 1,
+    },
+    {
+        .id = "MIG-BACK-3",
+        .text = "On the way back a device without P2P goes straight to RUNNING, after "
+                "the others are quiet.",
+        .why = "It reaches no peer, and as long as nothing runs a target can give "
+               "everything back.",
+        .source = "Ferry",
+        .chapter = FERRY_CHAPTER_MIGRATION,
+        .enforced = 1,
+    },
+    {
+        .id = "MIG-BACK-4",
+        .text = "On the way back no device reaches RUNNING before all that can be are "
+                "out of STOP.",
+        .why = "It is the same danger as on the way out.",
+        .source = "Ferry",
+        .chapter = FERRY_CHAPTER_MIGRATION,
+        .enforced = 1,
+    },
+    {
+        .id = "MIG-BACK-5",
+        .text = "Dirty tracking is stopped on every path.",
+        .why = "A log that stays on slows the guest down for ever.",
+        .source = "Ferry",
+        .chapter = FERRY_CHAPTER_MIGRATION,
+        .enforced = 1,
+    },
+    {
+        .id = "MIG-BACK-6",
+        .text = "A device that does not end an arc in time is given up and named, not "
+                "reset.",
+        .why = "It may yet go on.",
+        .source = "Ferry",
+        .chapter = FERRY_CHAPTER_MIGRATION,
+        .enforced = 1,
+    },
+    {
+        .id = "MIG-BACK-7",
+        .text = "A target that cannot run gives the guest back as long as no device of "
+                "it can have run.",
+        .why = "The source still has everything.",
+        .source = "Ferry",
+        .chapter = FERRY_CHAPTER_MIGRATION,
+        .enforced = 1,
+    },
+    {
+        .id = "MIG-STOP-7",
+        .text = "The stop has a deadline: what is not committed by then goes back.",
+        .why = "A guest that stands still for minutes is dead to its users.",
+        .source = "Ferry",
+        .chapter = FERRY_CHAPTER_MIGRATION,
+        .enforced = 1,
+    },
     { 0 },
 };
