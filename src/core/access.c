@@ -43,6 +43,7 @@ static const char *const operation_names[FERRY_OP_COUNT] = {
 #define PRE { FERRY_ALLOW, 0, { 0 }, &ferry_rules_access[FERRY_RULE_PRE_1] }
 #define PRE_MMAP { FERRY_ALLOW, 0, { 0 }, &ferry_rules_access[FERRY_RULE_PRE_2] }
 #define P2P_NO { FERRY_REFUSE, 0, { 0 }, &ferry_rules_access[FERRY_RULE_P2P_1] }
+#define P2P_SILENT { FERRY_REFUSE, 0, { 0 }, &ferry_rules_access[FERRY_RULE_P2P_6] }
 #define P2P_BELL { FERRY_LATCH, 0, { 0 }, &ferry_rules_access[FERRY_RULE_P2P_2] }
 #define P2P_READ { FERRY_ALLOW, 0, { 0 }, &ferry_rules_access[FERRY_RULE_P2P_3] }
 #define P2P_PEER { FERRY_ALLOW, 0, { 0 }, &ferry_rules_access[FERRY_RULE_P2P_4] }
@@ -101,7 +102,7 @@ static const struct ferry_access cells[FERRY_OP_COUNT][FERRY_STATE_COUNT] = {
     [FERRY_OP_INFO] =
         { INFO, INFO, RUN, INFO, INFO, INFO, PRE, INFO },
     [FERRY_OP_IRQ_RAISE] =
-        { ERR_NO, STOP_QUIET, RUN, STOP_QUIET, RES_QUIET, P2P_NO, PRE, P2P_NO },
+        { ERR_NO, STOP_QUIET, RUN, STOP_QUIET, RES_QUIET, P2P_SILENT, PRE, P2P_SILENT },
     [FERRY_OP_DMA_START] =
         { ERR_NO, STOP_QUIET, RUN, STOP_QUIET, RES_QUIET, P2P_NO, PRE, P2P_NO },
     [FERRY_OP_DMA_ACCEPT] =

@@ -31,9 +31,9 @@ const struct ferry_rule ferry_rules_access[] = {
     },
     [FERRY_RULE_P2P_1] = {
         .id = "MIG-P2P-1",
-        .text = "In a P2P state the device starts no DMA and raises no interrupt.",
-        .why = "A device that cannot tell peers from memory has to stop all DMA; an "
-               "interrupt would announce work that must not be done.",
+        .text = "In a P2P state the device starts no DMA to a peer, and none at all when "
+                "it cannot tell peers from memory.",
+        .why = "A peer may be the next to stop, and must not be written to by then.",
         .source = "uAPI v2",
         .chapter = FERRY_CHAPTER_PEERS,
         .enforced = 1,
@@ -71,6 +71,15 @@ const struct ferry_rule ferry_rules_access[] = {
         .text = "In a P2P state an access to an mmapped region cannot be refused; "
                 "what it changed is found by comparison.",
         .why = "There is no trap on mmapped memory.",
+        .source = "Ferry",
+        .chapter = FERRY_CHAPTER_PEERS,
+        .enforced = 1,
+    },
+    [FERRY_RULE_P2P_6] = {
+        .id = "MIG-P2P-6",
+        .text = "In a P2P state the device raises no interrupt; what it has to say stays "
+                "pending.",
+        .why = "An interrupt makes CPUs give it work that it must not do.",
         .source = "Ferry",
         .chapter = FERRY_CHAPTER_PEERS,
         .enforced = 1,

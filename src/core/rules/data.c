@@ -107,7 +107,7 @@ const struct ferry_rule ferry_rules_data[] = {
                 "is given, and never 0.",
         .why = "QEMU allocates a buffer of that size; drivers have returned an error "
                "code as a size.",
-        .source = "uAPI v2",
+        .source = "Ferry",
         .chapter = FERRY_CHAPTER_PRE_COPY,
         .enforced = 1,
     },

@@ -2,8 +2,8 @@
 #include "core/rules/rules.h"
 
 static const struct ferry_rule *const tables[] = {
-    ferry_rules_access,  ferry_rules_state, ferry_rules_data,   ferry_rules_dirty,
-    ferry_rules_session, ferry_rules_v1,    ferry_rules_stream,
+    ferry_rules_access,  ferry_rules_state,      ferry_rules_data, ferry_rules_dirty,
+    ferry_rules_session, ferry_rules_interrupts, ferry_rules_v1,   ferry_rules_stream,
 };
 
 static const char *const chapter_names[FERRY_CHAPTER_COUNT] = {

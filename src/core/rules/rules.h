@@ -14,6 +14,7 @@ enum ferry_access_rule {
     FERRY_RULE_P2P_3,
     FERRY_RULE_P2P_4,
     FERRY_RULE_P2P_5,
+    FERRY_RULE_P2P_6,
     FERRY_RULE_STOP_1,
     FERRY_RULE_STOP_2,
     FERRY_RULE_STOP_3,
@@ -46,14 +47,16 @@ enum ferry_access_rule {
 /*
  * The specification's rules, one table per source file; ferry_rule_get() walks them in
  * this order. A table ends with the first row without an id. The manual prints the rows:
- * text and why are sentences, source is "uAPI v2" (or "uAPI v1") where its text says so,
- * else "Ferry". chapter: where the manual shows the rule.
+ * text and why are sentences. source is "uAPI v2" (or "uAPI v1") for what the text of
+ * linux/vfio.h says or Linux's VFIO core does, else "Ferry". chapter: where the manual
+ * shows the rule.
  */
 extern const struct ferry_rule ferry_rules_access[];
 extern const struct ferry_rule ferry_rules_state[];
 extern const struct ferry_rule ferry_rules_data[];
 extern const struct ferry_rule ferry_rules_dirty[];
 extern const struct ferry_rule ferry_rules_session[];
+extern const struct ferry_rule ferry_rules_interrupts[];
 extern const struct ferry_rule ferry_rules_v1[];
 extern const struct ferry_rule ferry_rules_stream[];
 
