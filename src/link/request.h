@@ -49,6 +49,7 @@ enum ferry_request_kind {
      * DATA_READ, DATA_WRITE and SET_STATE. */
     FERRY_RQ_DATA_FD,
     FERRY_RQ_LEAVE_STATE,
+    FERRY_RQ_RAW, /* a message as it is; the vfio-user client alone sends one */
     FERRY_RQ_COUNT
 };
 
@@ -237,6 +238,25 @@ struct ferry_data_io {
                         data is not used */
 };
 
+#define FERRY_RAW_BYTES_MAX 65536u
+
+/*
+ * One vfio-user message, judged by nobody on its way out: for those who look at how a
+ * server takes bad ones. What it changes the client does not learn: a GET_STATE has to
+ * follow a change of state.
+ */
+struct ferry_raw {
+    uint32_t command;    /* message number */
+    uint32_t bytes;      /* of payload, at most FERRY_RAW_BYTES_MAX */
+    const void *payload; /* what follows the header; borrowed */
+    void *reply;         /* caller's memory */
+    uint32_t cap;        /* of it; the rest of a longer reply is dropped */
+    uint32_t got;        /* out: bytes at reply */
+    uint32_t error;      /* out: the errno of an Error reply, which ends it with the
+                            status that stands for it; 0: none came */
+    uint32_t pad;
+};
+
 /*
  * The request itself: memory of the one who submits it, untouched by him until done
  *   runs.
@@ -266,6 +286,7 @@ struct ferry_request {
         uint64_t data_size; /* out: bytes of a stop-copy from now */
         struct ferry_precopy_info precopy;
         struct ferry_data_io data;
+        struct ferry_raw raw;
         struct ferry_identity *identity; /* in: caller's memory, filled */
     } u;
     void (*done)(struct ferry_request *request);

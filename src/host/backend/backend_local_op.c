@@ -131,6 +131,7 @@ static int borrows(const struct ferry_request *request)
     case FERRY_RQ_LOG_RUNS:
     case FERRY_RQ_DATA_FD:
     case FERRY_RQ_LEAVE_STATE:
+    case FERRY_RQ_RAW:
     case FERRY_RQ_COUNT:
         break;
     }
@@ -172,6 +173,10 @@ int ferry_local_start(struct backend_local *local, struct ferry_request *request
     if (local->dead != FERRY_OK) {
         return ferry_error_set(request->reterr, FERRY_E_CLOSED, "host", NULL, 0, "%s",
                                local->error.text);
+    }
+    if (request->kind == FERRY_RQ_RAW) {
+        return ferry_error_set(request->reterr, FERRY_E_UNSUPPORTED, "host", NULL, 0,
+                               "RAW: a device of this process gets no messages");
     }
     if (op != NULL) {
         local->free_ops = op->next;

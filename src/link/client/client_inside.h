@@ -15,6 +15,7 @@
  * The inside of the client role, shared by its files:
  *   client.c        options, handshake, close, the user's calls
  *   client_multi.c  several small writes in one message
+ *   client_raw.c    messages that nobody judges
  *   client_queue.c  requests under way: slots, sending, ends, time limits
  *   client_read.c   bytes to replies
  *   client_serve.c  the device's DMA messages
@@ -172,6 +173,17 @@ void ferry_client_watch(struct ferry_client *client);
  * Return: 1 when its data is in there and the request is over; 0 when it has to be sent.
  */
 int ferry_client_join(struct ferry_client *client, const struct ferry_request *request);
+
+/* client_raw.c */
+
+/* The message of a FERRY_RQ_RAW. Return: FERRY_OK, FERRY_E_LIMIT. */
+int ferry_client_raw_prepare(struct ferry_slot *slot, const struct ferry_raw *raw);
+/*
+ * The head of its reply is there; the intake's sink is set to where the rest goes.
+ * Return: FERRY_OK, or what an Error reply says.
+ */
+int ferry_client_raw_take(struct ferry_client *client, struct ferry_request *request,
+                          const struct ferry_wire_header *header);
 
 /* client_read.c; the caller is the reader and holds the lock */
 

@@ -303,8 +303,12 @@ static int answer_here(struct ferry_client *client, struct ferry_request *reques
 static int prepare(struct ferry_client *client, struct ferry_slot *slot,
                    const struct ferry_request *request)
 {
-    int rc = ferry_codec_ask(request, &client->limits, &slot->asked);
+    int rc;
 
+    if (request->kind == FERRY_RQ_RAW) {
+        return ferry_client_raw_prepare(slot, &request->u.raw);
+    }
+    rc = ferry_codec_ask(request, &client->limits, &slot->asked);
     if (rc != FERRY_OK) {
         return rc;
     }

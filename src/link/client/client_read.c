@@ -123,6 +123,9 @@ static int take_reply(struct ferry_client *client, struct ferry_slot *slot,
     if (!slot->request) {
         return FERRY_E_TIMEOUT;
     }
+    if (slot->request->kind == FERRY_RQ_RAW) {
+        return ferry_client_raw_take(client, slot->request, header);
+    }
     if (rc != FERRY_OK) {
         return ferry_error_set(slot->request->reterr, rc, "link", NULL, 0,
                                "%s: the server answers: %s (errno %u)",
@@ -147,6 +150,11 @@ static int take_reply(struct ferry_client *client, struct ferry_slot *slot,
     return rc;
 }
 
+static int is_raw(const struct ferry_slot *slot)
+{
+    return slot->request && slot->request->kind == FERRY_RQ_RAW;
+}
+
 /* Return: 0 when more has to be received first, or the connection is dead. */
 static int begin_reply(struct ferry_client *client,
                        const struct ferry_wire_header *header)
@@ -160,7 +168,7 @@ static int begin_reply(struct ferry_client *client,
         ferry_client_kill_text(client, FERRY_E_PROTOCOL, "a reply that nobody asked for");
         return 0;
     }
-    if (header->flags & FERRY_WIRE_FLAG_ERROR) {
+    if ((header->flags & FERRY_WIRE_FLAG_ERROR) || is_raw(slot)) {
         need = 0;
     }
     if (ferry_rx_size(&client->rx) < FERRY_WIRE_HEADER_BYTES + need) {
@@ -200,6 +208,9 @@ static int refuse_header(struct ferry_client *client,
     if (!slot) {
         ferry_client_kill(client, error);
         return 0;
+    }
+    if (is_raw(slot)) {
+        return begin_reply(client, header); /* what it says is its sender's to judge */
     }
     if (slot->request && slot->request->reterr) {
         *slot->request->reterr = *error;

@@ -280,6 +280,7 @@ int ferry_codec_ask(const struct ferry_request *request,
     case FERRY_RQ_LOG_RUNS:
         return ask_runs(request, limits, message);
     case FERRY_RQ_IDENTITY:
+    case FERRY_RQ_RAW:
     case FERRY_RQ_COUNT:
         break;
     }
@@ -452,6 +453,7 @@ int ferry_codec_take(struct ferry_request *request,
     case FERRY_RQ_DATA_WRITE:
     case FERRY_RQ_IDENTITY:
     case FERRY_RQ_LEAVE_STATE:
+    case FERRY_RQ_RAW:
     case FERRY_RQ_COUNT:
         break;
     }

@@ -271,6 +271,7 @@ static int perform(struct fake_device *fake, struct ferry_request *request)
     case FERRY_RQ_REGION_IO_FDS:
     case FERRY_RQ_DATA_FD:
     case FERRY_RQ_LEAVE_STATE:
+    case FERRY_RQ_RAW:
     case FERRY_RQ_COUNT:
         break;
     }
