@@ -83,6 +83,7 @@ struct check_run {
     struct ferry_check_device driven;
     void *driver_state; /* the driver is started */
     int driver_started;
+    const struct check *check;         /* whose cases are counted, named and run now */
     struct ferry_check_result *result; /* of the present case */
     uint32_t look_ms;
     uint32_t stopped; /* the result callback has had enough */
@@ -155,6 +156,8 @@ struct check_stream {
     uint64_t bytes, cap;
 };
 void check_stream_free(struct check_stream *stream);
+/* Room for so many bytes more. Return: FERRY_OK, FERRY_E_MEMORY, FERRY_E_LIMIT. */
+int check_stream_room(struct check_stream *stream, uint64_t bytes);
 /*
  * Reads to the end (STOP_COPY) or until it is dry (PRE_COPY), piece by piece, behind what
  * the stream holds. piece: 0 takes the largest.

@@ -6,5 +6,7 @@
 
 /* The table of each file of checks; table.c lists them. */
 extern const struct check check_state_arcs[];
+extern const struct check check_data_ends[];
+extern const struct check check_data_cut[];
 
 #endif

@@ -201,8 +201,10 @@ static void run_check(struct walk *walk, const struct check *check)
 {
     const struct ferry_check_options *options = walk->run->options;
     const char *why = hindrance(walk->run, &check->info);
-    const uint32_t count = !why && check->cases ? check->cases(walk->run) : 1;
+    uint32_t count;
 
+    walk->run->check = check;
+    count = !why && check->cases ? check->cases(walk->run) : 1;
     if (why) {
         tell_at_once(walk, check, FERRY_CHECK_SKIP, why);
         return;

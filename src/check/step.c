@@ -169,7 +169,7 @@ void check_stream_free(struct check_stream *stream)
     memset(stream, 0, sizeof(*stream));
 }
 
-static int stream_grow(struct check_stream *stream, uint64_t bytes)
+int check_stream_room(struct check_stream *stream, uint64_t bytes)
 {
     uint64_t cap = stream->cap ? stream->cap * 2 : PIECE_BYTES;
     uint8_t *data;
@@ -209,7 +209,7 @@ int check_read_all(struct check_run *run, struct check_stream *stream, uint64_t 
     }
     piece = piece_of(run, piece);
     do {
-        rc = stream_grow(stream, piece);
+        rc = check_stream_room(stream, piece);
         if (rc == FERRY_OK) {
             rc = check_read(run, stream->data + stream->bytes, piece, &got);
         }

@@ -6,6 +6,8 @@
 /* In the order in which they run: what others build on comes first. */
 const struct check_class check_classes[] = {
     { check_state_arcs },
+    { check_data_ends },
+    { check_data_cut },
     { NULL },
 };
 

@@ -102,6 +102,15 @@ const struct ferry_rule ferry_rules_data[] = {
         .enforced = 1,
     },
     {
+        .id = "MIG-DATA-16",
+        .text = "A read or a write of 0 bytes changes nothing, whether it is refused or "
+                "not.",
+        .why = "A user whose buffer is full must not lose its place.",
+        .source = "Ferry",
+        .chapter = FERRY_CHAPTER_DATA,
+        .enforced = 1,
+    },
+    {
         .id = "MIG-SIZE-1",
         .text = "The size of the data is a plausible number in every state in which it "
                 "is given, and never 0.",

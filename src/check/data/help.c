@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "check/data/data.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* So many small pieces at each end of a stream. */
+#define SMALL_PIECES 2048u
+
+/* By the cut: sizes in turn; the largest that the backend takes is 0. */
+static const uint32_t cut_sizes[DATA_CUTS][8] = {
+    { 1 },     { 3 },     { 511 },
+    { 4095 },  { 4096 },  { 4097 },
+    { 65535 }, { 65537 }, { 1, 4096, 7, 65537, 2, 4095, 30011, 5 },
+    { 0 },
+};
+
+const char *const data_cut_names[] = { "1",     "3",     "511",   "4095",  "4096", "4097",
+                                       "65535", "65537", "mixed", "whole", NULL };
+
+uint64_t data_noise(struct data_noise *noise)
+{
+    /* splitmix64 */
+    uint64_t x = noise->state += 0x9e3779b97f4a7c15u;
+
+    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+    return x ^ x >> 31;
+}
+
+static const struct data_cases *const case_tables[] = {
+    data_cases_ends,
+    data_cases_cut,
+};
+
+static const char *const *names_of(const struct check_run *run)
+{
+    static const char *const none[] = { NULL };
+
+    for (size_t i = 0; i < sizeof(case_tables) / sizeof(case_tables[0]); i++) {
+        for (const struct data_cases *row = case_tables[i]; row->id; row++) {
+            if (strcmp(row->id, run->check->info.id) == 0) {
+                return row->names;
+            }
+        }
+    }
+    return none;
+}
+
+uint32_t data_cases(const struct check_run *run)
+{
+    const char *const *names = names_of(run);
+    uint32_t count = 0;
+
+    while (names[count]) {
+        count++;
+    }
+    return count;
+}
+
+void data_case_name(const struct check_run *run, uint32_t at,
+                    char ret_name[FERRY_CHECK_CASE_BYTES])
+{
+    snprintf(ret_name, FERRY_CHECK_CASE_BYTES, "%s", names_of(run)[at]);
+}
+
+int data_change(struct check_run *run)
+{
+    const struct ferry_check_driver *driver = run->options->driver;
+    struct ferry_error error = { .code = FERRY_OK };
+    int rc;
+
+    if (!check_drive(run)) {
+        return 0;
+    }
+    rc = driver->change(run->driver_state, &error);
+    return rc == FERRY_OK
+               ? 1
+               : check_broken(run, "the driver '%s' cannot change its state: %s",
+                              driver->name,
+                              error.text[0] != '\0' ? error.text : ferry_status_text(rc));
+}
+
+int data_fill(struct check_run *run)
+{
+    const struct ferry_check_driver *driver = run->options->driver;
+
+    return !driver || !driver->change || run->at != &run->device ? 1 : data_change(run);
+}
+
+int data_saved(struct check_run *run, struct check_stream *ret_stream)
+{
+    memset(ret_stream, 0, sizeof(*ret_stream));
+    return data_fill(run) && check_save(run, ret_stream);
+}
+
+int data_saved_again(struct check_run *run, struct check_stream *ret_stream)
+{
+    memset(ret_stream, 0, sizeof(*ret_stream));
+    return check_go(run, FERRY_STATE_STOP) && check_save(run, ret_stream);
+}
+
+/* Bytes of the next piece, the turn-th. */
+static uint64_t piece_of(const struct check_run *run, uint32_t cut, uint32_t turn,
+                         uint64_t at, uint64_t total)
+{
+    const uint32_t most = run->at->backend->ops->max_data(run->at->backend);
+    const uint32_t *sizes = cut_sizes[cut];
+    const uint64_t window = (uint64_t)sizes[0] * SMALL_PIECES;
+    uint32_t count = 1;
+    uint64_t piece;
+
+    while (count < 8 && sizes[count] != 0) {
+        count++;
+    }
+    piece = sizes[turn % count];
+    if (total > 2 * window && at >= window && at < total - window) {
+        piece = total - window - at; /* the middle, in large pieces */
+    }
+    return piece == 0 || piece > most ? most : piece;
+}
+
+int data_read_cut(struct check_run *run, uint32_t cut, uint64_t total,
+                  struct check_stream *stream)
+{
+    const uint64_t from = stream->bytes;
+    uint64_t got = 0;
+    uint32_t turn = 0;
+    int rc;
+
+    if (!run->at->backend) {
+        return FERRY_E_CLOSED;
+    }
+    do {
+        const uint64_t piece = piece_of(run, cut, turn++, stream->bytes - from, total);
+
+        rc = check_stream_room(stream, piece);
+        if (rc == FERRY_OK) {
+            rc = check_read(run, stream->data + stream->bytes, piece, &got);
+        }
+        if (rc == FERRY_OK && got > piece) {
+            rc = FERRY_E_PROTOCOL;
+        }
+        stream->bytes += rc == FERRY_OK ? got : 0;
+    } while (rc == FERRY_OK && got > 0);
+    return rc;
+}
+
+int data_write_cut(struct check_run *run, uint32_t cut, const uint8_t *data,
+                   uint64_t bytes)
+{
+    uint64_t done = 0;
+    uint32_t turn = 0;
+    int rc = FERRY_OK;
+
+    if (!run->at->backend) {
+        return FERRY_E_CLOSED;
+    }
+    while (rc == FERRY_OK && done < bytes) {
+        uint64_t piece = piece_of(run, cut, turn++, done, bytes);
+
+        piece = piece < bytes - done ? piece : bytes - done;
+        rc = check_write(run, data + done, piece);
+        done += piece;
+    }
+    return rc;
+}
+
+int data_begin_load(struct check_run *run)
+{
+    uint32_t state;
+    int rc = check_get_state(run, &state);
+    char text[160];
+
+    if (rc != FERRY_OK) {
+        return check_broken(run, "GET_STATE before a load: %s",
+                            check_status_text(run, rc, text));
+    }
+    /* Only a reset, or a new opening, ends a session that was not completed. */
+    if (state == FERRY_STATE_RESUMING || state == FERRY_STATE_ERROR) {
+        if (!run->at->can_reset) {
+            if (!check_reopen(run)) {
+                return 0;
+            }
+        } else {
+            rc = check_reset(run);
+            if (rc != FERRY_OK) {
+                return check_broken(run, "reset before a load: %s",
+                                    check_status_text(run, rc, text));
+            }
+        }
+    }
+    return check_go(run, FERRY_STATE_RESUMING);
+}
+
+int data_offer(struct check_run *run, const uint8_t *data, uint64_t bytes)
+{
+    const int rc = data_write_cut(run, DATA_CUT_WHOLE, data, bytes);
+
+    return rc == FERRY_OK ? check_set_state(run, FERRY_STATE_STOP) : rc;
+}
+
+int data_refused_state(struct check_run *run, const char *what)
+{
+    char expected[192];
+    uint32_t seen;
+
+    if (!check_ok(run, check_get_state(run, &seen), "GET_STATE after a refusal")) {
+        return 0;
+    }
+    snprintf(expected, sizeof(expected), "RESUMING or ERROR after %s was refused", what);
+    return check_that(run, seen == FERRY_STATE_RESUMING || seen == FERRY_STATE_ERROR,
+                      expected, "%s", ferry_state_name(seen));
+}
+
+int data_refused(struct check_run *run, const uint8_t *data, uint64_t bytes,
+                 const char *what, ...)
+{
+    char text[128], expected[192];
+    va_list list;
+    int rc;
+
+    va_start(list, what);
+    vsnprintf(text, sizeof(text), what, list);
+    va_end(list);
+    if (!data_begin_load(run)) {
+        return 0;
+    }
+    rc = data_offer(run, data, bytes);
+    snprintf(expected, sizeof(expected),
+             "%s is refused, at the latest by SET_STATE to STOP", text);
+    return check_that(run, rc < 0, expected, "all of it was taken") &&
+           check_refused(run, rc, text) && data_refused_state(run, text);
+}
+
+int data_loads(struct check_run *run, const uint8_t *data, uint64_t bytes,
+               const char *what)
+{
+    char text[160], expected[192];
+    int rc;
+
+    if (!data_begin_load(run)) {
+        return 0;
+    }
+    rc = data_offer(run, data, bytes);
+    snprintf(expected, sizeof(expected), "%s loads", what);
+    if (!check_that(run, rc == FERRY_OK, expected, "%s",
+                    check_status_text(run, rc, text))) {
+        return 0;
+    }
+    rc = check_set_state(run, FERRY_STATE_RUNNING);
+    snprintf(expected, sizeof(expected), "STOP to RUNNING after %s was loaded", what);
+    return check_ok(run, rc, expected) && check_works(run, "after a load");
+}
+
+int data_recovers(struct check_run *run, const struct check_stream *good)
+{
+    return data_loads(run, good->data, good->bytes, "a good stream after a refused one");
+}
+
+uint64_t data_differs_at(const struct check_stream *a, const struct check_stream *b)
+{
+    const uint64_t bytes = a->bytes < b->bytes ? a->bytes : b->bytes;
+    uint64_t at = 0;
+
+    if (bytes > 0 && memcmp(a->data, b->data, bytes) == 0) {
+        return bytes;
+    }
+    while (at < bytes && a->data[at] == b->data[at]) {
+        at++;
+    }
+    return at;
+}
+
+int data_equal(struct check_run *run, const struct check_stream *expected,
+               const struct check_stream *seen, const char *what)
+{
+    const uint64_t at = data_differs_at(expected, seen);
+    char text[192];
+
+    snprintf(text, sizeof(text), "%s has the same %llu bytes", what,
+             (unsigned long long)expected->bytes);
+    return check_that(run, expected->bytes == seen->bytes && at == seen->bytes, text,
+                      "%llu bytes, the first difference at byte %llu",
+                      (unsigned long long)seen->bytes, (unsigned long long)at);
+}
