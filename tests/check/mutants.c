@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "mutants.h"
+
+/* Each class with the checks that it is about; every check is in one class. */
+const struct mutant_class mutant_classes[] = {
+    { "state", "arc.* session.* cancel.* reset.* reopen.*", mutants_state },
+    { "data", "data.* load.* save.* size.* precopy.*", mutants_data },
+    { "access", "access.* irq.* p2p.* concurrent.*", mutants_access },
+    { "dirty", "dirty.* log.*", mutants_dirty },
+    { "v1", "v1.*", mutants_v1 },
+    { NULL, NULL, NULL },
+};

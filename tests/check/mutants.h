@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef FERRY_TESTS_CHECK_MUTANTS_H
+#define FERRY_TESTS_CHECK_MUTANTS_H
+
+#include "mutant.h"
+#include "wire.h"
+
+/* The rows of each class, ended by one without name; mutants.c lists them. */
+extern const struct check_mutant mutants_state[], mutants_data[], mutants_access[],
+    mutants_dirty[], mutants_v1[];
+
+#endif

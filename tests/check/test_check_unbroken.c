@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "rig.h"
+
+/* The models without a fault pass every check, and each check is tried on one of them. */
+
+/* clang-format off */
+static const struct check_mutant unbroken[] = {
+    { .name = "copy passes", .model = "copy,memory=65536" },
+    { .name = "copy with few channels passes", .model = "copy,memory=1M,channels=1" },
+    { .name = "acc passes", .model = "acc" },
+    { .name = "acc with packed rings and few sessions passes",
+      .model = "acc,packed=on,sessions=4,queues=1" },
+    { .name = "copy passes over vfio-user", .model = "copy,memory=65536", .served = 1 },
+    { .name = "acc passes over vfio-user", .model = "acc", .served = 1 },
+};
+/* clang-format on */
+#define ROWS (sizeof(unbroken) / sizeof(unbroken[0]))
+
+/* Checks that passed on some model; filled by the tests before the last one. */
+static uint32_t tried[RIG_CHECKS_MAX];
+static uint32_t verbose;
+
+static void passes(void **state)
+{
+    const struct check_mutant *row = *state;
+    struct rig_run *run = calloc(1, sizeof(*run));
+    uint32_t wrong = 0;
+
+    assert_non_null(run);
+    run->verbose = verbose;
+    assert_int_equal(rig_check(row, NULL, run), FERRY_OK);
+    for (uint32_t i = 0; i < run->count; i++) {
+        const struct rig_verdict *verdict = &run->verdict[i];
+
+        if (verdict->failed > 0) {
+            print_error("    finding: %s[%s]: expected %s, seen %s\n",
+                        ferry_check_get(i)->id, verdict->first_failed.name,
+                        verdict->first_failed.expected, verdict->first_failed.seen);
+        }
+        if (verdict->broken > 0) {
+            print_error("    broken: %s[%s]: %s\n", ferry_check_get(i)->id,
+                        verdict->first_broken.name, verdict->first_broken.seen);
+        }
+        wrong += verdict->failed + verdict->broken;
+        tried[i] += verdict->passed;
+    }
+    print_message("    %u passed, %u skipped, %.2f s\n", run->summary.passed,
+                  run->summary.skipped, run->seconds);
+    free(run);
+    assert_int_equal(wrong, 0);
+}
+
+static void every_check_is_tried_on_some_model(void **state)
+{
+    uint32_t missing = 0;
+
+    (void)state;
+    for (uint32_t i = 0; ferry_check_get(i) != NULL; i++) {
+        if (tried[i] == 0) {
+            print_error("    skipped on all models: %s\n", ferry_check_get(i)->id);
+            missing++;
+        }
+    }
+    assert_int_equal(missing, 0);
+}
+
+/* With a word: the rows whose name has it, telling each case. */
+int main(int argc, char **argv)
+{
+    static struct check_mutant row[ROWS];
+    struct CMUnitTest test[ROWS + 1];
+    size_t count = 0;
+
+    memcpy(row, unbroken, sizeof(unbroken));
+    for (size_t i = 0; i < ROWS; i++) {
+        if (argc < 2 || strstr(row[i].name, argv[1]) != NULL) {
+            test[count++] =
+                (struct CMUnitTest){ row[i].name, passes, NULL, NULL, &row[i] };
+        }
+    }
+    verbose = argc > 1;
+    if (argc < 2) {
+        test[count++] =
+            (struct CMUnitTest){ "every check is tried on some model",
+                                 every_check_is_tried_on_some_model, NULL, NULL, NULL };
+    }
+    return _cmocka_run_group_tests("unbroken models", test, count, NULL, NULL) != 0;
+}
