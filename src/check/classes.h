@@ -8,5 +8,6 @@
 extern const struct check check_state_arcs[];
 extern const struct check check_data_ends[];
 extern const struct check check_data_cut[];
+extern const struct check check_access_cells[];
 
 #endif

@@ -8,6 +8,7 @@ const struct check_class check_classes[] = {
     { check_state_arcs },
     { check_data_ends },
     { check_data_cut },
+    { check_access_cells },
     { NULL },
 };
 

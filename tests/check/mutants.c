@@ -5,7 +5,7 @@
 const struct mutant_class mutant_classes[] = {
     { "state", "arc.* session.* cancel.* reset.* reopen.*", mutants_state },
     { "data", "data.* load.* save.* size.* precopy.*", mutants_data },
-    { "access", "access.* irq.* p2p.* concurrent.*", mutants_access },
+    { "access", "access.* irq.* dma.* p2p.* race.*", mutants_access },
     { "dirty", "dirty.* log.*", mutants_dirty },
     { "v1", "v1.*", mutants_v1 },
     { NULL, NULL, NULL },
