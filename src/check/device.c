@@ -76,9 +76,7 @@ static void look_at_regions(struct check_run *run, struct check_device *device)
         if (check_call(run, &request) == FERRY_OK) {
             device->region_size[i] = request.u.region.size;
             device->region_flags[i] = request.u.region.flags;
-            if (!device->target.endpoint && request.u.region.fd >= 0) {
-                ferry_os_close(&request.u.region.fd);
-            }
+            ferry_os_close(&request.u.region.fd);
         }
     }
 }

@@ -27,6 +27,7 @@ static void ask_region(struct check_run *run, uint32_t index, struct facts *fact
                        int32_t *ret_status)
 {
     struct ferry_request request = { .kind = FERRY_RQ_GET_REGION_INFO };
+    int fd;
 
     request.u.region.index = index;
     request.u.region.fd = -1;
@@ -34,11 +35,10 @@ static void ask_region(struct check_run *run, uint32_t index, struct facts *fact
     if (*ret_status != FERRY_OK) {
         return;
     }
-    if (request.u.region.fd >= 0 && !run->at->target.endpoint) {
-        ferry_os_close(&request.u.region.fd);
-    }
-    request.u.region.fd = request.u.region.fd >= 0;
+    fd = request.u.region.fd;
     facts->region[index] = request.u.region;
+    facts->region[index].fd = fd >= 0; /* the number is another each time */
+    ferry_os_close(&fd);
 }
 
 static void ask(struct check_run *run, struct facts *ret_facts)
