@@ -16,8 +16,8 @@ extern "C" {
 
 /*
  * The migration stream: records in both directions of one connection (or in a file), each
- * a 32-byte header and a payload. All numbers are little endian. docs/stream.md is its
- * manual.
+ * a 32-byte header and a payload. All numbers are little endian. docs/spec/stream.md is
+ * its manual.
  */
 #define FERRY_STREAM_VERSION 1u
 #define FERRY_STREAM_VERSION_MIN 1u
@@ -59,7 +59,7 @@ enum ferry_record_tag {
     FERRY_REC_ABORT,    /* code and text */
     FERRY_REC_PACKED,   /* files: a compressed piece of the stream, below the records */
     FERRY_REC_FILE_END, /* files: records, bytes and hash of all before it */
-    /* Several connections, see docs/stream.md. */
+    /* Several connections, see docs/spec/stream.md. */
     FERRY_REC_CONNECTIONS, /* how many are wanted (source), are taken (target) */
     FERRY_REC_ATTACH,      /* first on a further connection, and its answer */
     FERRY_REC_BARRIER,     /* on each of them: all before it comes before all after it */

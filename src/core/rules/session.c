@@ -102,11 +102,12 @@ const struct ferry_rule ferry_rules_session[] = {
     },
     {
         .id = "MIG-EXT-2",
-        .text = "The user restores config space, then MSI-X, then maps of peers, then "
-                "the set-up of interrupts, when the device has left RESUMING or while it "
-                "is there, and always before it runs.",
-        .why = "An interrupt that is set up before the table it depends on fires into "
-               "nothing.",
+        .text =
+            "The user restores config space with the command register last, MSI-X with "
+            "the function masked until table and eventfds are set, and maps of peers, "
+            "all before the device runs.",
+        .why = "A device that is half restored and decodes or fires reaches addresses of "
+               "nobody.",
         .source = "Ferry",
         .chapter = FERRY_CHAPTER_CONTENT,
         .enforced = 1,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "core/rules/rules.h"
 
-/* The stream between two hosts; docs/stream.md describes the records. */
+/* The stream between two hosts; docs/spec/stream.md describes the records. */
 const struct ferry_rule ferry_rules_stream[] = {
     {
         .id = "STR-HDR-1",

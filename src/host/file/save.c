@@ -9,7 +9,7 @@
 
 /*
  * The file as a target. What replaces a target's answers, and why nothing is lost:
- * docs/stream.md, section 4.
+ * docs/spec/stream.md, section 4.
  */
 
 #define BODY_BYTES (FERRY_STREAM_PREFIX_BYTES + FERRY_RECORD_DATA_MAX)

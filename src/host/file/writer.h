@@ -10,7 +10,7 @@
 #include "os/draft.h"
 
 /*
- * Writes a file of records: plain, or packed in blocks (docs/stream.md, section 4).
+ * Writes a file of records: plain, or packed in blocks (docs/spec/stream.md, section 4).
  * Blocks while the disk does. Thread: not thread safe.
  */
 struct ferry_file_writer;

@@ -8,10 +8,10 @@
 #include "os/socket.h"
 
 /*
- * The connections of one migration (docs/stream.md, section 6): lane 0 is the first one,
- * over which everything is decided; the others carry data only. lanes.c has what both
- * sides need, lanes_send.c a source's, lanes_receive.c a target's half.
- * Thread: the loop's thread only.
+ * The connections of one migration (docs/spec/stream.md, section 6): lane 0 is the first
+ * one, over which everything is decided; the others carry data only. lanes.c has what
+ * both sides need, lanes_send.c a source's, lanes_receive.c a target's half. Thread: the
+ * loop's thread only.
  */
 struct ferry_run;
 
