@@ -5,9 +5,16 @@
 #include "check/check.h"
 
 /* The table of each file of checks; table.c lists them. */
-extern const struct check check_state_arcs[];
+extern const struct check check_state_arcs[], check_state_forbidden[],
+    check_state_session[], check_state_features[], check_state_messages[],
+    check_state_cancel[], check_state_reset[], check_state_reopen[];
 extern const struct check check_data_ends[];
+extern const struct check check_data_equal[];
+extern const struct check check_data_again[];
+extern const struct check check_data_origin[];
 extern const struct check check_data_cut[];
+extern const struct check check_data_whole[];
+extern const struct check check_data_damage[];
 extern const struct check check_access_cells[];
 
 #endif

@@ -5,11 +5,17 @@
 
 /* In the order in which they run: what others build on comes first. */
 const struct check_class check_classes[] = {
-    { check_state_arcs },
-    { check_data_ends },
-    { check_data_cut },
-    { check_access_cells },
-    { NULL },
+    { check_state_features }, { check_state_messages },
+    { check_state_arcs },     { check_state_forbidden },
+    { check_state_session },  { check_state_cancel },
+    { check_state_reset },    { check_state_reopen },
+    { check_data_ends },      { check_data_cut },
+    { check_data_whole },
+    { check_data_whole },     { check_data_damage },
+    { check_data_origin },
+    { check_data_again },
+    { check_data_equal },
+    { check_access_cells },   { NULL },
 };
 
 const struct ferry_check_info *ferry_check_get(size_t i)

@@ -2,55 +2,36 @@
 #include <stdio.h>
 
 #include "check/classes.h"
+#include "check/state/state.h"
 
-/*
- * Every legal pair of states for the device's features, in the order of their numbers.
- * Return: their number; with `at` below it the pair.
- */
-static uint32_t pair_of(uint32_t features, uint32_t at, uint32_t *ret_from,
-                        uint32_t *ret_to)
-{
-    uint32_t count = 0, path[FERRY_STATE_COUNT];
-
-    for (uint32_t from = 0; from < FERRY_STATE_COUNT; from++) {
-        for (uint32_t to = 0; to < FERRY_STATE_COUNT; to++) {
-            if (from == to || ferry_state_path(from, to, features, path) < 0) {
-                continue;
-            }
-            if (count++ == at) {
-                *ret_from = from;
-                *ret_to = to;
-            }
-        }
-    }
-    return count;
-}
+#define ALL_PAIRS                                                                        \
+    (1u << FERRY_DATA_NONE | 1u << FERRY_DATA_BEGINS | 1u << FERRY_DATA_ENDS |           \
+     1u << FERRY_DATA_ENDS_BEGINS)
 
 static uint32_t legal_cases(const struct check_run *run)
 {
-    uint32_t from, to;
+    struct state_pair pair;
 
-    return pair_of(run->device.features, UINT32_MAX, &from, &to);
+    return state_pairs(run, ALL_PAIRS, UINT32_MAX, &pair);
 }
 
 static void legal_name(const struct check_run *run, uint32_t at,
                        char ret_name[FERRY_CHECK_CASE_BYTES])
 {
-    uint32_t from = 0, to = 0;
+    struct state_pair pair = { 0, 0 };
 
-    (void)pair_of(run->device.features, at, &from, &to);
-    snprintf(ret_name, FERRY_CHECK_CASE_BYTES, "%s>%s", ferry_state_name(from),
-             ferry_state_name(to));
+    (void)state_pairs(run, ALL_PAIRS, at, &pair);
+    state_pair_name(&pair, ret_name);
 }
 
 static void run_legal(struct check_run *run, uint32_t at)
 {
     struct check_stream stream = { 0 };
-    uint32_t from = 0, to = 0;
+    struct state_pair pair = { 0, 0 };
     int ready;
 
-    (void)pair_of(run->device.features, at, &from, &to);
-    if (from == FERRY_STATE_RESUMING) {
+    (void)state_pairs(run, ALL_PAIRS, at, &pair);
+    if (pair.from == FERRY_STATE_RESUMING) {
         /* Nothing leaves it but a whole state, or a reset. */
         ready = check_save(run, &stream) && check_go(run, FERRY_STATE_RESUMING);
         if (ready && check_write_all(run, stream.data, stream.bytes, 0) != FERRY_OK) {
@@ -58,18 +39,143 @@ static void run_legal(struct check_run *run, uint32_t at)
         }
         check_stream_free(&stream);
     } else {
-        ready = check_go(run, from);
+        ready = check_go(run, pair.from);
     }
-    if (ready && check_ok(run, check_set_state(run, to), "SET_STATE")) {
-        check_is(run, to, "after SET_STATE");
+    if (ready && check_ok(run, check_set_state(run, pair.to), "SET_STATE")) {
+        check_is(run, pair.to, "after SET_STATE");
+    }
+}
+
+static int set_same(struct check_run *run, uint32_t state)
+{
+    return check_ok(run, check_set_state(run, state), "SET_STATE to the same state");
+}
+
+static void run_same(struct check_run *run, uint32_t at)
+{
+    const uint32_t state = state_at(run, at);
+
+    if (state_has_session(state)) {
+        state_interrupt(run, state, set_same, "after a SET_STATE to the same state");
+    } else if (check_go(run, state) && set_same(run, state) &&
+               check_is(run, state, "after a SET_STATE to the same state")) {
+        state_no_session(run, "after a SET_STATE to the same state");
+    }
+}
+
+/* RESUMING to anywhere: the pairs that fail for want of data. */
+static uint32_t failing_cases(const struct check_run *run)
+{
+    return state_count(run) - 1;
+}
+
+static uint32_t failing_at(const struct check_run *run, uint32_t at)
+{
+    const uint32_t state = state_at(run, at);
+
+    return state < FERRY_STATE_RESUMING ? state : state_at(run, at + 1);
+}
+
+static void failing_name(const struct check_run *run, uint32_t at,
+                         char ret_name[FERRY_CHECK_CASE_BYTES])
+{
+    const struct state_pair pair = { FERRY_STATE_RESUMING, failing_at(run, at) };
+
+    state_pair_name(&pair, ret_name);
+}
+
+static int is_on_the_way(uint32_t state, const uint32_t *path, int count)
+{
+    for (int i = 0; i < count; i++) {
+        if (path[i] == state) {
+            return 1;
+        }
+    }
+    return state == FERRY_STATE_RESUMING || state == FERRY_STATE_ERROR;
+}
+
+static void run_failing(struct check_run *run, uint32_t at)
+{
+    const uint32_t to = failing_at(run, at);
+    uint32_t path[FERRY_STATE_COUNT], state;
+    const int count =
+        ferry_state_path(FERRY_STATE_RESUMING, to, run->device.features, path);
+    struct check_stream stream = { 0 };
+    int ready = check_save(run, &stream) && check_go(run, FERRY_STATE_RESUMING);
+
+    /* How the write ends does not matter: half a state was given at best. */
+    if (ready) {
+        (void)check_write_all(run, stream.data, stream.bytes / 2, 0);
+    }
+    check_stream_free(&stream);
+    if (!ready) {
+        return;
+    }
+    if (check_set_state(run, to) == FERRY_OK) {
+        check_skip(run, "the device takes half a state for a whole one");
+    } else if (check_ok(run, check_get_state(run, &state),
+                        "GET_STATE after a change that failed")) {
+        check_that(run, is_on_the_way(state, path, count),
+                   "a state on the way, or ERROR, after a change that failed", "%s",
+                   ferry_state_name(state));
+    }
+}
+
+/* Whatever moves data or looks at the device, but asks for no state. */
+static void be_busy(struct check_run *run, uint32_t state)
+{
+    struct check_stream taken = { 0 };
+    uint8_t bytes[64] = { 0 };
+    uint64_t got;
+    uint32_t seen;
+
+    if (ferry_state_is_saving(state)) {
+        (void)check_read_all(run, &taken, 0);
+        (void)check_read(run, bytes, sizeof(bytes), &got); /* once more at its end */
+    }
+    /* Into RESUMING nonsense, elsewhere what is refused. */
+    (void)check_write(run, bytes, sizeof(bytes));
+    (void)check_read(run, bytes, sizeof(bytes), &got);
+    (void)check_data_size(run, &got);
+    (void)check_region_read(run, 7, 0, bytes, 4);
+    (void)check_get_state(run, &seen);
+    if (run->at == &run->device) {
+        (void)ferry_check_turn(&run->driven, run->look_ms);
+    }
+    check_stream_free(&taken);
+}
+
+static void run_alone(struct check_run *run, uint32_t at)
+{
+    const uint32_t state = state_at(run, at);
+
+    if (check_go(run, state)) {
+        be_busy(run, state);
+        check_looked(run, run->look_ms);
+        check_is(run, state, "as long as nobody asks for another state");
     }
 }
 
 const struct check check_state_arcs[] = {
     { { "arc.legal", "MIG-ARC-1", "every pair of states with a way between them",
-        FERRY_CHECK_REQUIRED, 0 },
+        FERRY_CHECK_REQUIRED, FERRY_CHECK_NEEDS_V2 },
       legal_cases,
       legal_name,
       run_legal },
+    { { "arc.same", "MIG-ARC-4", "a change to the present state, in the middle of it",
+        FERRY_CHECK_RECOMMENDED, FERRY_CHECK_NEEDS_V2 },
+      state_count,
+      state_name,
+      run_same },
+    { { "arc.failed", "MIG-ARC-5", "where the device is after a change that failed",
+        FERRY_CHECK_REQUIRED, FERRY_CHECK_NEEDS_V2 },
+      failing_cases,
+      failing_name,
+      run_failing },
+    { { "arc.alone", "MIG-ARC-6", "the state while data moves and nobody changes it",
+        FERRY_CHECK_REQUIRED, FERRY_CHECK_NEEDS_V2 },
+      state_count,
+      state_name,
+      run_alone },
     { { NULL, NULL, NULL, 0, 0 }, NULL, NULL, NULL },
 };

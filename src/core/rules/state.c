@@ -88,10 +88,53 @@ const struct ferry_rule ferry_rules_state[] = {
         .enforced = 1,
     },
     {
+        .id = "MIG-ARC-10",
+        .text = "A change that cannot be is refused with EINVAL.",
+        .why =
+            "Users tell a wish that cannot be from a device that failed by the number.",
+        .source = "uAPI v2",
+        .chapter = FERRY_CHAPTER_STATES,
+        .enforced = 1,
+    },
+    {
         .id = "MIG-FEAT-1",
         .text = "The features are STOP_COPY, alone or with P2P, PRE_COPY or both, and do "
                 "not change while the device is open.",
         .why = "Every path depends on them.",
+        .source = "uAPI v2",
+        .chapter = FERRY_CHAPTER_STATES,
+        .enforced = 1,
+    },
+    {
+        .id = "MIG-FEAT-2",
+        .text = "PROBE works for the operations that a feature has, and gives EINVAL for "
+                "others.",
+        .why = "It is how a user learns what a device can do without doing it.",
+        .source = "uAPI v2",
+        .chapter = FERRY_CHAPTER_STATES,
+        .enforced = 1,
+    },
+    {
+        .id = "MIG-FEAT-3",
+        .text = "A feature that the device lacks gives ENOTTY.",
+        .why = "EINVAL would say that it was asked for in a wrong way.",
+        .source = "uAPI v2",
+        .chapter = FERRY_CHAPTER_STATES,
+        .enforced = 1,
+    },
+    {
+        .id = "MIG-FEAT-4",
+        .text = "PROBE touches no data and changes nothing.",
+        .why = "Users probe at any time, in the middle of a migration too.",
+        .source = "uAPI v2",
+        .chapter = FERRY_CHAPTER_STATES,
+        .enforced = 1,
+    },
+    {
+        .id = "MIG-FEAT-5",
+        .text = "A feature request with too small a size, unknown flags, GET and SET "
+                "without PROBE, or none of them is refused with EINVAL.",
+        .why = "Whatever such bits come to mean must not be done by accident.",
         .source = "uAPI v2",
         .chapter = FERRY_CHAPTER_STATES,
         .enforced = 1,
@@ -139,6 +182,15 @@ const struct ferry_rule ferry_rules_state[] = {
         .text = "PRE_COPY, PRE_COPY_P2P and STOP_COPY of one session give one stream, "
                 "and moves among them keep the session.",
         .why = "The target reads it as one.",
+        .source = "uAPI v2",
+        .chapter = FERRY_CHAPTER_STATES,
+        .enforced = 1,
+    },
+    {
+        .id = "MIG-SES-4",
+        .text = "A saving session takes no data and a loading session gives none; who "
+                "tries is refused, and the session goes on.",
+        .why = "A descriptor has one direction.",
         .source = "uAPI v2",
         .chapter = FERRY_CHAPTER_STATES,
         .enforced = 1,
