@@ -44,6 +44,12 @@ struct ferry_identity {
     /* Times that the device declares for its arcs; 0: not declared. */
     uint64_t quiet_ns, stop_ns, load_ns, run_ns;
     struct ferry_compat_key key[FERRY_KEYS_MAX];
+    /* Of devices with uAPI v1. implicit_quiesce: one that is not RUNNING starts no DMA
+     * but takes that of its peers until its pending_bytes is read first. any_chunks: it
+     * takes its state in writes of any size, not only in the transactions that it was
+     * saved in. */
+    uint32_t implicit_quiesce;
+    uint32_t any_chunks;
 };
 
 /*

@@ -256,6 +256,7 @@ struct ferry_device_view {
 #define FERRY_VIEW_PRECOPY_INFO 8u /* it estimates what is left */
 #define FERRY_VIEW_DIRTY_RUNS 16u  /* dirty pages come as runs */
 #define FERRY_VIEW_DATA_FD 32u     /* migration data goes over a socket of its own */
+#define FERRY_VIEW_UAPI_V1 64u     /* it migrates by the region of uAPI v1 */
 
 FERRY_PUBLIC int ferry_context_device(struct ferry_context *context, uint32_t device,
                                       struct ferry_device_view *ret_view,
@@ -410,11 +411,11 @@ struct ferry_save_options {
 };
 
 /*
- * Starts to save the state of the context in a file (docs/stream.md, section 4): mode
- * 0600, under its name only when it is whole and on disk; what had the name before stays
- * until then. On any failure the devices run on here and no file is left. Writing blocks
- * the dispatching thread while the disk does; a pipe that nobody reads fails it within
- * 2 s, one whose reader has gone at once and without SIGPIPE. Ends with a
+ * Starts to save the state of the context in a file (docs/spec/stream.md, section 4):
+ * mode 0600, under its name only when it is whole and on disk; what had the name before
+ * stays until then. On any failure the devices run on here and no file is left. Writing
+ * blocks the dispatching thread while the disk does; a pipe that nobody reads fails it
+ * within 2 s, one whose reader has gone at once and without SIGPIPE. Ends with a
  * FERRY_HOST_FINISHED event: FERRY_OUTCOME_SAVED (FERRY_SAVE_RUN), FERRY_OUTCOME_MOVED
  * (FERRY_SAVE_STOP), else the report's error. Return: as ferry_context_send();
  * FERRY_E_ARGUMENT (no such level), FERRY_E_NOT_FOUND, FERRY_E_PERMISSION, FERRY_E_IO

@@ -199,6 +199,8 @@ static struct json_object *json_migration(const struct ferry_device_view *view)
     struct hindrances hindrances = find_hindrances(view), limits = find_limits(view);
     uint32_t flags = view->migration_flags;
 
+    json_object_object_add(
+        object, "uapi", json_u64((view->extensions & FERRY_VIEW_UAPI_V1) != 0 ? 1 : 2));
     json_object_object_add(object, "stop_copy",
                            json_object_new_boolean((flags & FERRY_MIG_STOP_COPY) != 0));
     json_object_object_add(object, "p2p",
@@ -315,7 +317,8 @@ static void print_more(const struct ferry_device_view *view, uint64_t serial)
                view->special[i].type, view->special[i].subtype,
                (view->special[i].flags & 4) != 0 ? ", can be mapped" : "");
     }
-    printf("extensions  %s", view->extensions == 0 ? " none" : "");
+    printf("extensions  %s",
+           (view->extensions & ~FERRY_VIEW_UAPI_V1) == 0 ? " none" : "");
     for (size_t i = 0; i < EXTENSION_COUNT; i++) {
         if ((view->extensions & extensions[i].flag) != 0) {
             printf(" %s", extensions[i].name);
@@ -344,11 +347,12 @@ static void print_view(const struct ferry_device_view *view, uint64_t serial)
         }
     }
     print_more(view, serial);
-    printf("migration   %s%s%s%s\n",
+    printf("migration   %s%s%s%s%s\n",
            (flags & FERRY_MIG_STOP_COPY) ? " STOP_COPY" : " none",
            (flags & FERRY_MIG_P2P) ? " P2P" : "",
            (flags & FERRY_MIG_PRE_COPY) ? " PRE_COPY" : "",
-           view->can_log ? " dirty-log" : "");
+           view->can_log ? " dirty-log" : "",
+           (view->extensions & FERRY_VIEW_UAPI_V1) != 0 ? " (uAPI v1)" : "");
     printf("data         %s\n",
            view->data_size > 0 ? text_bytes(view->data_size, text) : "not known");
     for (size_t i = 0; i < limits.count; i++) {

@@ -236,6 +236,10 @@ struct ferry_data_io {
     uint32_t piece_count; /* out, read: 0: all is at data */
     uint32_t placed; /* in, write: 1: the bytes are where the endpoint's place() said;
                         data is not used */
+    /* In, read: 1: a transaction of a device with uAPI v1 comes in one piece or not at
+     * all (FERRY_E_LIMIT). Others take no notice. */
+    uint32_t whole;
+    uint32_t pad;
 };
 
 #define FERRY_RAW_BYTES_MAX 65536u

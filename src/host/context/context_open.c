@@ -5,6 +5,7 @@
 
 #include "base/range.h"
 #include "base/reader.h"
+#include "host/backend/v1/v1.h"
 #include "host/context/context_pci.h"
 #include "os/clock.h"
 #include "os/memory.h"
@@ -392,6 +393,20 @@ static int probe(const struct opening *opening, uint32_t index, uint32_t operati
     return rc;
 }
 
+/* A device that does not migrate by v2 may do it by v1. */
+static int try_v1(const struct opening *opening)
+{
+    struct ferry_host_device *device = opening->device;
+    struct ferry_error detail = { 0 };
+    const int rc = ferry_backend_v1_find(device->backend, &device->backend, &detail);
+
+    if (rc != FERRY_OK) {
+        return fail(opening, rc, "open",
+                    detail.text[0] != '\0' ? detail.text : ferry_status_text(rc));
+    }
+    return FERRY_OK;
+}
+
 static int get_migration(const struct opening *opening)
 {
     struct ferry_host_device *device = opening->device;
@@ -399,6 +414,12 @@ static int get_migration(const struct opening *opening)
     int there = 0;
     int rc = may(opening, &request, &there);
 
+    if (rc == FERRY_OK && !there) {
+        rc = try_v1(opening);
+        if (rc == FERRY_OK) {
+            rc = may(opening, &request, &there);
+        }
+    }
     if (rc != FERRY_OK) {
         return rc;
     }

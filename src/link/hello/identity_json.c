@@ -41,6 +41,13 @@ static const struct number_member pci_number[] = {
     { "class", UINT32_MAX, PLACE(pci_class) },
 };
 
+/* True or false; written when it is true, but the first, which was there always. */
+static const struct number_member flag_member[] = {
+    { "doorbell_latch", 1, PLACE(doorbell_latch) },
+    { "implicit_quiesce", 1, PLACE(implicit_quiesce) },
+    { "any_chunks", 1, PLACE(any_chunks) },
+};
+
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static uint64_t number_load(const struct ferry_identity *identity,
@@ -101,6 +108,20 @@ static int add_numbers(struct json_object *object, const struct ferry_identity *
     for (i = 0; i < count && rc == FERRY_OK; i++) {
         rc = add(object, member[i].name,
                  json_object_new_uint64(number_load(identity, &member[i])));
+    }
+    return rc;
+}
+
+static int add_flags(struct json_object *object, const struct ferry_identity *identity)
+{
+    int rc = FERRY_OK;
+
+    for (size_t i = 0; i < COUNT(flag_member) && rc == FERRY_OK; i++) {
+        const int set = number_load(identity, &flag_member[i]) != 0;
+
+        if (set || i == 0) {
+            rc = add(object, flag_member[i].name, json_object_new_boolean(set));
+        }
     }
     return rc;
 }
@@ -167,8 +188,7 @@ struct json_object *ferry_identity_to_json(const struct ferry_identity *identity
         rc = add_numbers(object, identity, top_number, COUNT(top_number));
     }
     if (rc == FERRY_OK) {
-        rc = add(object, "doorbell_latch",
-                 json_object_new_boolean(identity->doorbell_latch != 0));
+        rc = add_flags(object, identity);
     }
     if (rc == FERRY_OK) {
         rc = add_keys(object, identity);
@@ -264,6 +284,21 @@ static int take_numbers(struct json_object *object, struct ferry_identity *ident
     return FERRY_OK;
 }
 
+static int take_flags(struct json_object *object, struct ferry_identity *identity,
+                      struct ferry_error *reterr)
+{
+    for (size_t i = 0; i < COUNT(flag_member); i++) {
+        uint8_t value = 0;
+        const int rc = ferry_json_flag(object, flag_member[i].name, &value, reterr);
+
+        if (rc != FERRY_OK && rc != FERRY_E_NOT_FOUND) {
+            return rc;
+        }
+        number_store(identity, &flag_member[i], value);
+    }
+    return FERRY_OK;
+}
+
 static int take_key(struct json_object *object, struct ferry_compat_key *key,
                     struct ferry_error *reterr)
 {
@@ -333,7 +368,6 @@ int ferry_identity_from_json(struct json_object *object,
 {
     struct ferry_identity identity;
     struct json_object *pci;
-    uint8_t latch = 0;
     int rc;
 
     memset(&identity, 0, sizeof(identity));
@@ -353,10 +387,9 @@ int ferry_identity_from_json(struct json_object *object,
         rc = take_numbers(pci, &identity, pci_number, COUNT(pci_number), reterr);
     }
     if (rc == FERRY_OK) {
-        rc = ferry_json_flag(object, "doorbell_latch", &latch, reterr);
-        identity.doorbell_latch = latch;
+        rc = take_flags(object, &identity, reterr);
     }
-    if (rc == FERRY_OK || rc == FERRY_E_NOT_FOUND) {
+    if (rc == FERRY_OK) {
         rc = take_keys(object, &identity, reterr);
     }
     if (rc == FERRY_OK) {

@@ -198,6 +198,8 @@ static void fill_identity(struct ferry_identity *full)
     full->pci_class = 0xffffffff;
     full->migration_flags = 7;
     full->doorbell_latch = 1;
+    full->implicit_quiesce = 1;
+    full->any_chunks = 1;
     full->quiet_ns = UINT64_MAX;
     full->stop_ns = 1;
     full->load_ns = (uint64_t)1 << 63;
@@ -255,6 +257,9 @@ static void test_a_malformed_identity_is_refused_by_name(void **state)
     assert_refused(DEVICE("{\"pci\":{\"vendor\":65536}}"), FERRY_E_PROTOCOL, "vendor");
     assert_refused(DEVICE("{\"pci\":[]}"), FERRY_E_PROTOCOL, "pci");
     assert_refused(DEVICE("{\"doorbell_latch\":1}"), FERRY_E_PROTOCOL, "doorbell_latch");
+    assert_refused(DEVICE("{\"implicit_quiesce\":1}"), FERRY_E_PROTOCOL,
+                   "implicit_quiesce");
+    assert_refused(DEVICE("{\"any_chunks\":\"yes\"}"), FERRY_E_PROTOCOL, "any_chunks");
     assert_refused(DEVICE("{\"keys\":{}}"), FERRY_E_PROTOCOL, "keys");
     assert_refused(DEVICE("{\"keys\":[1]}"), FERRY_E_PROTOCOL, "keys");
     assert_refused(DEVICE("{\"keys\":[{\"name\":\"a\",\"value\":1}]}"), FERRY_E_PROTOCOL,
