@@ -41,15 +41,25 @@ uint32_t data_cases(const struct check_run *run);
 void data_case_name(const struct check_run *run, uint32_t at,
                     char ret_name[FERRY_CHECK_CASE_BYTES]);
 
-/* Has the device hold something worth saving, where a driver can do that. The device is
- * in RUNNING. Return: 1; 0: BROKEN. */
+/* To RUNNING, and has the device hold something worth saving where a driver can do that.
+ * Return: 1; 0: BROKEN. */
 int data_fill(struct check_run *run);
-/* The same once more: other bytes than before. */
+/* Other bytes than before, in RUNNING or PRE_COPY; there is a driver that can. */
 int data_change(struct check_run *run);
+/* 1 when there is such a driver; else SKIP. */
+int data_can_change(struct check_run *run);
 /* data_fill() and check_save(): the device is in STOP_COPY. */
 int data_saved(struct check_run *run, struct check_stream *ret_stream);
 /* From STOP_COPY to a session of its own: the same state, read again. */
 int data_saved_again(struct check_run *run, struct check_stream *ret_stream);
+
+/* The same, of at least one byte: SKIP when there is none. */
+int data_own(struct check_run *run, struct check_stream *ret_stream);
+
+/* How many of `most` tries with streams of that length fit into a case: at least 2. */
+uint64_t data_tries(uint64_t bytes, uint64_t most);
+/* The i-th of `parts` places all over that many bytes. */
+uint64_t data_part(uint64_t bytes, uint64_t i, uint64_t parts);
 
 /* How a stream is cut: reads and writes of these sizes, in turn. */
 #define DATA_CUTS 10u
@@ -89,5 +99,8 @@ int data_equal(struct check_run *run, const struct check_stream *expected,
                const struct check_stream *seen, const char *what);
 /* Where they differ first; the shorter one's length when one begins with the other. */
 uint64_t data_differs_at(const struct check_stream *a, const struct check_stream *b);
+/* Is a state of the one known to fit into the other, or known not to? Return: 1, 0, -1
+ * when one of them does not say what it is. */
+int data_fits(const struct check_device *from, const struct check_device *to);
 
 #endif

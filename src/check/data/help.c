@@ -7,6 +7,8 @@
 
 /* So many small pieces at each end of a stream. */
 #define SMALL_PIECES 2048u
+/* A case that tries again and again writes about so much. */
+#define CASE_BYTES (64ull << 20)
 
 /* By the cut: sizes in turn; the largest that the backend takes is 0. */
 static const uint32_t cut_sizes[DATA_CUTS][8] = {
@@ -30,8 +32,8 @@ uint64_t data_noise(struct data_noise *noise)
 }
 
 static const struct data_cases *const case_tables[] = {
-    data_cases_ends,
-    data_cases_cut,
+    data_cases_ends,   data_cases_cut,   data_cases_whole, data_cases_damage,
+    data_cases_origin, data_cases_again, data_cases_equal,
 };
 
 static const char *const *names_of(const struct check_run *run)
@@ -82,10 +84,24 @@ int data_change(struct check_run *run)
                               error.text[0] != '\0' ? error.text : ferry_status_text(rc));
 }
 
+int data_can_change(struct check_run *run)
+{
+    const struct ferry_check_driver *driver = run->options->driver;
+
+    if (!driver || !driver->change) {
+        check_skip(run, "no driver that changes what this device would save");
+        return 0;
+    }
+    return 1;
+}
+
 int data_fill(struct check_run *run)
 {
     const struct ferry_check_driver *driver = run->options->driver;
 
+    if (!check_go(run, FERRY_STATE_RUNNING)) {
+        return 0;
+    }
     return !driver || !driver->change || run->at != &run->device ? 1 : data_change(run);
 }
 
@@ -93,6 +109,29 @@ int data_saved(struct check_run *run, struct check_stream *ret_stream)
 {
     memset(ret_stream, 0, sizeof(*ret_stream));
     return data_fill(run) && check_save(run, ret_stream);
+}
+
+int data_own(struct check_run *run, struct check_stream *ret_stream)
+{
+    if (!data_saved(run, ret_stream)) {
+        return 0;
+    }
+    if (ret_stream->bytes == 0) {
+        check_skip(run, "the device's state is empty");
+    }
+    return ret_stream->bytes > 0;
+}
+
+uint64_t data_tries(uint64_t bytes, uint64_t most)
+{
+    const uint64_t fit = bytes > 0 ? CASE_BYTES / bytes : most;
+
+    return fit < 2 ? 2 : fit < most ? fit : most;
+}
+
+uint64_t data_part(uint64_t bytes, uint64_t i, uint64_t parts)
+{
+    return bytes / parts * i + bytes % parts * i / parts;
 }
 
 int data_saved_again(struct check_run *run, struct check_stream *ret_stream)
@@ -284,4 +323,14 @@ int data_equal(struct check_run *run, const struct check_stream *expected,
     return check_that(run, expected->bytes == seen->bytes && at == seen->bytes, text,
                       "%llu bytes, the first difference at byte %llu",
                       (unsigned long long)seen->bytes, (unsigned long long)at);
+}
+
+int data_fits(const struct check_device *from, const struct check_device *to)
+{
+    struct ferry_error error = { .code = FERRY_OK };
+
+    if (!from->has_identity || !to->has_identity) {
+        return -1;
+    }
+    return ferry_compat_check(&from->identity, &to->identity, &error) == FERRY_OK;
 }

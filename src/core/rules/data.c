@@ -111,6 +111,58 @@ const struct ferry_rule ferry_rules_data[] = {
         .enforced = 1,
     },
     {
+        .id = "MIG-DATA-17",
+        .text = "A stream that does not end is refused while it is written, before it "
+                "has cost the target more than a state could.",
+        .why = "Memory of the host is what a hostile or broken source would take.",
+        .source = "Ferry",
+        .chapter = FERRY_CHAPTER_DATA,
+        .enforced = 1,
+    },
+    {
+        .id = "MIG-DATA-18",
+        .text = "Bytes that are no state at all are refused, by the write or by "
+                "RESUMING to STOP.",
+        .why = "A device that takes zeros for a state runs with one that nobody saved.",
+        .source = "uAPI v2",
+        .chapter = FERRY_CHAPTER_DATA,
+        .enforced = 1,
+    },
+    {
+        .id = "MIG-DATA-19",
+        .text = "A session takes over nothing from an earlier one, whether that ended "
+                "well, was refused or was given up.",
+        .why = "Drivers have judged a second stream by the first one's header.",
+        .source = "uAPI v2",
+        .chapter = FERRY_CHAPTER_DATA,
+        .enforced = 1,
+    },
+    {
+        .id = "MIG-DATA-20",
+        .text = "A device that was reset or opened again gives the bytes that it gave "
+                "when it had just been opened.",
+        .why = "What differs belonged to the user before, or to the host.",
+        .source = "Ferry",
+        .chapter = FERRY_CHAPTER_DATA,
+        .enforced = 1,
+    },
+    {
+        .id = "MIG-DATA-21",
+        .text = "A state loads into another device of the same kind.",
+        .why = "That is what it was saved for.",
+        .source = "uAPI v2",
+        .chapter = FERRY_CHAPTER_DATA,
+        .enforced = 1,
+    },
+    {
+        .id = "MIG-DATA-22",
+        .text = "A device that has loaded a state goes on where the saved one stood.",
+        .why = "The guest's driver knows nothing of the move.",
+        .source = "uAPI v2",
+        .chapter = FERRY_CHAPTER_DATA,
+        .enforced = 1,
+    },
+    {
         .id = "MIG-SIZE-1",
         .text = "The size of the data is a plausible number in every state in which it "
                 "is given, and never 0.",
