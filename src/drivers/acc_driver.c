@@ -81,7 +81,9 @@ static int create_session(const struct pci_function *pci, const struct guest_ram
     virtqueue_put(ram, &acc->control, 0, piece, CONTROL_PIECES);
     status = virtqueue_ring(pci, &acc->control);
     if (status == FERRY_OK) {
-        status = wait_interrupt(setup->control_eventfd, setup->timeout_ms);
+        status = setup->wait != NULL
+                     ? setup->wait(setup->user, setup->timeout_ms)
+                     : wait_interrupt(setup->control_eventfd, setup->timeout_ms);
     }
     if (status < 0) {
         return ferry_error_set(reterr, status, "acc", NULL, 0,

@@ -56,6 +56,10 @@ struct acc_setup {
     uint32_t lanes;
     int control_eventfd;
     int timeout_ms;
+    /* In place of control_eventfd: waits for the control queue's interrupt. Return:
+     * FERRY_OK, FERRY_E_TIMEOUT. NULL: none. */
+    int (*wait)(void *user, int timeout_ms);
+    void *user;
 };
 #define ACC_VECTOR_CONFIG 0
 #define ACC_VECTOR_DATA 1

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "drivers/check/check_drivers.h"
 #include "ferry/filter.h"
 #include "models/models.h"
 #include "wire.h"
@@ -178,6 +179,7 @@ int rig_check(const struct check_mutant *row, const char *only, struct rig_run *
     }
     options.partner.endpoint = &partner.mutant->endpoint;
     options.foreign.endpoint = &foreign.mutant->endpoint;
+    options.driver = is_copy ? &check_driver_copy : &check_driver_acc;
     options.allowed = FERRY_CHECK_DESTRUCTIVE | FERRY_CHECK_MAY_HANG;
     options.timeout_ms = row->timeout_ms > 0 ? row->timeout_ms : TIMEOUT_MS;
     options.look_ms = LOOK_MS;

@@ -21,7 +21,7 @@ uint64_t guest_iova(const struct guest_ram *ram, const void *address)
 
 void guest_wrote(const struct guest_ram *ram, const void *address, uint64_t size)
 {
-    if (size > 0) {
+    if (size > 0 && ram->context != NULL) {
         ferry_context_mark_dirty(ram->context, guest_iova(ram, address), size);
     }
 }

@@ -15,7 +15,7 @@
  * Thread: the CPU thread.
  */
 struct guest_ram {
-    struct ferry_context *context; /* borrowed; told of every write */
+    struct ferry_context *context; /* borrowed; told of every write; NULL: nobody is */
     uint8_t *address;              /* borrowed mapping of the whole memory */
     uint64_t iova, size;
 };

@@ -3,6 +3,8 @@
 
 #include <assert.h>
 
+#include "ferry/check.h"
+
 #define CONFIG_COMMAND 0x04u
 #define CONFIG_STATUS 0x06u
 #define CONFIG_CAP_POINTER 0x34u
@@ -26,8 +28,10 @@ uint64_t pci_read(const struct pci_function *pci, uint32_t region, uint64_t off,
     if (*failed < 0) {
         return 0;
     }
-    status =
-        ferry_context_region_read(pci->context, pci->device, region, off, raw, bytes);
+    status = pci->check != NULL
+                 ? ferry_check_region_read(pci->check, region, off, raw, bytes)
+                 : ferry_context_region_read(pci->context, pci->device, region, off, raw,
+                                             bytes);
     if (status < 0) {
         *failed = status;
         return 0;
@@ -46,6 +50,9 @@ static int write_register(const struct pci_function *pci, uint32_t region, uint6
     assert(bytes <= sizeof(raw));
     for (size_t i = 0; i < bytes; i++) {
         raw[i] = (uint8_t)(value >> (8 * i));
+    }
+    if (pci->check != NULL) {
+        return ferry_check_region_write(pci->check, region, off, raw, bytes);
     }
     return ferry_context_region_write(pci->context, pci->device, region, off, raw, bytes,
                                       posted);
@@ -126,7 +133,10 @@ int pci_enable(const struct pci_function *pci)
 int pci_memory_region(const struct pci_function *pci, uint64_t *ret_size)
 {
     struct ferry_device_view view;
-    int status = ferry_context_device(pci->context, pci->device, &view, NULL);
+    int status;
+
+    assert(pci->check == NULL);
+    status = ferry_context_device(pci->context, pci->device, &view, NULL);
 
     if (status < 0) {
         return status;

@@ -7,11 +7,14 @@
 
 #include "ferry/host.h"
 
-/* One PCI device of a context, as a driver reaches it: plain data, no state of its own.
- */
+struct ferry_check_device;
+
+/* One PCI device as a driver reaches it: plain data, no state of its own. It is one of a
+ * context, or the one that the conformance checker looks at. */
 struct pci_function {
-    struct ferry_context *context; /* borrowed */
-    uint32_t device;               /* index in the context */
+    struct ferry_context *context;    /* borrowed */
+    uint32_t device;                  /* index in the context */
+    struct ferry_check_device *check; /* borrowed; NULL: one of the context */
 };
 
 #define PCI_REGION_CONFIG 7
@@ -44,7 +47,8 @@ int pci_next_cap(const struct pci_function *pci, uint8_t id, uint32_t after);
  */
 int pci_enable(const struct pci_function *pci);
 
-/* The first region that can be mapped. Return: its index; FERRY_E_NOT_FOUND. */
+/* The first region of a context's device that can be mapped. Return: its index;
+ * FERRY_E_NOT_FOUND. */
 int pci_memory_region(const struct pci_function *pci, uint64_t *ret_size);
 
 #endif
