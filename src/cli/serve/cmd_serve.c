@@ -26,7 +26,8 @@ enum serve_key {
     KEY_RECORD,
     KEY_SPIN,
     KEY_IO_FDS,
-    KEY_DMA
+    KEY_DMA,
+    KEY_UAPI
 };
 
 struct serve_args {
@@ -60,6 +61,10 @@ static const struct argp_option serve_options[] = {
       "entries of GET_REGION_IO_FDS: spec (default) or libvfio-user", 0 },
     { "dma-layout", KEY_DMA, "LAYOUT", 0, "DMA messages: auto (default), spec or qemu",
       0 },
+    { "uapi", KEY_UAPI, "VERSION", 0,
+      "migration by v2 (default) or by the region of v1, trapped; v1:mmap and "
+      "v1:partitioned let clients map all or a part of its data",
+      0 },
     { "filter", KEY_FILTER, "SPEC", 0,
       "delay, refuse, shorten, damage or log requests, such as "
       "delay=stop_copy:200ms,error=read:EIO@3 (docs/filters.md); the first is nearest to "
@@ -76,6 +81,9 @@ static const struct argp_option serve_options[] = {
 /* In the order of FERRY_IO_FD_LAYOUT_* and FERRY_DMA_LAYOUT_*. */
 static const char *const io_fd_layouts[] = { "spec", "libvfio-user", NULL };
 static const char *const dma_layouts[] = { "auto", "spec", "qemu", NULL };
+
+/* v2, then in the order of enum ferry_face_v1_form. */
+static const char *const uapis[] = { "v2", "v1", "v1:mmap", "v1:partitioned", NULL };
 
 /* The device that options are about: the one named last, or the first that will be. */
 static struct served_device *described(struct serve_args *args)
@@ -157,16 +165,25 @@ static void take_activation(struct serve_args *args, const struct argp_state *st
     }
 }
 
-static uint32_t parse_layout(const struct argp_state *state, const char *option,
-                             const char *text, const char *const *names)
+static uint32_t parse_name(const struct argp_state *state, const char *option,
+                           const char *text, const char *const *names)
 {
     for (uint32_t i = 0; names[i] != NULL; i++) {
         if (strcmp(names[i], text) == 0) {
             return i;
         }
     }
-    argp_error(state, "%s: '%s' is none of the layouts; see --help", option, text);
+    argp_error(state, "%s: there is no '%s'; see --help", option, text);
     return 0;
+}
+
+static void parse_uapi(struct served_device *device, const char *text,
+                       const struct argp_state *state)
+{
+    const uint32_t at = parse_name(state, "--uapi", text, uapis);
+
+    device->uapi_v1 = at > 0;
+    device->form = at > 0 ? at - 1 : FERRY_FACE_V1_TRAPPED;
 }
 
 static void check_args(struct serve_args *args, const struct argp_state *state)
@@ -214,11 +231,14 @@ static error_t parse_serve(int key, char *text, struct argp_state *state)
         return 0;
     case KEY_IO_FDS:
         described(args)->io_fd_layout =
-            parse_layout(state, "--io-fd-layout", text, io_fd_layouts);
+            parse_name(state, "--io-fd-layout", text, io_fd_layouts);
         return 0;
     case KEY_DMA:
         described(args)->dma_layout =
-            parse_layout(state, "--dma-layout", text, dma_layouts);
+            parse_name(state, "--dma-layout", text, dma_layouts);
+        return 0;
+    case KEY_UAPI:
+        parse_uapi(described(args), text, state);
         return 0;
     case KEY_FILTER:
         add_filter(described(args), text, state);

@@ -38,6 +38,11 @@ static void log_client(void *user, const struct ferry_error *detail)
     print_error("serve", detail, "%s: a client was dropped", served_name(served));
 }
 
+static const char *command_of(const struct served_device *served)
+{
+    return served->command != NULL ? served->command : "serve";
+}
+
 /* Cuts "acc,sessions=8" at its commas. Return: 0 when there are too many options. */
 static int cut_model(struct served_device *served)
 {
@@ -61,23 +66,42 @@ static int open_model(struct served_device *served)
     const struct ferry_model *kind;
 
     if (!cut_model(served)) {
-        print_error("serve", NULL, "more than %d options for a model", SERVE_OPTIONS_MAX);
+        print_error(command_of(served), NULL, "more than %d options for a model",
+                    SERVE_OPTIONS_MAX);
         return EXIT_USAGE;
     }
     kind = ferry_model_find(served->model);
     if (kind == NULL) {
-        print_error("serve", NULL, "there is no model '%s'; see ferry serve --help",
-                    served->model);
+        print_error(command_of(served), NULL,
+                    "there is no model '%s'; see ferry serve --help", served->model);
         return EXIT_USAGE;
     }
     options.count = served->option_count;
     options.option = served->option;
     if (kind->create(&options, &served->device, &served->state, &error) < 0) {
-        print_error("serve", &error, "cannot make a device of model '%s'", served->model);
+        print_error(command_of(served), &error, "cannot make a device of model '%s'",
+                    served->model);
         return error.code == FERRY_E_ARGUMENT ? EXIT_USAGE : EXIT_FAILED;
     }
     served->kind = kind;
     served->top = ferry_device_endpoint(served->device);
+    return EXIT_OK;
+}
+
+/* Filters see what the user sees: they lie over the face. */
+static int open_face(struct served_device *served)
+{
+    struct ferry_error error = { .code = FERRY_OK };
+
+    if (!served->uapi_v1) {
+        return EXIT_OK;
+    }
+    if (ferry_face_v1_open(served->top, served->form, &served->face, &error) < 0) {
+        print_error(command_of(served), &error, "cannot show '%s' by uAPI v1",
+                    served->model);
+        return EXIT_FAILED;
+    }
+    served->top = served->face;
     return EXIT_OK;
 }
 
@@ -89,7 +113,7 @@ static int open_filters(struct served_device *served)
     for (size_t i = served->filter_count; i > 0; i--) {
         if (ferry_filter_open(served->top, served->filter[i - 1], &served->top, &error) <
             0) {
-            print_error("serve", &error, "cannot use --filter");
+            print_error(command_of(served), &error, "cannot use --filter");
             return error.code == FERRY_E_ARGUMENT ? EXIT_USAGE : EXIT_FAILED;
         }
         served->open[served->open_count++] = served->top;
@@ -130,6 +154,9 @@ int served_open_device(struct served_device *served)
     int result = open_model(served);
 
     if (result == EXIT_OK) {
+        result = open_face(served);
+    }
+    if (result == EXIT_OK) {
         result = open_filters(served);
     }
     return result;
@@ -148,6 +175,7 @@ void served_close(struct served_device *served)
     while (served->open_count > 0) {
         ferry_filter_close(served->open[--served->open_count]);
     }
+    ferry_face_v1_close(served->face);
     if (served->kind != NULL) {
         served->kind->destroy(served->device, served->state);
     }

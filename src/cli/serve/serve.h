@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "ferry/filter.h"
+#include "ferry/face.h"
 #include "models/models.h"
 
 /*
@@ -19,20 +19,24 @@
 #define SERVE_FILTERS_MAX 16
 
 struct served_device {
-    char *model; /* "acc,sessions=8": cut into its parts in place */
+    const char *command; /* for messages; NULL: "serve" */
+    char *model;         /* "acc,sessions=8": cut into its parts in place */
     const char *option[SERVE_OPTIONS_MAX];
     size_t option_count;
     const char *socket; /* or fd, a connected or listening socket */
     const char *record; /* file for a transcript */
     int fd, has_fd;
     uint32_t spin_us, io_fd_layout, dma_layout;
+    int uapi_v1;                           /* or the device's own, v2 */
+    uint32_t form;                         /* enum ferry_face_v1_form */
     const char *filter[SERVE_FILTERS_MAX]; /* specifications, the user's side first */
     size_t filter_count;
 
     const struct ferry_model *kind;
     struct ferry_device *device;
     void *state;
-    struct ferry_endpoint *top;                     /* the device or its last filter */
+    struct ferry_endpoint *face;                    /* v1's, or NULL */
+    struct ferry_endpoint *top;                     /* device, face or last filter */
     struct ferry_endpoint *open[SERVE_FILTERS_MAX]; /* as they were opened */
     size_t open_count;
     struct ferry_server *server;
