@@ -17,6 +17,13 @@ enum exit_code {
     EXIT_LOST = 7         /* a device could not be brought back */
 };
 
+/* Further ones of `ferry check': what is broken, by who demands it. */
+enum check_exit_code {
+    EXIT_RECOMMENDED = 8, /* Ferry recommends it, and nothing worse is broken */
+    EXIT_EXPECTED = 9,    /* QEMU relies on it */
+    EXIT_REQUIRED = 10    /* the text of the uAPI requires it */
+};
+
 /* One command; argv[0] is its full name ("ferry serve"). Return: enum exit_code. */
 struct command {
     const char *name;
@@ -26,6 +33,7 @@ struct command {
 };
 
 int command_serve(int argc, char **argv);
+int command_check(int argc, char **argv);
 int command_info(int argc, char **argv);
 int command_host(int argc, char **argv);
 int command_migrate(int argc, char **argv);

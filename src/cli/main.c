@@ -11,6 +11,8 @@ static const struct command commands[] = {
     { "serve", "ferry serve", "serve a device model over vfio-user", command_serve },
     { "info", "ferry info", "show a device and what would keep it from migrating",
       command_info },
+    { "check", "ferry check", "check whether a device migrates as it must",
+      command_check },
     { "host", "ferry host", "hold devices and memory that move together", command_host },
     { "qemu", "ferry qemu", "run QEMU with devices that it can migrate", command_qemu },
     { "replay", "ferry replay", "say to a server what a client said to it once",
@@ -52,7 +54,7 @@ static void print_help(FILE *to)
         "\nOptions:\n  --help     this text; also after a command\n"
         "  --version  the version\n\n"
         "Exit status: 0 done, 1 failed, 2 usage, 3 refused, 4 rolled back, 5 undecided,\n"
-        "6 cancelled, 7 a device was lost. See ferry(1).\n",
+        "6 cancelled, 7 a device was lost, 8 to 10 a check failed. See ferry(1).\n",
         to);
 }
 
