@@ -63,6 +63,7 @@ enum ferry_record_tag {
     FERRY_REC_CONNECTIONS, /* how many are wanted (source), are taken (target) */
     FERRY_REC_ATTACH,      /* first on a further connection, and its answer */
     FERRY_REC_BARRIER,     /* on each of them: all before it comes before all after it */
+    FERRY_REC_HELLO_V1,    /* one device: it migrates by uAPI v1, by its transactions */
     FERRY_REC_TAG_END      /* first number that is no tag */
 };
 

@@ -17,6 +17,7 @@ struct receiver {
 static int take_hello(struct receiver *r, uint32_t tag, const uint8_t *data, size_t bytes)
 {
     struct ferry_stream_hello_device device;
+    struct ferry_stream_hello_v1 v1;
     struct ferry_stream_hello_memory memory;
     struct ferry_stream_hello hello;
     int rc;
@@ -26,6 +27,9 @@ static int take_hello(struct receiver *r, uint32_t tag, const uint8_t *data, siz
     }
     if (tag == FERRY_REC_HELLO_DEVICE) {
         return ferry_stream_get_hello_device(data, bytes, &device, r->reterr);
+    }
+    if (tag == FERRY_REC_HELLO_V1) {
+        return ferry_stream_get_hello_v1(data, bytes, &v1, r->reterr);
     }
     if (tag == FERRY_REC_HELLO_MEMORY) {
         rc = ferry_stream_get_hello_memory(data, bytes, &memory, r->reterr);
@@ -140,6 +144,7 @@ static int take_payload(struct receiver *r, const struct ferry_record *record,
     switch ((enum ferry_record_tag)record->tag) {
     case FERRY_REC_PREAMBLE:
     case FERRY_REC_HELLO_DEVICE:
+    case FERRY_REC_HELLO_V1:
     case FERRY_REC_HELLO_MEMORY:
     case FERRY_REC_HELLO:
         return take_hello(r, record->tag, data, bytes);

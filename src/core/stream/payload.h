@@ -67,6 +67,16 @@ int ferry_stream_get_hello_device(const void *payload, size_t bytes,
                                   struct ferry_stream_hello_device *ret_hello,
                                   struct ferry_error *reterr);
 
+/* HELLO_V1: what a device with uAPI v1 says of itself beyond HELLO_DEVICE. */
+struct ferry_stream_hello_v1 {
+    uint32_t implicit_quiesce, any_chunks; /* 0 or 1; as in struct ferry_identity */
+};
+void ferry_stream_put_hello_v1(struct ferry_writer *writer,
+                               const struct ferry_stream_hello_v1 *hello);
+int ferry_stream_get_hello_v1(const void *payload, size_t bytes,
+                              struct ferry_stream_hello_v1 *ret_hello,
+                              struct ferry_error *reterr);
+
 /* HELLO_MEMORY. */
 struct ferry_stream_hello_memory {
     uint32_t index;      /* 0, 1, 2, ... in the order of the records */

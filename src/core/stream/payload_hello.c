@@ -178,6 +178,31 @@ int ferry_stream_get_hello_device(const void *payload, size_t bytes,
     return rc;
 }
 
+void ferry_stream_put_hello_v1(struct ferry_writer *writer,
+                               const struct ferry_stream_hello_v1 *hello)
+{
+    ferry_writer_u32(writer, hello->implicit_quiesce);
+    ferry_writer_u32(writer, hello->any_chunks);
+}
+
+int ferry_stream_get_hello_v1(const void *payload, size_t bytes,
+                              struct ferry_stream_hello_v1 *ret_hello,
+                              struct ferry_error *reterr)
+{
+    struct ferry_stream_hello_v1 hello;
+    struct ferry_decoder d;
+    int rc;
+
+    ferry_decoder_init(&d, FERRY_REC_HELLO_V1, payload, bytes, reterr);
+    hello.implicit_quiesce = ferry_decoder_bool(&d);
+    hello.any_chunks = ferry_decoder_bool(&d);
+    rc = ferry_decoder_end(&d);
+    if (rc == FERRY_OK) {
+        *ret_hello = hello;
+    }
+    return rc;
+}
+
 void ferry_stream_put_hello_memory(struct ferry_writer *writer,
                                    const struct ferry_stream_hello_memory *hello)
 {

@@ -75,6 +75,7 @@ static const struct ferry_tag tags[FERRY_REC_TAG_END] = {
                                 { 0 } },
     [FERRY_REC_ATTACH] = { "ATTACH", 40, 40, NONE, 0, { 0 } },
     [FERRY_REC_BARRIER] = { "BARRIER", 8, 8, NONE, 0, { 0 } },
+    [FERRY_REC_HELLO_V1] = { "HELLO_V1", 8, 8, DEV, FERRY_RECORD_OPTIONAL, { 0 } },
 };
 
 const struct ferry_tag *ferry_tag_get(uint32_t tag)

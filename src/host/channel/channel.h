@@ -86,10 +86,15 @@ void ferry_channel_linger(struct ferry_channel *channel, struct ferry_channel **
 int ferry_channel_put(struct ferry_channel *channel, uint16_t tag, uint32_t device,
                       const void *payload, size_t bytes);
 
+/* The same with flags of the writer's own choice beside those of the tag. */
+int ferry_channel_put_flags(struct ferry_channel *channel, uint16_t tag, uint16_t flags,
+                            uint32_t device, const void *payload, size_t bytes);
+
 /* A payload that stays where it is until it has been sent. */
 struct ferry_channel_body {
     const void *data;
     size_t bytes;
+    uint32_t flags; /* of the record: FERRY_RECORD_CHUNK */
     void (*release)(
         void *user); /* called exactly once, whatever the result; may be NULL */
     void *user;

@@ -82,6 +82,12 @@ static int may_queue(const struct ferry_channel *channel, size_t bytes)
 int ferry_channel_put(struct ferry_channel *channel, uint16_t tag, uint32_t device,
                       const void *payload, size_t bytes)
 {
+    return ferry_channel_put_flags(channel, tag, 0, device, payload, bytes);
+}
+
+int ferry_channel_put_flags(struct ferry_channel *channel, uint16_t tag, uint16_t flags,
+                            uint32_t device, const void *payload, size_t bytes)
+{
     struct ferry_record record;
     uint8_t *room;
     int rc = may_queue(channel, bytes);
@@ -93,7 +99,8 @@ int ferry_channel_put(struct ferry_channel *channel, uint16_t tag, uint32_t devi
     if (!room) {
         return FERRY_E_MEMORY;
     }
-    ferry_record_seal(&record, tag, ferry_record_flags(tag), device, payload, bytes);
+    ferry_record_seal(&record, tag, ferry_record_flags(tag) | flags, device, payload,
+                      bytes);
     ferry_record_encode(&record, room);
     if (bytes > 0) {
         memcpy(room + FERRY_RECORD_HEADER_BYTES, payload, bytes);
@@ -128,6 +135,7 @@ static void data_header(uint8_t *room, uint16_t tag, uint32_t device, const void
     struct ferry_record record = {
         .magic = FERRY_RECORD_MAGIC,
         .tag = tag,
+        .flags = (uint16_t)body->flags,
         .device = device,
         .payload_bytes = prefix_bytes + body->bytes,
     };

@@ -78,6 +78,7 @@ struct ferry_host_device {
     uint32_t migration_flags; /* FERRY_MIG_*; 0: cannot migrate */
     uint32_t state;           /* as last known: whoever gets or sets it notes it */
     uint32_t can_log, has_precopy_info, has_data_size;
+    uint32_t is_v1; /* uAPI v1: its data are transactions, see docs/spec/stream.md */
     uint32_t no_log_runs; /* 1: refused LOG_RUNS once */
     uint32_t max_data;    /* largest data of one request */
     struct ferry_region_info region[FERRY_HOST_REGIONS_MAX]; /* fd: own, -1: none */

@@ -418,6 +418,7 @@ static int get_migration(const struct opening *opening)
         rc = try_v1(opening);
         if (rc == FERRY_OK) {
             rc = may(opening, &request, &there);
+            device->is_v1 = there != 0;
         }
     }
     if (rc != FERRY_OK) {
@@ -514,6 +515,7 @@ static void forget(struct ferry_host_device *device)
         device->region[i].fd = FERRY_NO_REGION_FD;
     }
     device->can_log = device->has_precopy_info = device->has_data_size = 0;
+    device->is_v1 = 0;
     device->no_log_runs = 0;
     device->msix_cap_off = device->msix_vectors = device->msix_bar = 0;
     device->msix_table_off = 0;

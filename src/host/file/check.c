@@ -21,6 +21,7 @@ static int hello(struct ferry_file_check *check, const struct ferry_record *reco
 {
     size_t bytes = (size_t)record->payload_bytes;
     struct ferry_stream_hello_memory memory;
+    struct ferry_stream_hello_v1 v1;
     int rc;
 
     if (record->tag == FERRY_REC_PREAMBLE) {
@@ -29,6 +30,9 @@ static int hello(struct ferry_file_check *check, const struct ferry_record *reco
     if (record->tag == FERRY_REC_HELLO_DEVICE) {
         return ferry_stream_get_hello_device(payload, bytes,
                                              &check->device[record->device], reterr);
+    }
+    if (record->tag == FERRY_REC_HELLO_V1) {
+        return ferry_stream_get_hello_v1(payload, bytes, &v1, reterr);
     }
     if (record->tag == FERRY_REC_HELLO_MEMORY) {
         rc = ferry_stream_get_hello_memory(payload, bytes, &memory, reterr);
@@ -137,6 +141,7 @@ static int payload_of(struct ferry_file_check *check, const struct ferry_record 
     switch ((enum ferry_record_tag)record->tag) {
     case FERRY_REC_PREAMBLE:
     case FERRY_REC_HELLO_DEVICE:
+    case FERRY_REC_HELLO_V1:
     case FERRY_REC_HELLO_MEMORY:
     case FERRY_REC_HELLO:
         return hello(check, record, payload, reterr);

@@ -131,6 +131,7 @@ static int hello(struct ferry_fields *fields, uint32_t tag, const uint8_t *paylo
 {
     struct ferry_stream_preamble preamble;
     struct ferry_stream_hello_device device;
+    struct ferry_stream_hello_v1 v1;
     struct ferry_stream_hello_memory memory;
     struct ferry_stream_hello hello;
     int rc;
@@ -155,6 +156,15 @@ static int hello(struct ferry_fields *fields, uint32_t tag, const uint8_t *paylo
                 ferry_fields_number(fields, "peer", FERRY_SHOW_NUMBER, device.peer);
             }
             identity(fields, &device.identity);
+        }
+        return rc;
+    }
+    if (tag == FERRY_REC_HELLO_V1) {
+        rc = ferry_stream_get_hello_v1(payload, bytes, &v1, reterr);
+        if (rc == FERRY_OK) {
+            ferry_fields_number(fields, "implicit_quiesce", FERRY_SHOW_NUMBER,
+                                v1.implicit_quiesce);
+            ferry_fields_number(fields, "any_chunks", FERRY_SHOW_NUMBER, v1.any_chunks);
         }
         return rc;
     }
@@ -345,6 +355,7 @@ int ferry_fields_decode(struct ferry_fields *fields, const struct ferry_file_che
     switch ((enum ferry_record_tag)record->tag) {
     case FERRY_REC_PREAMBLE:
     case FERRY_REC_HELLO_DEVICE:
+    case FERRY_REC_HELLO_V1:
     case FERRY_REC_HELLO_MEMORY:
     case FERRY_REC_HELLO:
         return hello(fields, record->tag, payload, bytes, reterr);

@@ -39,8 +39,9 @@ static int send_next(struct ferry_file_peer *peer)
     } else if (rc == 1 && record->tag == FERRY_REC_FILE_END) {
         peer->finished = 1;
     } else if (rc == 1 && !next.unknown) {
-        rc = ferry_channel_put(peer->channel, record->tag, record->device, next.payload,
-                               (size_t)record->payload_bytes);
+        rc = ferry_channel_put_flags(peer->channel, record->tag, record->flags,
+                                     record->device, next.payload,
+                                     (size_t)record->payload_bytes);
         peer->waits = record->tag == FERRY_REC_HELLO;
         if (rc < 0) {
             peer->finished = 1; /* the connection's end is told to the target */

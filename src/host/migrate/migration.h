@@ -114,6 +114,7 @@ struct ferry_run_device {
     uint32_t irqs_known;
     uint8_t irqs[FERRY_HOST_IRQ_BITMAP_BYTES];
     struct ferry_stream_hello_device hello; /* target: what the source said */
+    uint32_t chunks;                        /* target: HELLO_V1 came for it */
     struct ferry_device_report report;
 };
 

@@ -156,6 +156,7 @@ static uint32_t device_of(uint16_t tag)
     case FERRY_REC_DEVICE_CONFIG:
     case FERRY_REC_DEVICE_IRQS:
     case FERRY_REC_HELLO_DEVICE:
+    case FERRY_REC_HELLO_V1:
     case FERRY_REC_INITIAL_DONE:
         return 0;
     case FERRY_REC_PREAMBLE:

@@ -293,6 +293,7 @@ static int message(struct ferry_run *run, const struct ferry_record *record,
     case FERRY_REC_PREAMBLE:
         return ferry_run_receive_preamble(run, record, payload, reterr);
     case FERRY_REC_HELLO_DEVICE:
+    case FERRY_REC_HELLO_V1:
     case FERRY_REC_HELLO_MEMORY:
     case FERRY_REC_HELLO:
         return ferry_run_receive_hello(run, record, payload, reterr);

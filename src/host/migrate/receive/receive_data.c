@@ -17,6 +17,10 @@ static uint32_t most_bytes(const struct ferry_run *run, uint32_t device)
 {
     uint32_t most = run->context->device[device]->max_data;
 
+    /* A record is one transaction for a device with uAPI v1: it is never split. */
+    if (run->context->device[device]->is_v1) {
+        return FERRY_RECORD_DATA_MAX;
+    }
     return most > 0 ? most : FERRY_RECORD_DATA_MAX;
 }
 
@@ -263,9 +267,15 @@ int ferry_run_data_place(struct ferry_run *run, const struct ferry_record *recor
 void ferry_run_data_record(struct ferry_run *run, const struct ferry_record *record)
 {
     struct ferry_run_writer *writer = &run->device[record->device].writer;
+    const struct ferry_host_device *host = run->context->device[record->device];
     struct ferry_op *op = writer->filling;
 
     writer->filling = NULL;
+    if (host->is_v1 && !host->identity.any_chunks &&
+        !(record->flags & FERRY_RECORD_CHUNK)) {
+        ferry_run_writer_fail(run, record->device, FERRY_E_INCOMPATIBLE,
+                              "a record that is no transaction of uAPI v1");
+    }
     if (writer->status < 0 || op->queued == 0) {
         put_buffer(run, op);
         return;

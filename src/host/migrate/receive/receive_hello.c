@@ -51,11 +51,17 @@ int ferry_run_receive_hello(struct ferry_run *run, const struct ferry_record *re
 {
     size_t bytes = (size_t)record->payload_bytes;
     struct ferry_stream_hello_memory memory;
+    struct ferry_stream_hello_v1 v1;
     int rc;
 
     if (record->tag == FERRY_REC_HELLO_DEVICE) {
         return ferry_stream_get_hello_device(payload, bytes,
                                              &run->device[record->device].hello, reterr);
+    }
+    if (record->tag == FERRY_REC_HELLO_V1) {
+        rc = ferry_stream_get_hello_v1(payload, bytes, &v1, reterr);
+        run->device[record->device].chunks = rc == FERRY_OK;
+        return rc;
     }
     if (record->tag == FERRY_REC_HELLO_MEMORY) {
         rc = ferry_stream_get_hello_memory(payload, bytes, &memory, reterr);
@@ -102,6 +108,14 @@ static int check_device(struct ferry_run *run, uint32_t device,
     if (atomic_load(&host->lost) != FERRY_OK) {
         return ferry_error_set(reterr, FERRY_E_DEVICE, FERRY_HOST_LAYER, NULL, 0,
                                "device %s has no connection here", host->name);
+    }
+    if (host->is_v1 && !host->identity.any_chunks && !run->device[device].chunks) {
+        return ferry_error_set(
+            reterr, FERRY_E_INCOMPATIBLE, FERRY_HOST_LAYER, "MIG-V1-14", 0,
+            "device %s migrates by uAPI v1 and takes its state only in "
+            "the transactions in which such a device was saved; the "
+            "source's has none (uAPI v2)",
+            host->name);
     }
     rc = ferry_compat_check(&hello->identity, &host->identity, &detail);
     if (rc < 0) {

@@ -18,6 +18,10 @@ static size_t read_bytes(const struct ferry_run *run, uint32_t device)
 {
     uint32_t most = run->context->device[device]->max_data;
 
+    /* One transaction of v1 is one record, whatever one request of it can carry. */
+    if (run->context->device[device]->is_v1) {
+        return FERRY_RECORD_DATA_MAX;
+    }
     return most > 0 && most < FERRY_RUN_READ_BYTES ? most : FERRY_RUN_READ_BYTES;
 }
 
@@ -113,6 +117,9 @@ void ferry_run_reader_send(struct ferry_run *run, struct ferry_op *op)
     uint32_t device = op->device;
     int rc;
 
+    if (run->context->device[device]->is_v1) {
+        body.flags = FERRY_RECORD_CHUNK;
+    }
     ferry_stream_hash_update(own->reader.hash, op->data, bytes);
     own->reader.bytes += bytes;
     own->reader.total_bytes += bytes;
@@ -199,6 +206,7 @@ static int ask(struct ferry_run *run, uint32_t device)
         op->request.u.data.data = op->data;
         op->request.u.data.size = op->cap;
         op->request.u.data.got = 0;
+        op->request.u.data.whole = 1;
         reader->slot[(reader->head + reader->count) % FERRY_RUN_READS] = op;
         reader->count++;
         if (ferry_op_start(op) != FERRY_PENDING) {

@@ -36,6 +36,21 @@ static void put_hello_device(struct ferry_run *run, uint32_t device)
     put_written(run, FERRY_REC_HELLO_DEVICE, device, &writer);
 }
 
+static void put_hello_v1(struct ferry_run *run, uint32_t device)
+{
+    const struct ferry_identity *identity = &run->context->device[device]->identity;
+    const struct ferry_stream_hello_v1 hello = {
+        .implicit_quiesce = identity->implicit_quiesce != 0,
+        .any_chunks = identity->any_chunks != 0,
+    };
+    uint8_t payload[64];
+    struct ferry_writer writer;
+
+    ferry_writer_init(&writer, payload, sizeof(payload));
+    ferry_stream_put_hello_v1(&writer, &hello);
+    put_written(run, FERRY_REC_HELLO_V1, device, &writer);
+}
+
 static void put_hello_memory(struct ferry_run *run, uint32_t memory)
 {
     const struct ferry_host_memory *host = &run->context->memory[memory];
@@ -66,6 +81,9 @@ void ferry_run_send_hello(struct ferry_run *run)
 
     for (uint32_t i = 0; i < run->device_count; i++) {
         put_hello_device(run, i);
+        if (run->context->device[i]->is_v1) {
+            put_hello_v1(run, i);
+        }
     }
     for (uint32_t i = 0; i < run->context->memory_end; i++) {
         if (run->context->memory[i].size != 0) {
