@@ -20,7 +20,8 @@
 
 #define BLOCK 16u
 #define REQUEST_BYTES (128u << 10) /* of a range, with one request */
-#define LASTING_BYTES (256u << 10) /* of a request of begin(): what the device takes */
+#define LASTING_LANES 48u          /* requests of begin() */
+#define LASTING_BYTES (256u << 10) /* of each: what the device takes */
 /* Layout of the driver's memory behind queues and requests. */
 #define SOURCE_OFF (1u << 20)
 #define SPARE_OFF (2u << 20)
@@ -290,7 +291,7 @@ static int acc_begin(void *state, uint64_t iova, uint64_t bytes,
                                "not in the memory");
     }
     /* Each request goes on long behind the range, in memory of the driver's. */
-    for (uint32_t lane = 0; lane < LANES; lane++) {
+    for (uint32_t lane = 0; lane < LASTING_LANES; lane++) {
         const uint64_t off =
             lane * (uint64_t)REQUEST_BYTES %
             ((bytes + REQUEST_BYTES - 1) / REQUEST_BYTES * REQUEST_BYTES);
