@@ -4,19 +4,30 @@
 #include "check/classes.h"
 
 /* In the order in which they run: what others build on comes first. */
+/* clang-format off */
 const struct check_class check_classes[] = {
-    { check_state_features }, { check_state_messages },
-    { check_state_arcs },     { check_state_forbidden },
-    { check_state_session },  { check_state_cancel },
-    { check_state_reset },    { check_state_reopen },
-    { check_data_ends },      { check_data_cut },
+    { check_state_features },
+    { check_state_messages },
+    { check_state_arcs },
+    { check_state_forbidden },
+    { check_state_session },
+    { check_state_cancel },
+    { check_state_reset },
+    { check_state_reopen },
+    { check_data_ends },
+    { check_data_cut },
     { check_data_whole },
-    { check_data_whole },     { check_data_damage },
+    { check_data_damage },
     { check_data_origin },
     { check_data_again },
     { check_data_equal },
-    { check_access_cells },   { NULL },
+    { check_access_cells },
+    { check_access_irq_set },
+    { check_access_irq_pending },
+    { check_access_quiet },
+    { NULL },
 };
+/* clang-format on */
 
 const struct ferry_check_info *ferry_check_get(size_t i)
 {

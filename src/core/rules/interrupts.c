@@ -22,6 +22,14 @@ const struct ferry_rule ferry_rules_interrupts[] = {
         .enforced = 1,
     },
     {
+        .id = "MIG-IRQ-4",
+        .text = "What SET_IRQS has set up stays over changes of state and over a load.",
+        .why = "Users set vectors up once, often before the load, and do not come back.",
+        .source = "Ferry",
+        .chapter = FERRY_CHAPTER_INTERRUPTS,
+        .enforced = 1,
+    },
+    {
         .id = "MIG-IMS-1",
         .text = "Interrupt entries that the guest writes without a trap are carried as "
                 "the guest wrote them: handles of the guest, never addresses or data of "
