@@ -25,6 +25,10 @@ const struct check_class check_classes[] = {
     { check_access_irq_set },
     { check_access_irq_pending },
     { check_access_quiet },
+    { check_dirty_start },
+    { check_dirty_report },
+    { check_dirty_pages },
+    { check_dirty_keep },
     { NULL },
 };
 /* clang-format on */

@@ -5,9 +5,8 @@
 const struct ferry_rule ferry_rules_dirty[] = {
     {
         .id = "MIG-LOG-2",
-        .text = "START refuses no ranges, an empty one, one that overflows or is not "
-                "aligned to the page size, and ranges that overlap, and starts nothing "
-                "then.",
+        .text = "START refuses a range that is empty, overflows or is not aligned to "
+                "the page size, and ranges that overlap, and starts nothing then.",
         .why = "A log that covers something else than the user believes loses pages.",
         .source = "uAPI v2",
         .chapter = FERRY_CHAPTER_DIRTY,
@@ -123,6 +122,24 @@ const struct ferry_rule ferry_rules_dirty[] = {
         .id = "MIG-LOG-15",
         .text = "REPORT refuses a range that is empty, not aligned or overflows.",
         .why = "The bitmap would be read in another way than it was written.",
+        .source = "Ferry",
+        .chapter = FERRY_CHAPTER_DIRTY,
+        .enforced = 1,
+    },
+    {
+        .id = "MIG-LOG-16",
+        .text = "START without ranges is refused by a device of the kernel; over "
+                "vfio-user it means the whole address space.",
+        .why = "The two texts differ, and a user of both must know.",
+        .source = "uAPI v2",
+        .chapter = FERRY_CHAPTER_DIRTY,
+        .enforced = 1,
+    },
+    {
+        .id = "MIG-LOG-17",
+        .text = "A report of runs, where the device offers one, tells and clears the "
+                "same pages as a bitmap would.",
+        .why = "It is another form of the same answer.",
         .source = "Ferry",
         .chapter = FERRY_CHAPTER_DIRTY,
         .enforced = 1,
