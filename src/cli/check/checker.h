@@ -31,7 +31,7 @@ struct checker_args {
     size_t filter_count;
     const char *pattern[CHECKER_PATTERNS_MAX];
     size_t pattern_count;
-    const char *rule, *driver, *waive, *junit;
+    const char *rule, *driver, *waive, *junit, *uapi;
     uint32_t profile; /* 0: all */
     uint32_t allowed, timeout_ms, look_ms;
     int list, tap, json, quiet, verbose;

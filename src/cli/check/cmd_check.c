@@ -22,7 +22,8 @@ enum check_key {
     KEY_JUNIT,
     KEY_LOOK,
     KEY_PARTNER,
-    KEY_TIMEOUT
+    KEY_TIMEOUT,
+    KEY_UAPI
 };
 
 static const struct argp_option check_options[] = {
@@ -50,6 +51,9 @@ static const struct argp_option check_options[] = {
       "who has the device work: copy, acc, FILE.so, or none (the one that fits)", 2 },
     { "filter", KEY_FILTER, "SPEC", 0,
       "a filter over a model, as in ferry serve, to see what is found", 2 },
+    { "uapi", KEY_UAPI, "VERSION", 0,
+      "show a model by v2 (default), v1, v1:mmap or v1:partitioned, as in ferry serve",
+      2 },
     { "timeout", KEY_TIMEOUT, "TIME", 0, "limit of each request (5s)", 2 },
     { "look", KEY_LOOK, "TIME", 0, "how long to look for what must not happen (20ms)",
       2 },
@@ -138,10 +142,10 @@ static void check_args(const struct checker_args *args, const struct argp_state 
         argp_error(state, "the URI of a device is needed, such as "
                           "vfio-user:/run/acc.sock or model:copy");
     }
-    if (args->filter_count > 0 &&
+    if ((args->filter_count > 0 || args->uapi != NULL) &&
         (args->uri == NULL || strncmp(args->uri, "model:", 6) != 0)) {
-        argp_error(state, "--filter goes with model:NAME; a device of another process "
-                          "gets its filters there");
+        argp_error(state, "--filter and --uapi go with model:NAME; a device of another "
+                          "process has them from ferry serve");
     }
     for (size_t i = 0; (info = ferry_check_get(i)) != NULL; i++) {
         wanted += checker_wants(args, info);
@@ -215,6 +219,9 @@ static error_t parse_check(int key, char *text, struct argp_state *state)
         return 0;
     case KEY_FILTER:
         add_filter(args, text, state);
+        return 0;
+    case KEY_UAPI:
+        args->uapi = parse_one(state, args->uapi, text, "--uapi");
         return 0;
     case KEY_WAIVE:
         args->waive = parse_one(state, args->waive, text, "--waive");

@@ -94,6 +94,7 @@ char *checker_again(const struct checker_args *args,
     for (size_t i = 0; i < args->filter_count; i++) {
         put_option(out, "--filter", args->filter[i]);
     }
+    put_option(out, "--uapi", args->uapi);
     put_option(out, "--partner", args->partner);
     put_option(out, "--foreign", args->foreign);
     put_option(out, "--driver", args->driver);

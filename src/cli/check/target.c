@@ -30,6 +30,11 @@ static int open_model(struct checker *checker, struct checker_target *target,
     }
     target->served->command = "check";
     target->served->model = target->model;
+    if (args->uapi != NULL && !served_set_uapi(target->served, args->uapi)) {
+        print_error("check", NULL, "--uapi: there is no '%s'; see ferry serve --help",
+                    args->uapi);
+        return EXIT_USAGE;
+    }
     for (size_t i = 0; filters && i < args->filter_count; i++) {
         target->served->filter[target->served->filter_count++] = args->filter[i];
     }

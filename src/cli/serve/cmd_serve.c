@@ -82,9 +82,6 @@ static const struct argp_option serve_options[] = {
 static const char *const io_fd_layouts[] = { "spec", "libvfio-user", NULL };
 static const char *const dma_layouts[] = { "auto", "spec", "qemu", NULL };
 
-/* v2, then in the order of enum ferry_face_v1_form. */
-static const char *const uapis[] = { "v2", "v1", "v1:mmap", "v1:partitioned", NULL };
-
 /* The device that options are about: the one named last, or the first that will be. */
 static struct served_device *described(struct serve_args *args)
 {
@@ -177,15 +174,6 @@ static uint32_t parse_name(const struct argp_state *state, const char *option,
     return 0;
 }
 
-static void parse_uapi(struct served_device *device, const char *text,
-                       const struct argp_state *state)
-{
-    const uint32_t at = parse_name(state, "--uapi", text, uapis);
-
-    device->uapi_v1 = at > 0;
-    device->form = at > 0 ? at - 1 : FERRY_FACE_V1_TRAPPED;
-}
-
 static void check_args(struct serve_args *args, const struct argp_state *state)
 {
     take_activation(args, state);
@@ -238,7 +226,9 @@ static error_t parse_serve(int key, char *text, struct argp_state *state)
             parse_name(state, "--dma-layout", text, dma_layouts);
         return 0;
     case KEY_UAPI:
-        parse_uapi(described(args), text, state);
+        if (!served_set_uapi(described(args), text)) {
+            argp_error(state, "--uapi: there is no '%s'; see --help", text);
+        }
         return 0;
     case KEY_FILTER:
         add_filter(described(args), text, state);

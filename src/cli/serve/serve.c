@@ -88,6 +88,21 @@ static int open_model(struct served_device *served)
     return EXIT_OK;
 }
 
+int served_set_uapi(struct served_device *served, const char *version)
+{
+    /* v2, then in the order of enum ferry_face_v1_form. */
+    static const char *const versions[] = { "v2", "v1", "v1:mmap", "v1:partitioned" };
+
+    for (uint32_t i = 0; i < sizeof(versions) / sizeof(versions[0]); i++) {
+        if (strcmp(versions[i], version) == 0) {
+            served->uapi_v1 = i > 0;
+            served->form = i > 0 ? i - 1 : 0;
+            return 1;
+        }
+    }
+    return 0;
+}
+
 /* Filters see what the user sees: they lie over the face. */
 static int open_face(struct served_device *served)
 {

@@ -45,6 +45,9 @@ struct served_device {
     int status; /* with which serving ended */
 };
 
+/* "v2", "v1", "v1:mmap", "v1:partitioned". Return: 0 when it is none of these. */
+int served_set_uapi(struct served_device *served, const char *version);
+
 /*
  * Makes device, filters and server; says what is wrong.
  * Return: enum exit_code; served_close() is due in any case.
