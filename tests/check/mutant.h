@@ -72,6 +72,9 @@ struct check_mutant {
     uint32_t whole;      /* 1: runs the checks of all classes */
     uint32_t served;     /* 1: over vfio-user; else in this process */
     uint32_t uapi;       /* 1: with the migration region of v1, and the hooks see that */
+    uint32_t v1_form;    /* enum ferry_face_v1_form */
+    uint32_t under;      /* 1: with uapi 1: the hooks see v2, below the region */
+    uint32_t partner_v2; /* 1: with uapi 1: the partner has v2 */
     uint32_t timeout_ms; /* of a request; 0: 2000. For mutants that never answer */
     uint32_t sound_partner; /* 1: the partner of the same kind has no fault */
     uint32_t sound_device;  /* 1: only the partner has it */

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "drivers/check/check_drivers.h"
+#include "ferry/face.h"
 #include "ferry/filter.h"
 #include "models/models.h"
 #include "wire.h"
@@ -25,6 +26,8 @@ struct rig_device {
     struct ferry_device *device;
     void *state;
     struct mutant *mutant;
+    struct ferry_endpoint *face; /* of v1, or NULL */
+    struct ferry_endpoint *top;  /* mutant or face */
     struct ferry_server *server;
     pthread_t thread;
     struct mutant_relay *relay;
@@ -75,8 +78,7 @@ static void open_server(struct rig_device *rig, const struct check_mutant *row)
     snprintf(rig->inner, sizeof(rig->inner), "%s/inner", rig->folder);
     snprintf(rig->uri, sizeof(rig->uri), "vfio-user:%s", rig->socket);
     options.path = row->wire != NULL ? rig->inner : rig->socket;
-    rc = ferry_server_create_endpoint(&rig->mutant->endpoint, &options, &rig->server,
-                                      &error);
+    rc = ferry_server_create_endpoint(rig->top, &options, &rig->server, &error);
     assert(rc == FERRY_OK);
     if (row->wire != NULL) {
         rig->relay = relay_start(rig->socket, rig->inner, row->wire);
@@ -85,13 +87,29 @@ static void open_server(struct rig_device *rig, const struct check_mutant *row)
     assert(rc == 0);
 }
 
-/* row: NULL without a fault. */
+/* row: NULL without a fault. uapi: 1 for the region of v1. */
 static void open_device(struct rig_device *rig, const struct check_mutant *row,
-                        const char *model)
+                        const char *model, uint32_t uapi, uint32_t form)
 {
+    const int under = row != NULL && row->under;
+    struct ferry_error error = { .code = FERRY_OK };
+    int rc = FERRY_OK;
+
     open_model(rig, model);
-    rig->mutant = mutant_new(row, rig->device, ferry_device_endpoint(rig->device));
+    rig->top = ferry_device_endpoint(rig->device);
+    if (uapi == 1 && !under) {
+        rc = ferry_face_v1_open(rig->top, form, &rig->face, &error);
+        rig->top = rig->face;
+    }
+    assert(rc == FERRY_OK);
+    rig->mutant = mutant_new(row, rig->device, rig->top);
     assert(rig->mutant != NULL);
+    rig->top = &rig->mutant->endpoint;
+    if (uapi == 1 && under) {
+        rc = ferry_face_v1_open(rig->top, form, &rig->face, &error);
+        rig->top = rig->face;
+    }
+    assert(rc == FERRY_OK);
 }
 
 static void close_device(struct rig_device *rig)
@@ -105,7 +123,12 @@ static void close_device(struct rig_device *rig)
         (void)unlink(rig->socket);
         (void)rmdir(rig->folder);
     }
+    if (rig->face != NULL && rig->top == rig->face) {
+        ferry_face_v1_close(rig->face); /* it uses the mutant */
+        rig->face = NULL;
+    }
     mutant_free(rig->mutant);
+    ferry_face_v1_close(rig->face);
     rig->kind->destroy(rig->device, rig->state);
 }
 
@@ -168,17 +191,18 @@ int rig_check(const struct check_mutant *row, const char *only, struct rig_run *
     const double begun = now_s();
     int rc;
 
-    open_device(&device, row->sound_device ? NULL : row, model);
-    open_device(&partner, row->sound_partner ? NULL : row, model);
-    open_device(&foreign, NULL, is_copy ? MUTANT_ACC : MUTANT_COPY);
+    open_device(&device, row->sound_device ? NULL : row, model, row->uapi, row->v1_form);
+    open_device(&partner, row->sound_partner ? NULL : row, model,
+                row->partner_v2 ? 2 : row->uapi, row->v1_form);
+    open_device(&foreign, NULL, is_copy ? MUTANT_ACC : MUTANT_COPY, 2, 0);
     if (row->served || row->wire != NULL) {
         open_server(&device, row);
         options.device.uri = device.uri;
     } else {
-        options.device.endpoint = &device.mutant->endpoint;
+        options.device.endpoint = device.top;
     }
-    options.partner.endpoint = &partner.mutant->endpoint;
-    options.foreign.endpoint = &foreign.mutant->endpoint;
+    options.partner.endpoint = partner.top;
+    options.foreign.endpoint = foreign.top;
     options.driver = is_copy ? &check_driver_copy : &check_driver_acc;
     options.allowed = FERRY_CHECK_DESTRUCTIVE | FERRY_CHECK_MAY_HANG;
     options.timeout_ms = row->timeout_ms > 0 ? row->timeout_ms : TIMEOUT_MS;
