@@ -51,7 +51,7 @@ struct face_section {
     int fd;                   /* of map; -1 */
     uint64_t begin, end;      /* offsets of the section in the region */
     uint64_t mapped;          /* the region's bytes up to here are in map */
-    uint32_t used;            /* there may be data in it */
+    uint64_t used_end;        /* there may be data of the session up to here */
 };
 
 struct face_watch {
@@ -157,8 +157,7 @@ void face_section_info(const struct face *face, struct ferry_region_info *info);
 /* data_offset of this transaction. */
 uint64_t face_section_offset(const struct face *face);
 /* Copies between the section at `off` of the region and memory. */
-void face_section_read(const struct face *face, uint64_t off, void *ret_data,
-                       uint64_t bytes);
+void face_section_read(struct face *face, uint64_t off, void *ret_data, uint64_t bytes);
 void face_section_write(struct face *face, uint64_t off, const void *data,
                         uint64_t bytes);
 /* What is left of the session's data is wiped: it may hold secrets. */

@@ -24,7 +24,6 @@ int face_take_piece(struct face *face, uint64_t bytes)
     }
     /* The device gets a copy: a user could change mapped memory while it is looked at. */
     face_section_read(face, face_section_offset(face), face->section.work.data, bytes);
-    face->section.used = 1;
     (void)face_ask(face, FERRY_RQ_DATA_WRITE, taken);
     face->sub.u.data.data = face->section.work.data;
     face->sub.u.data.size = bytes;

@@ -110,11 +110,17 @@ static uint8_t *place(const struct face_section *section, uint64_t off, uint64_t
     return (uint8_t *)section->map.data + off;
 }
 
-void face_section_read(const struct face *face, uint64_t off, void *ret_data,
-                       uint64_t bytes)
+/* Data may lie in the section up to this offset of the region, and in work as far. */
+static void note_use(struct face_section *section, uint64_t end)
+{
+    section->used_end = end > section->used_end ? end : section->used_end;
+}
+
+void face_section_read(struct face *face, uint64_t off, void *ret_data, uint64_t bytes)
 {
     uint8_t *to = ret_data;
 
+    note_use(&face->section, off + bytes);
     while (bytes > 0) {
         uint64_t part = bytes;
         const uint8_t *from = place(&face->section, off, &part);
@@ -130,7 +136,7 @@ void face_section_write(struct face *face, uint64_t off, const void *data, uint6
 {
     const uint8_t *from = data;
 
-    face->section.used = 1;
+    note_use(&face->section, off + bytes);
     while (bytes > 0) {
         uint64_t part = bytes;
         uint8_t *to = place(&face->section, off, &part);
@@ -142,10 +148,10 @@ void face_section_write(struct face *face, uint64_t off, const void *data, uint6
     }
 }
 
-static void wipe(const struct ferry_os_map *map)
+static void wipe(const struct ferry_os_map *map, uint64_t bytes)
 {
     if (map->data != NULL) {
-        memset(map->data, 0, map->size);
+        memset(map->data, 0, bytes < map->size ? (size_t)bytes : map->size);
     }
 }
 
@@ -153,10 +159,10 @@ void face_section_wipe(struct face *face)
 {
     struct face_section *section = &face->section;
 
-    if (section->used) {
-        wipe(&section->map);
-        wipe(&section->own);
-        wipe(&section->work);
-        section->used = 0;
+    wipe(&section->map, section->used_end);
+    wipe(&section->work, section->used_end);
+    if (section->used_end > section->mapped) {
+        wipe(&section->own, section->used_end - section->mapped);
     }
+    section->used_end = 0;
 }
