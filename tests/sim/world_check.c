@@ -63,7 +63,20 @@ int world_target_complete(const struct world *world)
     return host->alive && !host->gone && host->prepared;
 }
 
-/* MIG-ORD-3: nobody stands still while somebody who can be quieted is not quiet. */
+/*
+ * Does a device with implicit quiescence refuse its peers' DMA? From the first request
+ * for its data on, until it leaves STOP_COPY (MIG-QUI-2).
+ */
+static int is_frozen(const struct world *world, uint32_t device)
+{
+    const struct ferry_source *source = &world->source;
+
+    return world->host[SIDE_SOURCE].device[device].state == FERRY_STATE_STOP_COPY &&
+           ((source->data_busy | source->data_ended) >> device & 1) != 0;
+}
+
+/* MIG-ORD-3, MIG-BACK-4: nobody stands still while somebody who can be quieted is not
+ * quiet. */
 static const char *check_barrier(const struct world *world)
 {
     const struct world_host *host = &world->host[SIDE_SOURCE];
@@ -75,13 +88,15 @@ static const char *check_barrier(const struct world *world)
     for (uint32_t i = 0; i < world->device_count; i++) {
         uint32_t state = host->device[i].state;
         uint32_t features = world->source.config.device[i].features;
+        int implicit = world->source.config.device[i].implicit_quiesce != 0;
 
-        if ((state == FERRY_STATE_STOP || state == FERRY_STATE_STOP_COPY) &&
+        if ((implicit ? is_frozen(world, i)
+                      : state == FERRY_STATE_STOP || state == FERRY_STATE_STOP_COPY) &&
             !world->source.group.device[i].lost &&
             !world->source.group.device[i].given_up) {
             still = 1;
         }
-        if ((features & FERRY_MIG_P2P) &&
+        if ((implicit || (features & FERRY_MIG_P2P)) &&
             (state == FERRY_STATE_RUNNING || state == FERRY_STATE_PRE_COPY) &&
             !world->source.group.device[i].was_reset) {
             busy = 1;
@@ -92,9 +107,11 @@ static const char *check_barrier(const struct world *world)
 
 const char *world_check(const struct world *world)
 {
+    /* MIG-END-1 */
     if (world_source_runs(world) && world_target_runs(world)) {
         return "both sides run";
     }
+    /* MIG-BACK-2 */
     for (uint32_t i = 0; i < world->device_count; i++) {
         if (world->host[SIDE_SOURCE].device[i].latched) {
             return "a source device that could go on was reset";
@@ -103,7 +120,7 @@ const char *world_check(const struct world *world)
     return check_barrier(world);
 }
 
-/* A source that is back has everything on again, and no log. */
+/* MIG-BACK-1, MIG-BACK-5: a source that is back has everything on again, and no log. */
 static const char *check_source_back(const struct world *world)
 {
     const struct world_host *host = &world->host[SIDE_SOURCE];
@@ -138,6 +155,7 @@ const char *world_check_rest(const struct world *world)
     if (world_source_runs(world) != world_target_runs(world)) {
         return NULL;
     }
+    /* MIG-COMMIT-5 */
     if (ferry_source_undecided(&world->source) && !world_source_complete(world)) {
         return "the source is undecided and does not hold its complete stopped state";
     }

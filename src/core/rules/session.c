@@ -46,7 +46,8 @@ const struct ferry_rule ferry_rules_session[] = {
     },
     {
         .id = "MIG-PEER-1",
-        .text = "A device without P2P support that reaches a peer does not leave.",
+        .text = "A device without P2P support or implicit quiescence that reaches a peer "
+                "does not leave.",
         .why = "It cannot be quieted, and would write into a peer whose state was read "
                "already.",
         .source = "Ferry",
@@ -175,8 +176,8 @@ const struct ferry_rule ferry_rules_session[] = {
     },
     {
         .id = "MIG-ORD-7",
-        .text = "At the target all devices leave STOP before one reaches RUNNING, and "
-                "all reach RUNNING before the CPUs run.",
+        .text = "At the target all devices with P2P are in RUNNING_P2P before any device "
+                "reaches RUNNING, and all run before the CPUs do.",
         .why = "The first one that runs may write to its peers.",
         .source = "Ferry",
         .chapter = FERRY_CHAPTER_MIGRATION,
