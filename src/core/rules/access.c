@@ -11,15 +11,6 @@ const struct ferry_rule ferry_rules_access[] = {
         .chapter = FERRY_CHAPTER_ACCESS,
         .enforced = 1,
     },
-    [FERRY_RULE_RUN_2] = {
-        .id = "MIG-RUN-2",
-        .text = "A device that runs again goes on with the work that it had: nothing "
-                "that was begun is lost, or done with other memory.",
-        .why = "Its guest waits for what it asked for and does not ask again.",
-        .source = "uAPI v2",
-        .chapter = FERRY_CHAPTER_ACCESS,
-        .enforced = 1,
-    },
     [FERRY_RULE_PRE_1] = {
         .id = "MIG-PRE-1",
         .text = "In PRE_COPY everything works as in RUNNING.",

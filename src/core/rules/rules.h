@@ -7,7 +7,6 @@
 /* Index of a rule that a cell of the access table names, in ferry_rules_access. */
 enum ferry_access_rule {
     FERRY_RULE_RUN_1 = 0,
-    FERRY_RULE_RUN_2,
     FERRY_RULE_PRE_1,
     FERRY_RULE_PRE_2,
     FERRY_RULE_P2P_1,

@@ -213,6 +213,15 @@ const struct ferry_rule ferry_rules_state[] = {
         .enforced = 1,
     },
     {
+        .id = "MIG-RUN-2",
+        .text = "A device that runs again goes on with the work that it had: nothing "
+                "that was begun is lost, or done with other memory.",
+        .why = "Its guest waits for what it asked for and does not ask again.",
+        .source = "uAPI v2",
+        .chapter = FERRY_CHAPTER_ACCESS,
+        .enforced = 1,
+    },
+    {
         .id = "MIG-RST-3",
         .text = "A reset ends the data session and a change that is under way.",
         .why = "The state that they are about is gone.",
