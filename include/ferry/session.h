@@ -175,6 +175,10 @@ struct ferry_session_device {
     uint64_t stop_ns;      /* expected time of the arc to STOP or STOP_COPY */
     uint64_t load_ns;      /* expected time of RESUMING to STOP at the target */
     uint64_t run_ns;       /* expected time of the arcs to RUNNING at the target */
+    /* 1, without FERRY_MIG_P2P only: its STOP and STOP_COPY are as quiet as a P2P state,
+     * until its data are read (ferry_identity.implicit_quiesce). */
+    uint32_t implicit_quiesce;
+    uint32_t pad;
 };
 
 /* Limits and choices of a migration. 0 takes the default named. */

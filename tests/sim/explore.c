@@ -190,11 +190,14 @@ static int explore(const struct world_setup *setup, struct totals *totals, int q
 static const struct {
     const char *name;
     uint32_t features[2];
+    uint32_t implicit[2];
 } pairs[] = {
-    { "P2P+PRE_COPY, P2P+PRE_COPY", { ALL, ALL } },
-    { "P2P+PRE_COPY, PRE_COPY", { ALL, NO_P2P } },
-    { "P2P, P2P+PRE_COPY", { NO_PRE, ALL } },
-    { "PRE_COPY, plain", { NO_P2P, PLAIN } },
+    { "P2P+PRE_COPY, P2P+PRE_COPY", { ALL, ALL }, { 0 } },
+    { "P2P+PRE_COPY, PRE_COPY", { ALL, NO_P2P }, { 0 } },
+    { "P2P, P2P+PRE_COPY", { NO_PRE, ALL }, { 0 } },
+    { "PRE_COPY, plain", { NO_P2P, PLAIN }, { 0 } },
+    { "v1, v1, both reach peers", { NO_P2P, NO_P2P }, { 1, 1 } },
+    { "v1 that reaches P2P", { NO_P2P, NO_PRE }, { 1, 0 } },
 };
 
 static int explore_rules(uint32_t faults)
@@ -203,12 +206,16 @@ static int explore_rules(uint32_t faults)
 
     for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
         for (uint32_t shared = 0; shared < 2; shared++) {
-            struct world_setup setup = { .device_count = 2,
-                                         .features = { pairs[i].features[0],
-                                                       pairs[i].features[1] },
-                                         .shared_arbiter = shared,
-                                         .faults = faults,
-                                         .frozen_time = 1 };
+            struct world_setup setup = {
+                .device_count = 2,
+                .features = { pairs[i].features[0], pairs[i].features[1] },
+                .implicit = { pairs[i].implicit[0], pairs[i].implicit[1] },
+                .reaches_peer = { pairs[i].implicit[0] ? 2 : 0,
+                                  pairs[i].implicit[1] ? 1 : 0 },
+                .shared_arbiter = shared,
+                .faults = faults,
+                .frozen_time = 1
+            };
             struct totals totals;
             int broken = explore(&setup, &totals, 0);
 

@@ -19,6 +19,7 @@ void world_init(struct world *world, const struct world_setup *setup)
     config.arbiter = setup->shared_arbiter ? FERRY_ARBITER_SHARED : FERRY_ARBITER_NONE;
     for (uint32_t i = 0; i < setup->device_count; i++) {
         config.device[i].features = setup->features[i];
+        config.device[i].implicit_quiesce = setup->implicit[i];
         config.device[i].can_log = 1;
         config.device[i].reaches_peer = setup->reaches_peer[i] != 0;
         config.device[i].peer = setup->reaches_peer[i] ? setup->reaches_peer[i] - 1 : 0;

@@ -123,6 +123,7 @@ struct world_transition {
 struct world_setup {
     uint32_t device_count;
     uint32_t features[WORLD_DEVICES_MAX];
+    uint32_t implicit[WORLD_DEVICES_MAX];     /* 1: quiet by its stop (uAPI v1) */
     uint32_t reaches_peer[WORLD_DEVICES_MAX]; /* 1 + index of the peer, 0: none */
     uint32_t shared_arbiter;
     uint32_t faults;

@@ -10,35 +10,46 @@
 
 /*
  * The goals: for each stage and class of device the state that it is asked for. The class
- * is features >> 1: plain, P2P, PRE_COPY, both. A stage ends when every device has
- * answered. Rule MIG-ORD-3: none stops before all that can be quieted are quiet.
+ * is features >> 1 (plain, P2P, PRE_COPY, both), or one of the two of devices with
+ * implicit quiescence: without and with PRE_COPY. A stage ends when every device has
+ * answered. Rule MIG-ORD-3: none stops before all that can be quieted are quiet; those
+ * two are quiet by their stop (MIG-QUI-1).
  */
 static const struct {
     uint32_t stages;
-    uint8_t wanted[STAGES_MAX][4];
+    uint8_t wanted[STAGES_MAX][6];
 } goals[FERRY_GOAL_COUNT] = {
     [FERRY_GOAL_NONE] = { 0, { { 0 } } },
     [FERRY_GOAL_PRE_COPY] = { 1,
-                              { { STAY, STAY, FERRY_STATE_PRE_COPY,
-                                  FERRY_STATE_PRE_COPY } } },
+                              { { STAY, STAY, FERRY_STATE_PRE_COPY, FERRY_STATE_PRE_COPY,
+                                  STAY, FERRY_STATE_PRE_COPY } } },
     [FERRY_GOAL_FREEZE] = { 2,
                             { { STAY, FERRY_STATE_RUNNING_P2P, STAY,
-                                FERRY_STATE_PRE_COPY_P2P },
+                                FERRY_STATE_PRE_COPY_P2P, FERRY_STATE_STOP_COPY,
+                                FERRY_STATE_STOP_COPY },
                               { FERRY_STATE_STOP_COPY, FERRY_STATE_STOP_COPY,
+                                FERRY_STATE_STOP_COPY, FERRY_STATE_STOP_COPY,
                                 FERRY_STATE_STOP_COPY, FERRY_STATE_STOP_COPY } } },
     [FERRY_GOAL_RESUMING] = { 1,
                               { { FERRY_STATE_RESUMING, FERRY_STATE_RESUMING,
+                                  FERRY_STATE_RESUMING, FERRY_STATE_RESUMING,
                                   FERRY_STATE_RESUMING, FERRY_STATE_RESUMING } } },
     [FERRY_GOAL_REVIVE] = { 0, { { 0 } } },
 };
+
+static uint32_t class_of(const struct ferry_group_device *device)
+{
+    const uint32_t plain = (device->features >> 1) & 3;
+
+    return device->implicit ? 4 + (plain >> 1) : plain;
+}
 
 /* Asks every device for its state of the present stage. */
 static void ask_stage(struct ferry_group *group, struct ferry_actions *actions)
 {
     for (uint32_t i = 0; i < group->count; i++) {
         const struct ferry_group_device *device = &group->device[i];
-        uint8_t wanted =
-            goals[group->goal].wanted[group->stage][(device->features >> 1) & 3];
+        uint8_t wanted = goals[group->goal].wanted[group->stage][class_of(device)];
 
         if (wanted != STAY && device->state != wanted) {
             ferry_group_ask(group, i, wanted, actions);
@@ -56,6 +67,8 @@ void ferry_group_init(struct ferry_group *group,
         group->device[i].features = config->device[i].features;
         group->device[i].can_log = config->device[i].can_log ? 1 : 0;
         group->device[i].state = state;
+        group->device[i].implicit = config->device[i].implicit_quiesce &&
+                                    !(config->device[i].features & FERRY_MIG_P2P);
     }
 }
 

@@ -32,13 +32,14 @@ struct ferry_group_device {
     uint8_t log_on;    /* dirty tracking was asked for and not yet stopped */
     uint8_t can_log;
     uint8_t given_up; /* was hung at some time; stays set when it answers after all */
-    uint8_t pad;
+    uint8_t implicit; /* MIG-QUI-1: its STOP and STOP_COPY still take a peer's DMA */
 };
 
 enum ferry_group_goal {
     FERRY_GOAL_NONE = 0,
     FERRY_GOAL_PRE_COPY, /* those that can: PRE_COPY */
-    FERRY_GOAL_FREEZE,   /* all quiet (P2P states), barrier, all STOP_COPY */
+    FERRY_GOAL_FREEZE,   /* all quiet (P2P states, STOP_COPY where that is as quiet),
+                            barrier, all STOP_COPY */
     FERRY_GOAL_RESUMING, /* all RESUMING */
     FERRY_GOAL_REVIVE,   /* all RUNNING: see group_revive.c */
     FERRY_GOAL_COUNT

@@ -5,7 +5,8 @@
  * Reviving: every device to RUNNING, from STOP_COPY, PRE_COPY or wherever a failure left
  * it.
  *
- *   QUIET   those with P2P to RUNNING_P2P; barrier
+ *   QUIET   those with P2P to RUNNING_P2P, those with implicit quiescence to STOP, where
+ *           they take DMA again; barrier
  *   RESET   devices in ERROR, and only those: their peers are quiet now
  *   CONFIG  what the reset lost is written back
  *   PLAIN   those without P2P to RUNNING
@@ -30,14 +31,16 @@ static int usable(const struct ferry_group_device *device)
 static int ask_class(struct ferry_group *group, uint32_t p2p,
                      struct ferry_actions *actions)
 {
-    uint32_t wanted = p2p ? FERRY_STATE_RUNNING_P2P : FERRY_STATE_RUNNING;
     int asked = 0;
 
     for (uint32_t i = 0; i < group->count; i++) {
         struct ferry_group_device *device = &group->device[i];
+        const int quiets = device->implicit || (device->features & FERRY_MIG_P2P) != 0;
+        const uint32_t wanted = p2p == 0           ? FERRY_STATE_RUNNING
+                                : device->implicit ? FERRY_STATE_STOP
+                                                   : FERRY_STATE_RUNNING_P2P;
 
-        if (!usable(device) || device->state == wanted ||
-            (device->features & FERRY_MIG_P2P) != p2p) {
+        if (!usable(device) || device->state == wanted || quiets != (p2p != 0)) {
             continue;
         }
         if (device->wanted == wanted) {

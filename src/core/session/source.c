@@ -367,7 +367,8 @@ static int start_refused(struct ferry_source *source, struct ferry_actions *acti
         const struct ferry_session_device *device = &source->config.device[i];
 
         /* MIG-PEER-1: an initiator that cannot be quieted and reaches a peer. */
-        if (!(device->features & FERRY_MIG_P2P) && device->reaches_peer) {
+        if (!(device->features & FERRY_MIG_P2P) && device->reaches_peer &&
+            !device->implicit_quiesce) {
             source->status = FERRY_E_PEER_MAP;
             source->group.failed_device = i;
             ferry_source_end(source, FERRY_OUTCOME_REFUSED, actions);

@@ -280,7 +280,8 @@ int ferry_run_create(struct ferry_migration *migration, int fd, int incoming,
                      const struct ferry_migrate_options *options,
                      struct ferry_run **ret_run, struct ferry_error *reterr);
 /*
- * MIG-PEER-1: a source's device without P2P support reaches no peer.
+ * MIG-PEER-1: a source's device without P2P support reaches no peer, unless it has
+ * implicit quiescence.
  * Return: FERRY_OK, FERRY_E_PEER_MAP.
  */
 int ferry_run_check_peers(struct ferry_context *context, uint32_t device,

@@ -49,13 +49,19 @@ static int produce(struct ferry_loop_idle *idle)
     return more;
 }
 
+/* MIG-QUI-1; only v1 has a first read of pending_bytes, at which it freezes. */
+static int quiesces(const struct ferry_host_device *host)
+{
+    return host->is_v1 && host->identity.implicit_quiesce != 0;
+}
+
 int ferry_run_check_peers(struct ferry_context *context, uint32_t device,
                           struct ferry_error *reterr)
 {
     const struct ferry_host_device *host = context->device[device];
     uint32_t peer;
 
-    if ((host->migration_flags & FERRY_MIG_P2P) ||
+    if ((host->migration_flags & FERRY_MIG_P2P) || quiesces(host) ||
         !ferry_host_reaches_peer(context, device, &peer)) {
         return FERRY_OK;
     }
@@ -120,6 +126,7 @@ static void fill_config(struct ferry_run *run,
         device->stop_ns = times.stop_ns;
         device->load_ns = times.load_ns;
         device->run_ns = times.run_ns;
+        device->implicit_quiesce = (uint32_t)quiesces(context->device[i]);
     }
 }
 
