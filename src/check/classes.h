@@ -19,6 +19,7 @@ extern const struct check check_access_cells[];
 extern const struct check check_access_irq_set[];
 extern const struct check check_access_irq_pending[];
 extern const struct check check_access_quiet[];
+extern const struct check check_access_peers[];
 extern const struct check check_dirty_start[], check_dirty_report[], check_dirty_pages[],
     check_dirty_keep[];
 

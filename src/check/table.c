@@ -25,6 +25,7 @@ const struct check_class check_classes[] = {
     { check_access_irq_set },
     { check_access_irq_pending },
     { check_access_quiet },
+    { check_access_peers },
     { check_dirty_start },
     { check_dirty_report },
     { check_dirty_pages },
