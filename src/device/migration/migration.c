@@ -296,9 +296,8 @@ int device_mig_precopy(struct ferry_device *device, struct ferry_request *reques
         status = device->ops.precopy_info(device->state, device, &info);
     }
     if (status == FERRY_OK) {
-        /* What the author has given but the user has not read is still to come. */
-        request->u.precopy.initial_bytes =
-            info.initial_bytes + device_save_waiting(device);
+        device_save_precopy(device, &info);
+        request->u.precopy.initial_bytes = info.initial_bytes;
         request->u.precopy.dirty_bytes = info.dirty_bytes;
     }
     return status;

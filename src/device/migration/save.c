@@ -39,7 +39,8 @@ void device_save_end(struct ferry_device *device)
     memset(&device->save, 0, sizeof(device->save));
 }
 
-uint64_t device_save_waiting(const struct ferry_device *device)
+/* Bytes that wait in the buffer. */
+static uint64_t waiting_bytes(const struct ferry_device *device)
 {
     return device->save.end - device->save.pos;
 }
@@ -52,12 +53,27 @@ static size_t latch_bytes(const struct ferry_device *device)
            (size_t)device_irqs_pending_count(device) * DEVICE_STREAM_VECTOR_BYTES;
 }
 
+/* So many bytes of the author's in frames. */
+static uint64_t framed_bytes(uint64_t data)
+{
+    return data == 0
+               ? 0
+               : data + (data / DEVICE_STREAM_DATA_MAX + 1) * DEVICE_STREAM_FRAME_BYTES;
+}
+
+void device_save_precopy(const struct ferry_device *device,
+                         struct ferry_device_precopy *info)
+{
+    info->initial_bytes = framed_bytes(info->initial_bytes) + waiting_bytes(device) +
+                          (device->save.header_sent ? 0 : DEVICE_STREAM_HEADER_BYTES);
+    info->dirty_bytes = framed_bytes(info->dirty_bytes);
+}
+
 uint64_t device_save_size(const struct ferry_device *device, uint64_t data)
 {
     const struct device_save *save = &device->save;
     const uint64_t frames = data / DEVICE_STREAM_DATA_MAX + 1;
-    uint64_t size =
-        data + frames * DEVICE_STREAM_FRAME_BYTES + device_save_waiting(device);
+    uint64_t size = data + frames * DEVICE_STREAM_FRAME_BYTES + waiting_bytes(device);
 
     size += save->header_sent ? 0 : DEVICE_STREAM_HEADER_BYTES;
     if (!save->latch_sent) {
@@ -226,7 +242,7 @@ int device_save_read(struct ferry_device *device, void *ret_data, uint64_t cap,
         return status;
     }
     while (got < cap) {
-        const uint64_t waiting = device_save_waiting(device);
+        const uint64_t waiting = waiting_bytes(device);
         int64_t made = 0;
 
         if (waiting > 0) {
@@ -329,7 +345,7 @@ int device_save_lend(struct ferry_device *device, struct ferry_data_io *io)
     io->got = 0;
     while (io->size - io->got >= BUFFER_BYTES &&
            io->piece_count + FRAME_PIECES <= FERRY_DATA_PIECES_MAX) {
-        const uint64_t waiting = device_save_waiting(device);
+        const uint64_t waiting = waiting_bytes(device);
         int64_t made;
 
         if (waiting > 0) {

@@ -72,8 +72,10 @@ int device_save_read(struct ferry_device *device, void *ret_data, uint64_t cap,
  * Return: as device_save_read; FERRY_E_UNSUPPORTED: nothing can be lent, read it.
  */
 int device_save_lend(struct ferry_device *device, struct ferry_data_io *io);
-/* Bytes that wait in the buffer. */
-uint64_t device_save_waiting(const struct ferry_device *device);
+/* What of the stream can be read in pre-copy, for what the author could give now: with
+ * header, frames, and what it gave but nobody has read. */
+void device_save_precopy(const struct ferry_device *device,
+                         struct ferry_device_precopy *info);
 /* Length of a stream with `data` bytes of the author's that begins now. */
 uint64_t device_save_size(const struct ferry_device *device, uint64_t data);
 

@@ -66,6 +66,7 @@ static int load_and_stop(struct toy *toy, const uint8_t *data, uint64_t bytes,
     return status != FERRY_OK ? status : toy_set(toy, FERRY_STATE_STOP);
 }
 
+/* MIG-DATA-6 */
 static void cutting_the_stream_changes_no_byte_of_it(void **state)
 {
     static const uint32_t sizes[] = { 0, 1, 65535, 65536, 65537, TOY_STATE_MAX };
@@ -91,6 +92,7 @@ static void cutting_the_stream_changes_no_byte_of_it(void **state)
     free(whole);
 }
 
+/* MIG-SES-3, MIG-DATA-6 */
 static void two_round_trips_with_every_cut(void **state)
 {
     static const uint64_t pieces[] = { 1, 7777, 1u << 20 };
@@ -134,6 +136,7 @@ static void two_round_trips_with_every_cut(void **state)
     }
 }
 
+/* MIG-PRE-9 */
 static void precopy_counts_what_is_still_to_be_read(void **state)
 {
     struct toy *toy = toy_new(ALL, 0);
@@ -145,7 +148,7 @@ static void precopy_counts_what_is_still_to_be_read(void **state)
     toy->precopy_bytes = 100;
     assert_int_equal(toy_set(toy, FERRY_STATE_PRE_COPY), FERRY_OK);
     assert_int_equal(toy_ask(toy, &info), FERRY_OK);
-    assert_int_equal(info.u.precopy.initial_bytes, 100);
+    assert_int_equal(info.u.precopy.initial_bytes, 48 + 8 + 100);
     read.u.data = (struct ferry_data_io){ .data = stream, .size = 48 + 8 + 30 };
     assert_int_equal(toy_ask(toy, &read), FERRY_OK);
     assert_int_equal(read.u.data.got, 48 + 8 + 30);
@@ -154,12 +157,16 @@ static void precopy_counts_what_is_still_to_be_read(void **state)
     read.u.data.size = 1000;
     assert_int_equal(toy_ask(toy, &read), FERRY_OK);
     assert_int_equal(read.u.data.got, 70);
+    assert_int_equal(toy_ask(toy, &info), FERRY_OK);
+    assert_int_equal(info.u.precopy.initial_bytes, 0);
+    assert_int_equal(info.u.precopy.dirty_bytes, 0);
     assert_int_equal(toy_ask(toy, &read), FERRY_E_DRY);
     read.u.data.size = 0;
     assert_int_equal(toy_ask(toy, &read), FERRY_E_ARGUMENT);
     toy_free(toy);
 }
 
+/* MIG-CAN-2 */
 static void a_new_session_begins_at_the_beginning(void **state)
 {
     struct toy *toy = toy_new(ALL, 0);
@@ -182,6 +189,7 @@ static void a_new_session_begins_at_the_beginning(void **state)
     toy_free(toy);
 }
 
+/* MIG-DATA-7 */
 static void every_cut_off_stream_is_short(void **state)
 {
     const uint64_t total = stream_of(20, 1, 4096, NULL);
@@ -200,6 +208,7 @@ static void every_cut_off_stream_is_short(void **state)
     toy_free(toy);
 }
 
+/* MIG-DATA-9 */
 static void a_long_stream_is_refused(void **state)
 {
     const uint64_t total = stream_of(20, 0, 4096, NULL);
@@ -227,6 +236,7 @@ enum {
     AT_END = AT_DATA + 8 + 20
 };
 
+/* MIG-DATA-8, MIG-DATA-10, MIG-DATA-11 */
 static void damaged_and_foreign_streams_are_refused(void **state)
 {
     static const struct {
@@ -311,6 +321,7 @@ static void doorbells_need_a_device_that_latches(void **state)
     toy_free(toy);
 }
 
+/* MIG-RST-6 */
 static void a_spoilt_load_leaves_no_doorbells(void **state)
 {
     const uint64_t total = stream_of(20, 1, 4096, NULL);
@@ -352,6 +363,44 @@ static void reading_goes_on_while_an_arc_within_the_session_is_pending(void **st
     toy_free(toy);
 }
 
+/* MIG-EXT-1, MIG-EXT-3: before, during and after the load. */
+static void a_load_leaves_what_the_user_set_up(void **state)
+{
+    const uint64_t total = stream_of(5000, 1, 1u << 20, NULL);
+
+    (void)state;
+    for (uint32_t when = 0; when < 3; when++) {
+        struct toy *toy = toy_new(ALL, 1);
+        const uint32_t bar = 0xfe000000, entry[4] = { 0xfee00000, 1, 0x4021, 0 };
+        uint32_t now[4];
+
+        toy->state_bytes = 5000;
+        if (when > 0) {
+            assert_int_equal(toy_set(toy, FERRY_STATE_RESUMING), FERRY_OK);
+        }
+        if (when > 1) {
+            assert_int_equal(toy_load(toy, stream, total, 999), FERRY_OK);
+        }
+        assert_int_equal(toy_write(toy, 7, 0x10, &bar, sizeof(bar)), FERRY_OK);
+        toy_bus_master(toy);
+        assert_int_equal(toy_write(toy, 4, TOY_TABLE_OFF + 48, entry, sizeof(entry)),
+                         FERRY_OK);
+        if (when == 0) {
+            assert_int_equal(toy_set(toy, FERRY_STATE_RESUMING), FERRY_OK);
+        }
+        if (when < 2) {
+            assert_int_equal(toy_load(toy, stream, total, 999), FERRY_OK);
+        }
+        assert_int_equal(toy_set(toy, FERRY_STATE_STOP), FERRY_OK);
+        assert_int_equal(toy_config32(toy, 0x10) & ~0xfu, bar);
+        assert_true(toy_config32(toy, 4) & 4u);
+        assert_int_equal(toy_read(toy, 4, TOY_TABLE_OFF + 48, now, sizeof(now)),
+                         FERRY_OK);
+        assert_memory_equal(now, entry, sizeof(now));
+        toy_free(toy);
+    }
+}
+
 int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -367,6 +416,7 @@ int main(void)
         TEST(doorbells_need_a_device_that_latches),
         TEST(a_spoilt_load_leaves_no_doorbells),
         TEST(reading_goes_on_while_an_arc_within_the_session_is_pending),
+        cmocka_unit_test(a_load_leaves_what_the_user_set_up),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
