@@ -6,7 +6,8 @@
 #include "check/classes.h"
 
 /*
- * What the checks of a device's data share (help.c). One file each:
+ * What the checks of a device's data share: content.c (something to save, and
+ * comparing it), help.c (sessions). One file each:
  *   ends.c      where a stream ends, what is between its reads
  *   cut.c       reading and writing in pieces of any size
  *   whole.c     short, long and endless streams
@@ -14,8 +15,9 @@
  *   origin.c    streams of other devices
  *   again.c     what one session leaves to the next
  *   equal.c     the same state gives the same bytes, and works where it is loaded
- *   size.c      the estimate of the stop-copy
- *   precopy.c   pre-copy and its information
+ *   sizes.c      the estimate of the stop-copy
+ *   precopy.c   pre-copy, its ends and what changes meanwhile
+ *   info.c      pre-copy information
  *   socket.c    the data descriptor
  * Large streams are tried at samples: a run over a device with megabytes of state is to
  * last seconds.
@@ -35,7 +37,7 @@ struct data_cases {
 /* One table for each file. */
 extern const struct data_cases data_cases_again[], data_cases_cut[], data_cases_damage[],
     data_cases_ends[], data_cases_equal[], data_cases_origin[], data_cases_precopy[],
-    data_cases_size[], data_cases_socket[], data_cases_whole[];
+    data_cases_info[], data_cases_sizes[], data_cases_socket[], data_cases_whole[];
 /* For `cases` and `name` of a check that has a row in one of them. */
 uint32_t data_cases(const struct check_run *run);
 void data_case_name(const struct check_run *run, uint32_t at,
@@ -75,6 +77,12 @@ int data_read_cut(struct check_run *run, uint32_t cut, uint64_t total,
                   struct check_stream *stream);
 int data_write_cut(struct check_run *run, uint32_t cut, const uint8_t *data,
                    uint64_t bytes);
+
+/* 1 when the device has that state. */
+int data_has(const struct check_run *run, uint32_t state);
+/* In pre-copy: reads until nothing is there, appends. Return: 1; 0: FAILED when that is
+ * said with anything but ENOMSG, SKIP when it does not come. */
+int data_until_dry(struct check_run *run, struct check_stream *stream);
 
 /* To RESUMING, with a session that has just begun. Return: 1; 0: BROKEN. */
 int data_begin_load(struct check_run *run);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "check/data/data.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,6 +10,8 @@
 #define SMALL_PIECES 2048u
 /* A case that tries again and again writes about so much. */
 #define CASE_BYTES (64ull << 20)
+/* Pre-copy of an idle device that gives this and four times its size has no end. */
+#define DRY_BYTES (64ull << 20)
 
 /* By the cut: sizes in turn; the largest that the backend takes is 0. */
 static const uint32_t cut_sizes[DATA_CUTS][8] = {
@@ -21,33 +24,25 @@ static const uint32_t cut_sizes[DATA_CUTS][8] = {
 const char *const data_cut_names[] = { "1",     "3",     "511",   "4095",  "4096", "4097",
                                        "65535", "65537", "mixed", "whole", NULL };
 
-uint64_t data_noise(struct data_noise *noise)
-{
-    /* splitmix64 */
-    uint64_t x = noise->state += 0x9e3779b97f4a7c15u;
-
-    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
-    return x ^ x >> 31;
-}
-
 static const struct data_cases *const case_tables[] = {
-    data_cases_ends,   data_cases_cut,   data_cases_whole, data_cases_damage,
-    data_cases_origin, data_cases_again, data_cases_equal,
+    data_cases_ends,    data_cases_cut,   data_cases_whole, data_cases_damage,
+    data_cases_origin,  data_cases_again, data_cases_equal, data_cases_sizes,
+    data_cases_precopy, data_cases_info,
 };
 
 static const char *const *names_of(const struct check_run *run)
 {
-    static const char *const none[] = { NULL };
+    const char *const *names = NULL;
 
     for (size_t i = 0; i < sizeof(case_tables) / sizeof(case_tables[0]); i++) {
         for (const struct data_cases *row = case_tables[i]; row->id; row++) {
             if (strcmp(row->id, run->check->info.id) == 0) {
-                return row->names;
+                names = row->names;
             }
         }
     }
-    return none;
+    assert(names); /* else the check would pass without a case */
+    return names;
 }
 
 uint32_t data_cases(const struct check_run *run)
@@ -67,61 +62,6 @@ void data_case_name(const struct check_run *run, uint32_t at,
     snprintf(ret_name, FERRY_CHECK_CASE_BYTES, "%s", names_of(run)[at]);
 }
 
-int data_change(struct check_run *run)
-{
-    const struct ferry_check_driver *driver = run->options->driver;
-    struct ferry_error error = { .code = FERRY_OK };
-    int rc;
-
-    if (!check_drive(run)) {
-        return 0;
-    }
-    rc = driver->change(run->driver_state, &error);
-    return rc == FERRY_OK
-               ? 1
-               : check_broken(run, "the driver '%s' cannot change its state: %s",
-                              driver->name,
-                              error.text[0] != '\0' ? error.text : ferry_status_text(rc));
-}
-
-int data_can_change(struct check_run *run)
-{
-    const struct ferry_check_driver *driver = run->options->driver;
-
-    if (!driver || !driver->change) {
-        check_skip(run, "no driver that changes what this device would save");
-        return 0;
-    }
-    return 1;
-}
-
-int data_fill(struct check_run *run)
-{
-    const struct ferry_check_driver *driver = run->options->driver;
-
-    if (!check_go(run, FERRY_STATE_RUNNING)) {
-        return 0;
-    }
-    return !driver || !driver->change || run->at != &run->device ? 1 : data_change(run);
-}
-
-int data_saved(struct check_run *run, struct check_stream *ret_stream)
-{
-    memset(ret_stream, 0, sizeof(*ret_stream));
-    return data_fill(run) && check_save(run, ret_stream);
-}
-
-int data_own(struct check_run *run, struct check_stream *ret_stream)
-{
-    if (!data_saved(run, ret_stream)) {
-        return 0;
-    }
-    if (ret_stream->bytes == 0) {
-        check_skip(run, "the device's state is empty");
-    }
-    return ret_stream->bytes > 0;
-}
-
 uint64_t data_tries(uint64_t bytes, uint64_t most)
 {
     const uint64_t fit = bytes > 0 ? CASE_BYTES / bytes : most;
@@ -134,10 +74,41 @@ uint64_t data_part(uint64_t bytes, uint64_t i, uint64_t parts)
     return bytes / parts * i + bytes % parts * i / parts;
 }
 
-int data_saved_again(struct check_run *run, struct check_stream *ret_stream)
+int data_has(const struct check_run *run, uint32_t state)
 {
-    memset(ret_stream, 0, sizeof(*ret_stream));
-    return check_go(run, FERRY_STATE_STOP) && check_save(run, ret_stream);
+    uint32_t path[FERRY_STATE_COUNT];
+
+    return ferry_state_path(FERRY_STATE_RUNNING, state, run->device.features, path) >= 0;
+}
+
+int data_until_dry(struct check_run *run, struct check_stream *stream)
+{
+    const uint64_t from = stream->bytes;
+    uint64_t most = DRY_BYTES, size = 0, got = 0;
+    char text[160];
+    int rc;
+
+    if (check_data_size(run, &size) == FERRY_OK && size < CHECK_STREAM_MAX) {
+        most += 4 * size;
+    }
+    do {
+        const uint64_t piece = 1u << 20;
+
+        rc = check_stream_room(stream, piece);
+        if (rc == FERRY_OK) {
+            rc = check_read(run, stream->data + stream->bytes, piece, &got);
+        }
+        stream->bytes += rc == FERRY_OK ? got : 0;
+    } while (rc == FERRY_OK && got > 0 && stream->bytes - from < most);
+    if (rc == FERRY_OK && got > 0) {
+        check_skip(run, "pre-copy of an idle device gives more and more: %llu bytes",
+                   (unsigned long long)(stream->bytes - from));
+        return 0;
+    }
+    return check_that(run, rc == FERRY_E_DRY, "ENOMSG when nothing is there for now",
+                      "%s",
+                      rc == FERRY_OK ? "0 bytes: the end of the stream"
+                                     : check_status_text(run, rc, text));
 }
 
 /* Bytes of the next piece, the turn-th. */
@@ -296,33 +267,6 @@ int data_loads(struct check_run *run, const uint8_t *data, uint64_t bytes,
 int data_recovers(struct check_run *run, const struct check_stream *good)
 {
     return data_loads(run, good->data, good->bytes, "a good stream after a refused one");
-}
-
-uint64_t data_differs_at(const struct check_stream *a, const struct check_stream *b)
-{
-    const uint64_t bytes = a->bytes < b->bytes ? a->bytes : b->bytes;
-    uint64_t at = 0;
-
-    if (bytes > 0 && memcmp(a->data, b->data, bytes) == 0) {
-        return bytes;
-    }
-    while (at < bytes && a->data[at] == b->data[at]) {
-        at++;
-    }
-    return at;
-}
-
-int data_equal(struct check_run *run, const struct check_stream *expected,
-               const struct check_stream *seen, const char *what)
-{
-    const uint64_t at = data_differs_at(expected, seen);
-    char text[192];
-
-    snprintf(text, sizeof(text), "%s has the same %llu bytes", what,
-             (unsigned long long)expected->bytes);
-    return check_that(run, expected->bytes == seen->bytes && at == seen->bytes, text,
-                      "%llu bytes, the first difference at byte %llu",
-                      (unsigned long long)seen->bytes, (unsigned long long)at);
 }
 
 int data_fits(const struct check_device *from, const struct check_device *to)

@@ -165,7 +165,7 @@ const struct ferry_rule ferry_rules_data[] = {
     {
         .id = "MIG-SIZE-1",
         .text = "The size of the data is a plausible number in every state in which it "
-                "is given, and never 0.",
+                "is given.",
         .why = "QEMU allocates a buffer of that size; drivers have returned an error "
                "code as a size.",
         .source = "Ferry",
@@ -178,6 +178,15 @@ const struct ferry_rule ferry_rules_data[] = {
                 "gives.",
         .why = "The stop is decided on it; what was not announced is downtime that "
                "nobody predicted.",
+        .source = "Ferry",
+        .chapter = FERRY_CHAPTER_PRE_COPY,
+        .enforced = 1,
+    },
+    {
+        .id = "MIG-SIZE-3",
+        .text = "A device that is stopped gives the same size of its data until some of "
+                "it is read.",
+        .why = "A number that moves by itself predicts nothing.",
         .source = "Ferry",
         .chapter = FERRY_CHAPTER_PRE_COPY,
         .enforced = 1,
@@ -244,6 +253,26 @@ const struct ferry_rule ferry_rules_data[] = {
         .text = "initial_bytes and dirty_bytes are not below what pre-copy then gives "
                 "while nothing changes.",
         .why = "The rest of the stop is predicted from them.",
+        .source = "Ferry",
+        .chapter = FERRY_CHAPTER_PRE_COPY,
+        .enforced = 1,
+    },
+    {
+        .id = "MIG-PRE-10",
+        .text = "dirty_bytes is 0 when pre-copy begins; it rises as the device changes "
+                "what it has given, and falls as that is read.",
+        .why = "It counts what was given and is out of date, and nothing was given "
+               "yet.",
+        .source = "uAPI v2",
+        .chapter = FERRY_CHAPTER_PRE_COPY,
+        .enforced = 1,
+    },
+    {
+        .id = "MIG-PRE-11",
+        .text = "initial_bytes and dirty_bytes are both 0 exactly when a read of a "
+                "device that does nothing finds nothing.",
+        .why = "A user that waits for 0 waits for ever, and one that stops at 0 leaves "
+               "data for the stop.",
         .source = "Ferry",
         .chapter = FERRY_CHAPTER_PRE_COPY,
         .enforced = 1,
