@@ -294,16 +294,20 @@ static void open_side(struct rig_side *side, const struct rig_choice *choice,
     memory.fd = side->memory_fd;
     assert_int_equal(ferry_context_add_memory(side->context, &memory, &error), 0);
     side->device_count = choice->device_count ? choice->device_count : RIG_DEVICES;
+    side->undress = choice->undress;
     for (uint32_t i = 0; i < side->device_count; i++) {
+        struct ferry_endpoint *endpoint;
         char name[8] = { 'd', 'e', 'v', (char)('0' + i), '\0' };
 
         side->device[i].features =
             choice->features[i] ? choice->features[i] : ALL_FEATURES;
         open_device(&side->device[i],
                     choice->models[number] ? choice->models[number] : "rig");
-        if (ferry_context_add_endpoint(side->context, name,
-                                       ferry_device_endpoint(side->device[i].device),
-                                       &error) < 0) {
+        endpoint = ferry_device_endpoint(side->device[i].device);
+        if (choice->dress) {
+            endpoint = choice->dress(endpoint, number, i);
+        }
+        if (ferry_context_add_endpoint(side->context, name, endpoint, &error) < 0) {
             fail_msg("%s", error.text);
         }
         for (uint32_t n = 0; n < RIG_VECTORS; n++) {
@@ -328,10 +332,13 @@ void rig_open(struct rig *rig, const struct rig_choice *choice)
     }
 }
 
-static void close_side(struct rig_side *side, uint64_t memory_bytes)
+static void close_side(struct rig_side *side, uint32_t number, uint64_t memory_bytes)
 {
     ferry_context_destroy(side->context);
     for (uint32_t i = 0; i < side->device_count; i++) {
+        if (side->undress) {
+            side->undress(number, i);
+        }
         ferry_device_destroy(side->device[i].device);
         free(side->device[i].bytes);
         for (uint32_t n = 0; n < RIG_VECTORS; n++) {
@@ -349,7 +356,7 @@ void rig_close(struct rig *rig)
 
         assert_int_equal(ferry_os_file_size(rig->side[i].memory_fd, &bytes), FERRY_OK);
         ferry_os_close(&rig->wire[i]);
-        close_side(&rig->side[i], bytes);
+        close_side(&rig->side[i], i, bytes);
         free(rig->held[i]);
     }
 }

@@ -53,6 +53,7 @@ struct rig_side {
     struct ferry_report report; /* with FINISHED */
     int finished;
     void (*on_finished)(struct rig_side *side); /* in the event; NULL: nothing */
+    void (*undress)(uint32_t side, uint32_t device);
     char vmm[64];
     size_t vmm_bytes;
 };
@@ -80,6 +81,10 @@ struct rig_choice {
     uint64_t memory_bytes;          /* 0: RIG_MEMORY_BYTES */
     const char *models[2];          /* of the sides; NULL: the same */
     uint32_t timeout_ms;            /* of devices; 0: default */
+    /* What the context gets instead of a device's own endpoint, and its end; NULL. */
+    struct ferry_endpoint *(*dress)(struct ferry_endpoint *endpoint, uint32_t side,
+                                    uint32_t device);
+    void (*undress)(uint32_t side, uint32_t device);
 };
 
 void rig_open(struct rig *rig, const struct rig_choice *choice);

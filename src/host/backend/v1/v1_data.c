@@ -238,7 +238,12 @@ static int take_pending(struct backend_v1 *v1, int status)
     int rc = FERRY_OK;
 
     if (status != FERRY_OK) {
-        return ferry_v1_failed(v1, status, "pending_bytes");
+        /* MIG-QUI-2: over a connection no more than the errno comes. */
+        return ferry_v1_failed(v1, status,
+                               stopped && v1->implicit_quiesce
+                                   ? "pending_bytes (does a peer still write to the "
+                                     "device?)"
+                                   : "pending_bytes");
     }
     v1->pending = ferry_v1_value(v1);
     if (v1->pending == 0 && !stopped) {

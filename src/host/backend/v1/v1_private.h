@@ -50,7 +50,7 @@ struct backend_v1 {
     /* Found out at the opening. */
     struct ferry_region_info region;                 /* fd: own */
     struct ferry_os_map map[FERRY_SPARSE_AREAS_MAX]; /* size 0: by requests */
-    uint32_t any_chunks;
+    uint32_t any_chunks, implicit_quiesce;
 
     /* The rest belongs to whoever runs the job. */
     struct ferry_request *job;
