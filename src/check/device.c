@@ -3,6 +3,8 @@
 #include <sys/mman.h>
 
 #include "check/check.h"
+#include "ferry/host.h"
+#include "host/backend/v1/v1.h"
 #include "os/eventfd.h"
 #include "os/memory.h"
 
@@ -92,6 +94,31 @@ static void look_at_irqs(struct check_run *run, struct check_device *device)
     }
 }
 
+/* How it migrates. One that does not by v2 may by v1: it is then driven as one of v2. */
+static int look_at_migration(struct check_run *run, struct check_device *device)
+{
+    struct ferry_request request = { .kind = FERRY_RQ_MIG_FLAGS };
+    int rc;
+
+    device->is_v1 = 0;
+    device->features = 0;
+    if (check_call(run, &request) != FERRY_OK) {
+        rc = ferry_backend_v1_find(device->backend, &device->backend, &device->error);
+        if (rc != FERRY_OK) {
+            return rc;
+        }
+        device->is_v1 =
+            device->backend->ops->extensions != NULL &&
+            (device->backend->ops->extensions(device->backend) & FERRY_VIEW_UAPI_V1) != 0;
+        request = (struct ferry_request){ .kind = FERRY_RQ_MIG_FLAGS };
+        if (!device->is_v1 || check_call(run, &request) != FERRY_OK) {
+            return FERRY_OK;
+        }
+    }
+    device->features = (uint32_t)request.u.mig_flags;
+    return FERRY_OK;
+}
+
 /* What it is. */
 static int look(struct check_run *run, struct check_device *device)
 {
@@ -108,9 +135,10 @@ static int look(struct check_run *run, struct check_device *device)
     device->irq_count = request.u.info.irq_count < 5 ? request.u.info.irq_count : 5;
     look_at_regions(run, device);
     look_at_irqs(run, device);
-    request = (struct ferry_request){ .kind = FERRY_RQ_MIG_FLAGS };
-    device->features =
-        check_call(run, &request) == FERRY_OK ? (uint32_t)request.u.mig_flags : 0;
+    rc = look_at_migration(run, device);
+    if (rc != FERRY_OK) {
+        return rc;
+    }
     request = (struct ferry_request){ .kind = FERRY_RQ_PROBE };
     request.u.probe.index = FEATURE_LOG_START;
     request.u.probe.operation = FERRY_FEATURE_SET;
