@@ -3,7 +3,8 @@
 
 /* Each class with the checks that it is about; every check is in one class. */
 const struct mutant_class mutant_classes[] = {
-    { "state", "arc.* session.* cancel.* reset.* reopen.*", mutants_state },
+    { "state", "feature.* arc.* session.*", mutants_state },
+    { "reset", "cancel.* reset.* reopen.*", mutants_reset },
     { "data", "data.* load.* save.* size.* precopy.*", mutants_data },
     { "access", "access.* irq.* dma.* p2p.* race.*", mutants_access },
     { "dirty", "dirty.* log.*", mutants_dirty },

@@ -63,23 +63,10 @@ static void run_same(struct check_run *run, uint32_t at)
     }
 }
 
-/* RESUMING to anywhere: the pairs that fail for want of data. */
-static uint32_t failing_cases(const struct check_run *run)
-{
-    return state_count(run) - 1;
-}
-
-static uint32_t failing_at(const struct check_run *run, uint32_t at)
-{
-    const uint32_t state = state_at(run, at);
-
-    return state < FERRY_STATE_RESUMING ? state : state_at(run, at + 1);
-}
-
 static void failing_name(const struct check_run *run, uint32_t at,
                          char ret_name[FERRY_CHECK_CASE_BYTES])
 {
-    const struct state_pair pair = { FERRY_STATE_RESUMING, failing_at(run, at) };
+    const struct state_pair pair = { FERRY_STATE_RESUMING, state_other_at(run, at) };
 
     state_pair_name(&pair, ret_name);
 }
@@ -96,7 +83,7 @@ static int is_on_the_way(uint32_t state, const uint32_t *path, int count)
 
 static void run_failing(struct check_run *run, uint32_t at)
 {
-    const uint32_t to = failing_at(run, at);
+    const uint32_t to = state_other_at(run, at);
     uint32_t path[FERRY_STATE_COUNT], state;
     const int count =
         ferry_state_path(FERRY_STATE_RESUMING, to, run->device.features, path);
@@ -169,7 +156,7 @@ const struct check check_state_arcs[] = {
       run_same },
     { { "arc.failed", "MIG-ARC-5", "where the device is after a change that failed",
         FERRY_CHECK_REQUIRED, FERRY_CHECK_NEEDS_V2 },
-      failing_cases,
+      state_other_count,
       failing_name,
       run_failing },
     { { "arc.alone", "MIG-ARC-6", "the state while data moves and nobody changes it",

@@ -6,6 +6,7 @@
 #include "check/state/state.h"
 
 #define SESSIONS 4u
+#define WORK_BYTES 65536u
 
 /* The saving states, each with every cut. */
 static uint32_t saving_pick(const struct check_run *run, uint32_t at, uint32_t *ret_state)
@@ -39,8 +40,8 @@ static void saving_name(const struct check_run *run, uint32_t at,
              state_cut_names[at % STATE_CUTS]);
 }
 
-/* A session that is left for RUNNING in the middle. */
-static int cancel(struct check_run *run, uint32_t at, const struct state_own *own)
+/* A session in the middle. */
+static int begin(struct check_run *run, uint32_t at, const struct state_own *own)
 {
     struct check_stream taken = { 0 };
     uint32_t state = 0;
@@ -49,17 +50,17 @@ static int cancel(struct check_run *run, uint32_t at, const struct state_own *ow
     (void)saving_pick(run, at / STATE_CUTS, &state);
     ready = state_enter(run, state, at % STATE_CUTS, own, &taken);
     check_stream_free(&taken);
-    return ready &&
-           check_ok(run, check_set_state(run, FERRY_STATE_RUNNING),
-                    "SET_STATE to RUNNING in the middle of a session") &&
-           check_is(run, FERRY_STATE_RUNNING, "after a cancelled session");
+    return ready;
 }
 
 static void run_cancel(struct check_run *run, uint32_t at)
 {
     struct state_own own;
 
-    if (state_own_save(run, &own) && cancel(run, at, &own)) {
+    if (state_own_save(run, &own) && begin(run, at, &own) &&
+        check_ok(run, check_set_state(run, FERRY_STATE_RUNNING),
+                 "SET_STATE to RUNNING in the middle of a session") &&
+        check_is(run, FERRY_STATE_RUNNING, "after a cancelled session")) {
         check_works(run, "after a cancelled session");
     }
     state_own_free(&own);
@@ -70,14 +71,14 @@ static void run_again(struct check_run *run, uint32_t at)
     struct check_stream again = { 0 };
     struct state_own own;
 
-    if (state_own_save(run, &own) && cancel(run, at, &own) && check_save(run, &again)) {
+    if (state_own_save(run, &own) && begin(run, at, &own) &&
+        check_go(run, FERRY_STATE_RUNNING) && check_save(run, &again)) {
         (void)state_is_whole(run, &own, &again, "after a cancelled session");
     }
     check_stream_free(&again);
     state_own_free(&own);
 }
 
-/* The same, and pre-copy in the next session too. */
 static void run_repeat(struct check_run *run, uint32_t at)
 {
     struct check_stream stream = { 0 };
@@ -104,50 +105,12 @@ static void run_repeat(struct check_run *run, uint32_t at)
     state_own_free(&own);
 }
 
-static uint32_t work_count(const struct check_run *run)
-{
-    return state_count(run) - 1; /* RESUMING has no work of its own */
-}
-
-static uint32_t work_at(const struct check_run *run, uint32_t at)
-{
-    const uint32_t state = state_at(run, at);
-
-    return state < FERRY_STATE_RESUMING ? state : state_at(run, at + 1);
-}
-
-static void work_name(const struct check_run *run, uint32_t at,
-                      char ret_name[FERRY_CHECK_CASE_BYTES])
-{
-    snprintf(ret_name, FERRY_CHECK_CASE_BYTES, "%s", ferry_state_name(work_at(run, at)));
-}
-
 static void run_work(struct check_run *run, uint32_t at)
 {
-    const struct ferry_check_driver *driver = run->options->driver;
-    struct ferry_error error = { .code = FERRY_OK };
-    int rc;
-
-    if (!driver->begin || !driver->settle) {
-        check_skip(run, "the driver '%s' cannot begin work", driver->name);
-        return;
-    }
-    if (!check_drive(run)) {
-        return;
-    }
-    rc = driver->begin(run->driver_state, CHECK_SCRATCH_IOVA, 65536, &error);
-    if (rc != FERRY_OK) {
-        check_broken(run, "work cannot begin: %s", error.text);
-        return;
-    }
-    if (!check_go(run, work_at(run, at)) ||
-        !check_ok(run, check_set_state(run, FERRY_STATE_RUNNING),
-                  "SET_STATE to RUNNING")) {
-        return;
-    }
-    rc = driver->settle(run->driver_state, &error);
-    if (check_that(run, rc == FERRY_OK, "work in hand ends well after a way back", "%s",
-                   error.text[0] != '\0' ? error.text : ferry_status_text(rc))) {
+    if (state_begin_work(run, WORK_BYTES) && check_go(run, state_other_at(run, at)) &&
+        check_ok(run, check_set_state(run, FERRY_STATE_RUNNING),
+                 "SET_STATE to RUNNING") &&
+        state_end_work(run, "after a way back")) {
         check_works(run, "after a way back");
     }
 }
@@ -173,12 +136,10 @@ static void run_load_reset(struct check_run *run, uint32_t at)
         state_enter(run, FERRY_STATE_RESUMING, at, &own, NULL) &&
         check_ok(run, check_reset(run), "a reset in the middle of a load") &&
         check_is(run, FERRY_STATE_RUNNING, "after a load that was aborted") &&
-        check_works(run, "after a load that was aborted")) {
-        if (check_ok(run, check_reset(run), "a reset") &&
-            check_go(run, FERRY_STATE_RESUMING)) {
-            (void)state_finish(run, FERRY_STATE_RESUMING, STATE_CUT_NONE, &own, NULL,
-                               "after a load that was aborted");
-        }
+        check_works(run, "after a load that was aborted") &&
+        check_go(run, FERRY_STATE_RESUMING)) {
+        (void)state_finish(run, FERRY_STATE_RESUMING, STATE_CUT_NONE, &own, NULL,
+                           "after a load that was aborted");
     }
     state_own_free(&own);
 }
@@ -206,7 +167,6 @@ static void run_load_refused(struct check_run *run, uint32_t at)
     } else if (check_ok(run, check_reset(run), "a reset after a load that was refused") &&
                check_is(run, FERRY_STATE_RUNNING, "after a load that was refused") &&
                check_works(run, "after a load that was refused") &&
-               check_ok(run, check_reset(run), "a reset") &&
                check_that(run, load_half(run, &own), "the second load is judged as well",
                           "half a state is taken now") &&
                check_ok(run, check_reset(run), "a reset") &&
@@ -235,8 +195,8 @@ const struct check check_state_cancel[] = {
       run_repeat },
     { { "cancel.work", "MIG-CAN-1", "work in hand, and back from each state",
         FERRY_CHECK_REQUIRED, FERRY_CHECK_NEEDS_DRIVER | FERRY_CHECK_NEEDS_V2 },
-      work_count,
-      work_name,
+      state_other_count,
+      state_other_name,
       run_work },
     { { "cancel.load", "MIG-RST-6", "a load that a reset aborts", FERRY_CHECK_REQUIRED,
         FERRY_CHECK_NEEDS_RESET | FERRY_CHECK_NEEDS_V2 },

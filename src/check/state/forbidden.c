@@ -6,6 +6,7 @@
 #include "wire/status.h"
 
 #define EINVAL_NUMBER 22u
+#define WORK_BYTES 65536u
 
 static uint32_t forbidden_count(const struct check_run *run)
 {
@@ -95,60 +96,13 @@ static void run_session(struct check_run *run, uint32_t at)
                     "after changes that were refused");
 }
 
-/* The states in which the device works, or has work in hand that it goes on with. */
-static uint32_t working_count(const struct check_run *run)
-{
-    uint32_t count = 0;
-
-    for (uint32_t i = 0; i < state_count(run); i++) {
-        count += state_at(run, i) != FERRY_STATE_RESUMING;
-    }
-    return count;
-}
-
-static uint32_t working_at(const struct check_run *run, uint32_t at)
-{
-    uint32_t i = 0;
-
-    while (state_at(run, i) == FERRY_STATE_RESUMING || at-- > 0) {
-        i++;
-    }
-    return state_at(run, i);
-}
-
-static void working_name(const struct check_run *run, uint32_t at,
-                         char ret_name[FERRY_CHECK_CASE_BYTES])
-{
-    snprintf(ret_name, FERRY_CHECK_CASE_BYTES, "%s",
-             ferry_state_name(working_at(run, at)));
-}
-
 static void run_work(struct check_run *run, uint32_t at)
 {
-    const struct ferry_check_driver *driver = run->options->driver;
-    const uint32_t state = working_at(run, at);
-    struct ferry_error error = { .code = FERRY_OK };
-    int rc;
+    const uint32_t state = state_other_at(run, at);
 
-    if (!driver->begin || !driver->settle) {
-        check_skip(run, "the driver '%s' cannot begin work", driver->name);
-        return;
-    }
-    if (!check_drive(run)) {
-        return;
-    }
-    rc = driver->begin(run->driver_state, CHECK_SCRATCH_IOVA, 65536, &error);
-    if (rc != FERRY_OK) {
-        check_broken(run, "work cannot begin: %s", error.text);
-        return;
-    }
-    if (!check_go(run, state) || !ask_forbidden(run, state) ||
-        !check_go(run, FERRY_STATE_RUNNING)) {
-        return;
-    }
-    rc = driver->settle(run->driver_state, &error);
-    if (check_that(run, rc == FERRY_OK, "work in hand ends well after refused changes",
-                   "%s", error.text[0] != '\0' ? error.text : ferry_status_text(rc))) {
+    if (state_begin_work(run, WORK_BYTES) && check_go(run, state) &&
+        ask_forbidden(run, state) && check_go(run, FERRY_STATE_RUNNING) &&
+        state_end_work(run, "after changes that were refused")) {
         check_works(run, "after changes that were refused");
     }
 }
@@ -208,8 +162,8 @@ const struct check check_state_forbidden[] = {
     { { "arc.forbidden.work", "MIG-ARC-2",
         "a driver's work goes on after changes that cannot be", FERRY_CHECK_REQUIRED,
         FERRY_CHECK_NEEDS_DRIVER | FERRY_CHECK_NEEDS_V2 },
-      working_count,
-      working_name,
+      state_other_count,
+      state_other_name,
       run_work },
     { { "arc.back", "MIG-ARC-3", "STOP_COPY to PRE_COPY or PRE_COPY_P2P",
         FERRY_CHECK_REQUIRED,

@@ -97,23 +97,8 @@ static int writes(struct check_run *run)
 
 static void run_quiet(struct check_run *run, uint32_t at)
 {
-    const struct ferry_check_driver *driver = run->options->driver;
-    struct ferry_error error = { .code = FERRY_OK };
-    int rc;
-
-    if (!driver->begin) {
-        check_skip(run, "the driver '%s' cannot begin work", driver->name);
-        return;
-    }
-    if (!check_drive(run)) {
-        return;
-    }
-    rc = driver->begin(run->driver_state, CHECK_SCRATCH_IOVA, WORK_BYTES, &error);
-    if (rc != FERRY_OK) {
-        check_broken(run, "work cannot begin: %s", error.text);
-        return;
-    }
-    if (check_go(run, state_at(run, at)) && check_ok(run, check_reset(run), "a reset")) {
+    if (state_begin_work(run, WORK_BYTES) && check_go(run, state_at(run, at)) &&
+        check_ok(run, check_reset(run), "a reset")) {
         check_looked(run, run->look_ms);
         check_that(run, !writes(run), "no DMA of work from before the reset",
                    "memory was written");

@@ -82,6 +82,25 @@ void state_session_name(const struct check_run *run, uint32_t at,
              ferry_state_name(state_session_at(run, at)));
 }
 
+uint32_t state_other_count(const struct check_run *run)
+{
+    return state_count(run) - 1;
+}
+
+uint32_t state_other_at(const struct check_run *run, uint32_t at)
+{
+    const uint32_t state = state_at(run, at);
+
+    return state < FERRY_STATE_RESUMING ? state : state_at(run, at + 1);
+}
+
+void state_other_name(const struct check_run *run, uint32_t at,
+                      char ret_name[FERRY_CHECK_CASE_BYTES])
+{
+    snprintf(ret_name, FERRY_CHECK_CASE_BYTES, "%s",
+             ferry_state_name(state_other_at(run, at)));
+}
+
 uint32_t state_cut_count(const struct check_run *run)
 {
     uint32_t count = 0;

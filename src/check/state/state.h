@@ -33,6 +33,11 @@ uint32_t state_at(const struct check_run *run, uint32_t at);
 /* For tables: a case for each, named by it. */
 void state_name(const struct check_run *run, uint32_t at,
                 char ret_name[FERRY_CHECK_CASE_BYTES]);
+/* Those but RESUMING, which nothing but a whole state or a reset leaves. */
+uint32_t state_other_count(const struct check_run *run);
+uint32_t state_other_at(const struct check_run *run, uint32_t at);
+void state_other_name(const struct check_run *run, uint32_t at,
+                      char ret_name[FERRY_CHECK_CASE_BYTES]);
 /* A case for each state and cut: "STOP_COPY,half". Those without a session have one. */
 uint32_t state_cut_count(const struct check_run *run);
 void state_cut_at(const struct check_run *run, uint32_t at, uint32_t *ret_state,
@@ -104,5 +109,11 @@ void state_interrupt(struct check_run *run, uint32_t state,
  * features lack. Return: how many there are; with `at` below that, *ret_state.
  */
 uint32_t state_forbidden(const struct check_run *run, uint32_t at, uint32_t *ret_state);
+
+/* The driver has the device write so many bytes of the scratch memory over and over.
+ * Skipped where it cannot. Return: 1 when it has begun. */
+int state_begin_work(struct check_run *run, uint64_t bytes);
+/* All of it ends well, or FAILED; the device is in RUNNING. */
+int state_end_work(struct check_run *run, const char *when);
 
 #endif
