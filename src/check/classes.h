@@ -23,6 +23,8 @@ extern const struct check check_access_irq_set[];
 extern const struct check check_access_irq_pending[];
 extern const struct check check_access_quiet[];
 extern const struct check check_access_peers[];
+extern const struct check check_access_race[];
+extern const struct check check_access_race_set[];
 extern const struct check check_dirty_start[], check_dirty_report[], check_dirty_pages[],
     check_dirty_keep[];
 

@@ -29,6 +29,8 @@ const struct check_class check_classes[] = {
     { check_access_irq_pending },
     { check_access_quiet },
     { check_access_peers },
+    { check_access_race },
+    { check_access_race_set },
     { check_dirty_start },
     { check_dirty_report },
     { check_dirty_pages },

@@ -79,7 +79,9 @@ static void harmless(struct check_run *run, const struct access_case *at,
         }
     }
     if (at->state == FERRY_STATE_ERROR) {
-        if (!check_ok(run, check_reset(run), "a reset")) {
+        if (!check_ok(run, check_reset(run), "a reset") ||
+            !check_that(run, peer_memory_other(memory, SEED) != 0,
+                        "a reset drops what was written in ERROR", "it is still there")) {
             return;
         }
     } else if (!check_go(run, FERRY_STATE_RUNNING)) {

@@ -225,7 +225,7 @@ const struct ferry_rule ferry_rules_access[] = {
         .why = "The reset that must follow drops what they did.",
         .source = "Ferry",
         .chapter = FERRY_CHAPTER_RESET,
-        .enforced = 0,
+        .enforced = 1,
     },
     [FERRY_RULE_INFO_1] = {
         .id = "MIG-INFO-1",
@@ -303,6 +303,25 @@ const struct ferry_rule ferry_rules_access[] = {
         .source = "Ferry",
         .chapter = FERRY_CHAPTER_PAGES,
         .enforced = 0,
+    },
+    [FERRY_RULE_RACE_1] = {
+        .id = "MIG-RACE-1",
+        .text = "Reads of data that come at once give each byte once, and together the "
+                "stream.",
+        .why = "A byte that two readers share, or that none gets, is not missed before "
+               "the load.",
+        .source = "Ferry",
+        .chapter = FERRY_CHAPTER_ACCESS,
+        .enforced = 1,
+    },
+    [FERRY_RULE_RACE_2] = {
+        .id = "MIG-RACE-2",
+        .text = "Whatever a user asks for at the same time, every request is answered "
+                "once, GET tells the state, and a reset brings the device back.",
+        .why = "A user can have threads; what they do must not reach the host.",
+        .source = "uAPI v2",
+        .chapter = FERRY_CHAPTER_ACCESS,
+        .enforced = 1,
     },
     { 0 },
 };

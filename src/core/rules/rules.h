@@ -41,6 +41,8 @@ enum ferry_access_rule {
     FERRY_RULE_PM_1,
     FERRY_RULE_BUF_1,
     FERRY_RULE_PRI_1,
+    FERRY_RULE_RACE_1,
+    FERRY_RULE_RACE_2,
     FERRY_RULE_ACCESS_COUNT
 };
 
