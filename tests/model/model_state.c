@@ -76,6 +76,7 @@ static void there_are_12_20_19_and_40_legal_pairs(void **state)
     }
 }
 
+/* MIG-ARC-1 */
 static void every_full_path_is_the_kernels(void **state)
 {
     size_t m, i;
@@ -105,6 +106,7 @@ static void every_full_path_is_the_kernels(void **state)
     }
 }
 
+/* MIG-SES-1 */
 static void every_pair_treats_the_data_session_as_the_kernel_does(void **state)
 {
     size_t m;
@@ -133,6 +135,7 @@ static void every_pair_treats_the_data_session_as_the_kernel_does(void **state)
     }
 }
 
+/* MIG-ARC-2 */
 static void numbers_that_are_no_states_are_refused(void **state)
 {
     uint32_t next, path[FERRY_STATE_COUNT];

@@ -95,7 +95,7 @@ const struct ferry_rule ferry_rules_dirty[] = {
     {
         .id = "MIG-LOG-12",
         .text = "After a REPORT that failed the user takes every page of the range for "
-                "written.",
+                "written, or gives the migration up.",
         .why = "Nobody knows what the device has cleared.",
         .source = "uAPI v2",
         .chapter = FERRY_CHAPTER_DIRTY,

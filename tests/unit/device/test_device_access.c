@@ -220,6 +220,12 @@ static void check_cell(struct toy *toy, uint32_t operation, uint32_t state,
     }
 }
 
+/*
+ * MIG-RUN-1, MIG-PRE-1, MIG-P2P-1, MIG-P2P-2, MIG-P2P-3, MIG-P2P-6, MIG-STOP-1,
+ * MIG-STOP-2, MIG-STOP-3, MIG-RES-1, MIG-RES-2, MIG-RES-3, MIG-DATA-1, MIG-DATA-2,
+ * MIG-DATA-3, MIG-DATA-4, MIG-ERR-1, MIG-ERR-2, MIG-INFO-1, MIG-IRQ-1, MIG-MAP-1,
+ * MIG-LOG-1, MIG-RST-1
+ */
 static void every_cell_is_enforced(void **state)
 {
     uint32_t cells = 0;
@@ -247,6 +253,7 @@ static void every_cell_is_enforced(void **state)
     assert_int_equal(cells, 2 * 8 * 19);
 }
 
+/* MIG-STOP-2, MIG-RES-1 */
 static void a_refused_access_reaches_nobody(void **state)
 {
     struct toy *toy = toy_new(ALL, 0);
@@ -269,6 +276,7 @@ static void a_refused_access_reaches_nobody(void **state)
     toy_free(toy);
 }
 
+/* MIG-P2P-2 */
 static void doorbells_in_p2p_ring_when_the_device_runs(void **state)
 {
     static const uint32_t quiet[] = { FERRY_STATE_RUNNING_P2P, FERRY_STATE_PRE_COPY_P2P };

@@ -182,6 +182,7 @@ static void masks_and_intx_disable_hold_the_line_back(void **state)
     close(mask);
 }
 
+/* MIG-P2P-6 */
 static void a_line_waits_while_the_device_is_quiet(void **state)
 {
     struct toy *toy = *state;
@@ -206,6 +207,7 @@ static void a_line_waits_while_the_device_is_quiet(void **state)
     close(unmask);
 }
 
+/* MIG-IRQ-3, MIG-EXT-1 */
 static void line_and_pending_vectors_move_with_the_device(void **state)
 {
     struct toy *toy = *state, *other;
@@ -401,6 +403,7 @@ static void a_user_who_makes_an_eventfd_blocking_stops_nobody(void **state)
     close(unmask);
 }
 
+/* MIG-OPEN-2 */
 static void the_next_user_finds_nothing_of_the_last(void **state)
 {
     struct toy *toy = *state;

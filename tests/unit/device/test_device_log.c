@@ -88,6 +88,7 @@ static uint64_t dirty_now(struct toy *toy)
     return ferry_bitmap_count(bitmap, SPACE_PAGES);
 }
 
+/* MIG-LOG-2, MIG-LOG-3, MIG-LOG-14 */
 static void start_refuses_what_is_malformed(void **state)
 {
     struct toy *toy = *state;
@@ -116,6 +117,7 @@ static void start_refuses_what_is_malformed(void **state)
     assert_int_equal(start(toy, PAGE, NULL, 0), FERRY_E_BUSY);
 }
 
+/* MIG-LOG-4, MIG-LOG-15 */
 static void report_refuses_what_is_malformed(void **state)
 {
     struct toy *toy = *state;
@@ -285,6 +287,7 @@ static void compare_runs(struct toy *toy, struct model *model, uint32_t *seed)
     assert_memory_equal(got, want, sizeof(got));
 }
 
+/* MIG-LOG-6, MIG-LOG-7, MIG-LOG-9 */
 static void reports_agree_with_a_naive_model(void **state)
 {
     static const struct ferry_range ranges[3] = { { 300 * PAGE, 150 * PAGE },
@@ -346,6 +349,7 @@ static void runs_that_do_not_fit_are_told_later(void **state)
     close(fd);
 }
 
+/* MIG-LOG-6 */
 static void bits_are_only_set(void **state)
 {
     struct toy *toy = *state;

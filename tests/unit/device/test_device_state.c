@@ -19,6 +19,7 @@ static uint64_t make_stream(struct toy *toy, uint8_t *data)
     return toy_save(toy, data, STREAM_MAX, 512);
 }
 
+/* MIG-ARC-1 */
 static void every_legal_pair_walks_its_path(void **state)
 {
     uint32_t pairs = 0;
@@ -57,6 +58,7 @@ static void every_legal_pair_walks_its_path(void **state)
     assert_int_equal(pairs, 12 + 20 + 19 + 40);
 }
 
+/* MIG-ARC-2, MIG-ARC-3 */
 static void every_forbidden_pair_fails_and_changes_nothing(void **state)
 {
     (void)state;
@@ -86,6 +88,7 @@ static void every_forbidden_pair_fails_and_changes_nothing(void **state)
     }
 }
 
+/* MIG-ARC-4 */
 static void a_set_of_the_present_state_does_nothing(void **state)
 {
     struct toy *toy = toy_new(ALL, 0);
@@ -99,6 +102,7 @@ static void a_set_of_the_present_state_does_nothing(void **state)
     toy_free(toy);
 }
 
+/* MIG-ARC-5, MIG-ARC-9, MIG-ERR-4 */
 static void a_failing_arc_stays_where_it_began(void **state)
 {
     struct toy *toy = toy_new(ALL, 0);
@@ -129,6 +133,7 @@ static void a_failing_arc_stays_where_it_began(void **state)
     toy_free(toy);
 }
 
+/* MIG-ARC-5 */
 static void a_path_that_fails_in_the_middle_stays_there(void **state)
 {
     struct toy *toy = toy_new(ALL, 0);
@@ -142,6 +147,7 @@ static void a_path_that_fails_in_the_middle_stays_there(void **state)
     toy_free(toy);
 }
 
+/* MIG-RST-1 */
 static void reset_leaves_every_state(void **state)
 {
     struct toy *toy = toy_new(ALL, 0);
@@ -190,6 +196,7 @@ static struct toy *begin_slow_arc(struct ferry_request *set, uint32_t from, uint
     return toy;
 }
 
+/* MIG-ARC-8 */
 static void a_slow_arc_ends_when_the_author_says_so(void **state)
 {
     struct ferry_request set;
@@ -252,6 +259,7 @@ static void a_slow_arc_may_fail(void **state)
     }
 }
 
+/* MIG-RST-3 */
 static void reset_cancels_a_slow_arc(void **state)
 {
     struct ferry_request set, reset = { .kind = FERRY_RQ_RESET };
@@ -270,6 +278,7 @@ static void reset_cancels_a_slow_arc(void **state)
     toy_free(toy);
 }
 
+/* MIG-STOP-1 */
 static void work_runs_only_where_the_device_may_act(void **state)
 {
     struct ferry_request set;
@@ -297,6 +306,7 @@ static void work_runs_only_where_the_device_may_act(void **state)
     toy_free(toy);
 }
 
+/* MIG-OPEN-1, MIG-OPEN-2 */
 static void detach_leaves_nothing(void **state)
 {
     struct toy *toy = toy_new(ALL, 1);

@@ -416,7 +416,7 @@ int main(void)
         TEST(doorbells_need_a_device_that_latches),
         TEST(a_spoilt_load_leaves_no_doorbells),
         TEST(reading_goes_on_while_an_arc_within_the_session_is_pending),
-        cmocka_unit_test(a_load_leaves_what_the_user_set_up),
+        TEST(a_load_leaves_what_the_user_set_up),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -78,6 +78,7 @@ static void teardown(struct two *two)
     fake_free(&two->to);
 }
 
+/* MIG-EXT-1 */
 static void what_the_guest_set_up_arrives(void **state)
 {
     struct two two;
@@ -121,6 +122,7 @@ static uint32_t place(const struct fake_device *fake, uint8_t off)
     return 999;
 }
 
+/* MIG-EXT-2 */
 static void the_command_register_is_written_last_and_msix_after_the_bars(void **state)
 {
     struct two two;

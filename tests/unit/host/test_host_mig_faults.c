@@ -141,6 +141,7 @@ static void a_device_that_does_not_stop_leads_back(void **state)
     rig_close(&rig);
 }
 
+/* MIG-BACK-2 */
 static void a_device_that_breaks_is_reset_with_its_config(void **state)
 {
     struct rig rig;
@@ -167,6 +168,7 @@ static void a_device_that_breaks_is_reset_with_its_config(void **state)
     rig_close(&rig);
 }
 
+/* MIG-BACK-6 */
 static void a_device_that_hangs_is_given_up(void **state)
 {
     struct rig rig;
@@ -201,6 +203,7 @@ static void a_state_that_is_not_taken_leads_back(void **state)
     rig_close(&rig);
 }
 
+/* MIG-BACK-7 */
 static void a_target_that_cannot_run_gives_back(void **state)
 {
     struct rig rig;
@@ -326,6 +329,7 @@ static void the_arbiter_writes_down_a_move(void **state)
     rig_close(&rig);
 }
 
+/* MIG-COMMIT-3 */
 static void the_arbiter_ends_what_a_cut_left_open(void **state)
 {
     void (*const cuts[])(struct rig * rig) = { cut_at_prepared, cut_at_commit };
@@ -349,6 +353,7 @@ static void the_arbiter_ends_what_a_cut_left_open(void **state)
     }
 }
 
+/* MIG-COMMIT-5 */
 static void without_an_arbiter_the_operator_has_the_word(void **state)
 {
     (void)state;

@@ -157,6 +157,7 @@ static void try_in_every_phase(void *user, int incoming,
     moment->busy |= 1u << phase;
 }
 
+/* MIG-PEER-3 */
 static void peer_maps_are_fixed_exactly_while_the_cpus_stand_still(void **state)
 {
     struct moment moment = { .done = 0 };
@@ -193,6 +194,7 @@ static void map_at_a(struct rig *rig)
 }
 
 /* MIG-PEER-1. */
+/* MIG-PEER-1 */
 static void a_device_that_cannot_be_quieted_and_reaches_a_peer_calls_it_off(void **state)
 {
     static const uint32_t phases[] = { FERRY_SRC_LOG, FERRY_SRC_PRE_COPY,

@@ -143,6 +143,7 @@ static void a_device_without_runs_is_asked_for_them_once(void **state)
     harvest(rig, 0, 3);
 }
 
+/* MIG-LOG-12 */
 static void a_failure_is_no_lack_of_runs(void **state)
 {
     struct rig *rig = *state;

@@ -92,6 +92,7 @@ static void wrong_vectors_are_refused(void **state)
     close_all(fds, FAKE_VECTORS + 1);
 }
 
+/* MIG-IRQ-2 */
 static void pending_interrupts_are_taken_and_raised_again(void **state)
 {
     uint8_t pending[FERRY_HOST_IRQ_BITMAP_BYTES];

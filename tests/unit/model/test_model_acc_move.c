@@ -157,6 +157,7 @@ static void a_target_that_has_little_left_asks_for_notifications(void **state)
     rig_blob_free(&blob);
 }
 
+/* MIG-CAN-1 */
 static void a_source_that_is_taken_back_goes_on(void **state)
 {
     struct rig_blob blob = { 0 };
@@ -252,6 +253,7 @@ static int early_answer(const char *option, const struct rig_blob *match)
     return status;
 }
 
+/* MIG-PRE-8 */
 static void incompatible_targets_refuse_before_the_source_stops(void **state)
 {
     struct rig_blob match = { 0 };
@@ -267,6 +269,7 @@ static void incompatible_targets_refuse_before_the_source_stops(void **state)
     rig_blob_free(&match);
 }
 
+/* MIG-DATA-8 */
 static void another_models_state_is_foreign(void **state)
 {
     const char *const options[] = { "memory=64K", NULL };

@@ -168,6 +168,7 @@ static void a_source_that_is_taken_back_goes_on(void **state)
     rig_blob_free(&blob);
 }
 
+/* MIG-CMP-1, MIG-PRE-2 */
 static void pages_written_only_through_the_mapping_arrive(void **state)
 {
     struct rig_blob blob = { 0 };
@@ -202,6 +203,7 @@ static void pages_written_only_through_the_mapping_arrive(void **state)
     rig_blob_free(&blob);
 }
 
+/* MIG-PRE-7 */
 static void pages_written_by_the_engine_in_pre_copy_arrive(void **state)
 {
     struct rig_blob blob = { 0 };
@@ -236,6 +238,7 @@ static uint64_t initial_bytes(void)
     return request.u.precopy.initial_bytes;
 }
 
+/* MIG-PRE-6 */
 static void a_stop_in_the_middle_of_the_first_pass_is_complete(void **state)
 {
     struct rig_blob blob = { 0 };
@@ -262,6 +265,7 @@ static void a_stop_in_the_middle_of_the_first_pass_is_complete(void **state)
     rig_blob_free(&blob);
 }
 
+/* MIG-SIZE-2 */
 static void the_size_that_is_announced_is_not_exceeded(void **state)
 {
     struct rig_blob blob = { 0 };
@@ -348,6 +352,7 @@ static void any_segmentation_gives_the_same_stream(void **state)
     }
 }
 
+/* MIG-PRE-8 */
 static void incompatible_targets_refuse_before_the_source_stops(void **state)
 {
     static const char *const bad[][3] = { { "memory=128K", "channels=2", NULL },
@@ -369,6 +374,7 @@ static void incompatible_targets_refuse_before_the_source_stops(void **state)
     rig_blob_free(&first);
 }
 
+/* MIG-DATA-10 */
 static void damaged_streams_are_refused_whole(void **state)
 {
     struct rig_blob blob = { 0 };
