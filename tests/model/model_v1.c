@@ -15,6 +15,7 @@ static const char v1_to_v2[] = "12364-0-";
 /* By v2 state 0 to 7: the v1 bits. */
 static const char v2_to_v1[] = "60124133";
 
+/* MIG-V1-1 */
 static void validity_is_that_of_the_v1_header_for_every_number(void **state)
 {
     uint32_t v1;
@@ -26,6 +27,7 @@ static void validity_is_that_of_the_v1_header_for_every_number(void **state)
     assert_int_equal(ferry_state_v1_valid(0x80000001u), 0);
 }
 
+/* MIG-V1-5 */
 static void every_v1_number_is_translated_or_refused(void **state)
 {
     uint32_t v1, v2;
@@ -41,6 +43,7 @@ static void every_v1_number_is_translated_or_refused(void **state)
     }
 }
 
+/* MIG-V1-5, MIG-V1-13 */
 static void every_v2_state_is_translated_or_refused(void **state)
 {
     uint32_t v1, v2;
@@ -107,6 +110,7 @@ static void check_paths(const char *const expected[5][5], uint32_t features)
     }
 }
 
+/* MIG-V1-7 */
 static void every_v1_write_walks_the_expected_states(void **state)
 {
     (void)state;
@@ -115,6 +119,7 @@ static void every_v1_write_walks_the_expected_states(void **state)
     check_paths(paths_1, 1);
 }
 
+/* MIG-V1-1, MIG-V1-3 */
 static void no_v1_write_leads_from_or_to_what_is_invalid(void **state)
 {
     uint32_t path[FERRY_STATE_COUNT], v1, other;
@@ -128,6 +133,7 @@ static void no_v1_write_leads_from_or_to_what_is_invalid(void **state)
     }
 }
 
+/* MIG-V1-6 */
 static void stop_and_copy_to_pre_copy_is_a_new_session(void **state)
 {
     uint32_t path[FERRY_STATE_COUNT], cur = FERRY_STATE_STOP_COPY;

@@ -304,23 +304,23 @@ const struct ferry_rule ferry_rules_access[] = {
         .chapter = FERRY_CHAPTER_PAGES,
         .enforced = 0,
     },
-    [FERRY_RULE_RACE_1] = {
+    {
         .id = "MIG-RACE-1",
         .text = "Reads of data that come at once give each byte once, and together the "
                 "stream.",
         .why = "A byte that two readers share, or that none gets, is not missed before "
                "the load.",
         .source = "Ferry",
-        .chapter = FERRY_CHAPTER_ACCESS,
+        .chapter = FERRY_CHAPTER_DATA,
         .enforced = 1,
     },
-    [FERRY_RULE_RACE_2] = {
+    {
         .id = "MIG-RACE-2",
         .text = "Whatever a user asks for at the same time, every request is answered "
                 "once, GET tells the state, and a reset brings the device back.",
         .why = "A user can have threads; what they do must not reach the host.",
         .source = "uAPI v2",
-        .chapter = FERRY_CHAPTER_ACCESS,
+        .chapter = FERRY_CHAPTER_STATES,
         .enforced = 1,
     },
     { 0 },

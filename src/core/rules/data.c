@@ -92,16 +92,6 @@ const struct ferry_rule ferry_rules_data[] = {
         .enforced = 1,
     },
     {
-        .id = "MIG-DATA-15",
-        .text = "Several readers or writers of one session at the same time get errors "
-                "or pieces, never the same bytes twice and never what is not the "
-                "device's.",
-        .why = "Kernels do not serialise them for the driver.",
-        .source = "Ferry",
-        .chapter = FERRY_CHAPTER_DATA,
-        .enforced = 1,
-    },
-    {
         .id = "MIG-DATA-16",
         .text = "A read or a write of 0 bytes changes nothing, whether it is refused or "
                 "not.",

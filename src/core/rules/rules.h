@@ -4,7 +4,10 @@
 
 #include "ferry/access.h"
 
-/* Index of a rule that a cell of the access table names, in ferry_rules_access. */
+/*
+ * Index of a rule that a cell of the access table names, in ferry_rules_access; rules
+ * that no cell names stand behind them, without an index.
+ */
 enum ferry_access_rule {
     FERRY_RULE_RUN_1 = 0,
     FERRY_RULE_PRE_1,
@@ -41,8 +44,6 @@ enum ferry_access_rule {
     FERRY_RULE_PM_1,
     FERRY_RULE_BUF_1,
     FERRY_RULE_PRI_1,
-    FERRY_RULE_RACE_1,
-    FERRY_RULE_RACE_2,
     FERRY_RULE_ACCESS_COUNT
 };
 

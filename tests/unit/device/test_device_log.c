@@ -378,6 +378,7 @@ static void a_map_made_later_is_logged(void **state)
     close(fd);
 }
 
+/* MIG-LOG-9, MIG-LOG-10: not before it is given back, and as soon as it is. */
 static void only_what_was_written_of_a_segment_is_dirty(void **state)
 {
     struct toy *toy = *state;
@@ -388,6 +389,8 @@ static void only_what_was_written_of_a_segment_is_dirty(void **state)
     assert_int_equal(start(toy, PAGE, NULL, 0), FERRY_OK);
     assert_int_equal(ferry_dma_get(toy->device, 2 * PAGE, 4 * PAGE, 1, &segment),
                      FERRY_OK);
+    memset(segment.address, 1, PAGE + 1);
+    assert_int_equal(dirty_now(toy), 0);
     ferry_dma_put(toy->device, &segment, PAGE + 1);
     assert_int_equal(dirty_now(toy), 2);
     assert_int_equal(ferry_dma_get(toy->device, 0, PAGE, 0, &segment), FERRY_OK);
