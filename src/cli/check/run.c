@@ -129,11 +129,25 @@ static char *join_patterns(const struct checker_args *args)
     return text;
 }
 
+/* 1 when --rule and --profile leave something of the pattern. */
+static int is_left(const struct checker_args *args, const char *pattern)
+{
+    const struct ferry_check_info *info;
+
+    for (size_t i = 0; (info = ferry_check_get(i)) != NULL; i++) {
+        if (checker_may_match(pattern, info) && checker_wants(args, info)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 /* A pattern that picks nothing is a mistake that must not look like success. */
 static int check_patterns(const struct checker *checker)
 {
     for (size_t i = 0; i < checker->args->pattern_count; i++) {
-        if (checker->pattern_uses[i] == 0 && checker->end == CHECKER_DONE) {
+        if (checker->pattern_uses[i] == 0 && checker->end == CHECKER_DONE &&
+            is_left(checker->args, checker->args->pattern[i])) {
             print_error("check", NULL, "--check '%s': this device has no such case",
                         checker->args->pattern[i]);
             return EXIT_USAGE;
