@@ -377,8 +377,8 @@ static int endpoint_reads_inside(struct ferry_endpoint *endpoint)
     return ops->reads_inside != NULL && ops->reads_inside(endpoint->below);
 }
 
-static const struct ferry_endpoint_ops mutant_ops = {
-    .struct_size = sizeof(mutant_ops),
+static const struct ferry_endpoint_ops endpoint_ops = {
+    .struct_size = sizeof(endpoint_ops),
     .attach = endpoint_attach,
     .detach = endpoint_detach,
     .submit = endpoint_submit,
@@ -402,7 +402,7 @@ struct mutant *mutant_new(const struct check_mutant *row, struct ferry_device *d
     if (mutant == NULL) {
         return NULL;
     }
-    mutant->endpoint.ops = &mutant_ops;
+    mutant->endpoint.ops = &endpoint_ops;
     mutant->endpoint.below = below;
     mutant->row = row;
     mutant->device = device;

@@ -66,6 +66,9 @@ struct check_mutant {
      * may be done with it is in wire.h. NULL: no proxy.
      */
     void (*wire)(struct mutant_wire *wire, struct wire_message *message);
+    /* Before the model makes its device: changes what it describes, or its operations
+     * (mutant_ops()). */
+    void (*describe)(struct ferry_device_desc *desc);
     const char *caught_by; /* all of the class's checks that must fail */
     /* Where `whole` or one of another class: these fail as well, as a consequence. */
     const char *also;
@@ -76,6 +79,7 @@ struct check_mutant {
     uint32_t under;      /* 1: with uapi 1: the hooks see v2, below the region */
     uint32_t partner_v2; /* 1: with uapi 1: the partner has v2 */
     uint32_t timeout_ms; /* of a request; 0: 2000. For mutants that never answer */
+    const char *partner; /* its model; NULL: the same as of the device */
     uint32_t sound_partner; /* 1: the partner of the same kind has no fault */
     uint32_t sound_device;  /* 1: only the partner has it */
     const char *only; /* instead of the class's checks, when a run would take long */
@@ -191,7 +195,28 @@ int mutant_interrupt(struct mutant *mutant, uint32_t index, uint32_t vector);
  */
 void mutant_keep(struct mutant *mutant, const void *data, size_t count, int append);
 
+/* -- For describe() -- */
+
+/* The operations that the device will have, to be changed. */
+struct ferry_device_ops *mutant_ops(struct ferry_device_desc *desc);
+/* The model's own, for those in their place. state: what every operation is given. */
+const struct ferry_device_ops *mutant_model_ops(const void *state);
+/* A describe(): the model's arcs can be made to fail. */
+void mutant_can_fail(struct ferry_device_desc *desc);
+/* The model is reset, and its next arc fails so that it is in ERROR. For rows with that
+ * describe(). */
+void mutant_fail(struct mutant *mutant);
+/* An after() for such rows: a load that is refused leaves the device in ERROR, which is
+ * its right. */
+int mutant_loads_into_error(struct mutant *mutant, struct ferry_request *request,
+                            int status);
+
 /* -- For the rig -- */
+
+/* What is called for devices that are made from now on; NULL: nothing. */
+void mutant_describe(void (*describe)(struct ferry_device_desc *desc));
+/* The device with this state is gone. */
+void mutant_ops_free(const void *state);
 
 /* A mutant over a device's endpoint. below: borrowed. Return: NULL without memory. */
 struct mutant *mutant_new(const struct check_mutant *row, struct ferry_device *device,

@@ -95,7 +95,9 @@ static void open_device(struct rig_device *rig, const struct check_mutant *row,
     struct ferry_error error = { .code = FERRY_OK };
     int rc = FERRY_OK;
 
+    mutant_describe(row != NULL ? row->describe : NULL);
     open_model(rig, model);
+    mutant_describe(NULL);
     rig->top = ferry_device_endpoint(rig->device);
     if (uapi == 1 && !under) {
         rc = ferry_face_v1_open(rig->top, form, &rig->face, &error);
@@ -130,6 +132,7 @@ static void close_device(struct rig_device *rig)
     mutant_free(rig->mutant);
     ferry_face_v1_close(rig->face);
     rig->kind->destroy(rig->device, rig->state);
+    mutant_ops_free(rig->state);
 }
 
 static void count(struct rig_verdict *verdict, const struct ferry_check_result *result)
@@ -192,7 +195,8 @@ int rig_check(const struct check_mutant *row, const char *only, struct rig_run *
     int rc;
 
     open_device(&device, row->sound_device ? NULL : row, model, row->uapi, row->v1_form);
-    open_device(&partner, row->sound_partner ? NULL : row, model,
+    open_device(&partner, row->sound_partner ? NULL : row,
+                row->partner != NULL ? row->partner : model,
                 row->partner_v2 ? 2 : row->uapi, row->v1_form);
     open_device(&foreign, NULL, is_copy ? MUTANT_ACC : MUTANT_COPY, 2, 0);
     if (row->served || row->wire != NULL) {
