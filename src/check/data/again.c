@@ -168,6 +168,7 @@ static void older(struct check_run *run, const struct check_stream *own)
     struct check_stream newer = { 0 };
 
     if (data_saved(run, &newer) && load_ok(run, &newer, "the newer state")) {
+        check_undrive(run); /* its rings are those of the newer state */
         data_loads(run, own->data, own->bytes, "a stream of an earlier session");
     }
     check_stream_free(&newer);
