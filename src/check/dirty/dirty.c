@@ -161,7 +161,7 @@ int dirty_copy_begin(struct check_run *run, struct dirty_copy *copy)
     return 1;
 }
 
-int dirty_copy_round(struct check_run *run, struct dirty_copy *copy)
+int dirty_copy_round(struct check_run *run, struct dirty_copy *copy, uint32_t *ret_count)
 {
     struct dirty_pages pages = { { 0 } };
 
@@ -174,6 +174,7 @@ int dirty_copy_round(struct check_run *run, struct dirty_copy *copy)
                    memory_of(run) + (size_t)page * DIRTY_PAGE, DIRTY_PAGE);
         }
     }
+    *ret_count = dirty_count(&pages);
     return 1;
 }
 

@@ -61,8 +61,8 @@ struct dirty_copy {
 };
 /* Takes all of it; the log is on. Return: 1; 0 with the case BROKEN. */
 int dirty_copy_begin(struct check_run *run, struct dirty_copy *copy);
-/* A report, and the pages that it names. Return: 1 when done. */
-int dirty_copy_round(struct check_run *run, struct dirty_copy *copy);
+/* A report, and the pages that it names. ret_count: how many. Return: 1 when done. */
+int dirty_copy_round(struct check_run *run, struct dirty_copy *copy, uint32_t *ret_count);
 /* Equal? Return: 1; else FAILED with the first page that is not. */
 int dirty_copy_same(struct check_run *run, const struct dirty_copy *copy,
                     const char *what);

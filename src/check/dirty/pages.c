@@ -6,7 +6,9 @@
 
 #define S CHECK_SCRATCH_IOVA
 #define END (CHECK_SCRATCH_IOVA + CHECK_SCRATCH_BYTES)
-#define ROUNDS 16u
+#define ROUNDS 16u       /* that a device is followed before it is stopped */
+#define ROUNDS_MAX 1000u /* before it is told to come to an end */
+#define QUIET_ROUNDS 3u  /* without a page: it has nothing left to write */
 
 /* What is written: count pieces of so many bytes, one each `step`. */
 static const struct {
@@ -138,21 +140,26 @@ static void run_ranges(struct check_run *run, uint32_t at)
     }
 }
 
-/* Lets the device write and follows it by reports. */
-static int follow(struct check_run *run, struct dirty_copy *copy, uint64_t bytes)
+/* Lets the device write, and follows it by reports until it rests, or for a while. */
+static int follow(struct check_run *run, struct dirty_copy *copy, uint64_t bytes,
+                  uint32_t rounds)
 {
     const struct ferry_check_driver *driver = run->options->driver;
     struct ferry_error error = { .code = FERRY_OK };
+    uint32_t quiet = 0, count = 0;
     int rc = driver->begin(run->driver_state, S + 100, bytes, &error);
 
     if (rc != FERRY_OK) {
         return check_broken(run, "work cannot begin: %s", error.text);
     }
-    for (uint32_t round = 0; round < ROUNDS; round++) {
-        if (ferry_check_turn(&run->driven, 0) != FERRY_OK ||
-            !dirty_copy_round(run, copy)) {
+    for (uint32_t round = 0; round < rounds && quiet < QUIET_ROUNDS; round++) {
+        if (ferry_check_turn(&run->driven, 0) != FERRY_OK) {
             return check_broken(run, "the device does not go on");
         }
+        if (!dirty_copy_round(run, copy, &count)) {
+            return 0;
+        }
+        quiet = count > 0 ? 0 : quiet + 1;
     }
     return 1;
 }
@@ -177,12 +184,13 @@ static void busy_name(const struct check_run *run, uint32_t at,
     snprintf(ret_name, FERRY_CHECK_CASE_BYTES, "%s", busy[at].name);
 }
 
-/* ends: with the device's own work done, or by stopping it in the middle. */
+/* stop: in the middle, instead of when its work is done. */
 static void follow_to_the_end(struct check_run *run, uint32_t at, int stop)
 {
     const struct ferry_check_driver *driver = run->options->driver;
     struct ferry_error error = { .code = FERRY_OK };
     struct dirty_copy copy = { NULL };
+    uint32_t count;
     uint64_t unit;
     int ready;
 
@@ -194,7 +202,7 @@ static void follow_to_the_end(struct check_run *run, uint32_t at, int stop)
         return;
     }
     ready = dirty_start(run, &unit) && dirty_copy_begin(run, &copy) &&
-            follow(run, &copy, busy[at].bytes);
+            follow(run, &copy, busy[at].bytes, stop ? ROUNDS : ROUNDS_MAX);
     if (ready && stop) {
         ready = check_go(run, FERRY_STATE_STOP);
     } else if (ready) {
@@ -202,7 +210,7 @@ static void follow_to_the_end(struct check_run *run, uint32_t at, int stop)
 
         ready = rc == FERRY_OK || check_broken(run, "work does not end: %s", error.text);
     }
-    if (ready && dirty_copy_round(run, &copy)) {
+    if (ready && dirty_copy_round(run, &copy, &count)) {
         dirty_copy_same(run, &copy,
                         stop ? "when the last report comes after STOP"
                              : "when the device wrote between and during reports");
