@@ -17,7 +17,9 @@ import sys
 import spec_pages
 
 DATE = "November 23, 2026"
-WIDTH = 74  # of a table, in letters
+WIDTH = 70  # of a table, in letters
+COLUMN_MIN = 11
+CODE_WIDTH = 75
 # What each manual page is made of; the rest of docs/spec is on no page of its own.
 MANUALS = {
     "ferry-states": (
@@ -116,7 +118,8 @@ def inline(text, here):
             out.append("\\fI" + inline(weak, here).replace("\\fR", "\\fI") + "\\fR")
         at = found.end()
     rest = text[at:]
-    if re.search(r"`|\*\*|\]\(|!\[|<[a-z]", INLINE.sub("", text)):
+    if "![" in re.sub(r"`[^`]*`", "", text) or \
+            re.search(r"`|\*\*|\]\(|<[a-z]", INLINE.sub("", text)):
         raise Unknown(f"in a line: {text}")
     return "".join(out) + escape(rest)
 
@@ -146,19 +149,24 @@ def visible(text):
 
 
 def widths(rows):
-    """Return: for each column its letters; those that do not fit share what is left."""
-    natural = [max(visible(r[i]) for r in rows) for i in range(len(rows[0]))]
-    room = WIDTH - 3 * (len(natural) - 1)
-    fixed, wide = {}, list(range(len(natural)))
+    """Return: the letters of each column, and which columns have to break their lines.
+
+    What fits stays as it is. The others share the rest by how much is in them.
+    """
+    count = len(rows[0])
+    natural = [max(visible(r[i]) for r in rows) for i in range(count)]
+    weight = [sum(visible(r[i]) for r in rows) for i in range(count)]
+    room = WIDTH - 3 * (count - 1)
+    given, wide = {}, list(range(count))
     while wide:
-        share = (room - sum(fixed.values())) // len(wide)
-        small = [i for i in wide if natural[i] <= share]
+        rest, sum_of = room - sum(given.values()), sum(weight[i] for i in wide)
+        share = {i: max(rest * weight[i] // max(sum_of, 1), COLUMN_MIN) for i in wide}
+        small = [i for i in wide if natural[i] <= share[i]]
         if not small:
-            break
-        fixed.update({i: natural[i] for i in small})
+            return [given.get(i, share.get(i)) for i in range(count)], wide
+        given.update({i: natural[i] for i in small})
         wide = [i for i in wide if i not in small]
-    return [fixed.get(i, (room - sum(fixed.values())) // max(len(wide), 1))
-            for i in range(len(natural))], wide
+    return [given[i] for i in range(count)], []
 
 
 def table(lines, here):
@@ -231,6 +239,8 @@ class Page:
         self.fresh = False
 
     def code(self, lines):
+        if any(len(line) > CODE_WIDTH for line in lines):
+            raise Unknown(f"code that is wider than a terminal: {max(lines, key=len)}")
         self.out.append(".Bd -literal")
         self.out += [guard(escape(line)) for line in lines]
         self.out.append(".Ed")
@@ -267,13 +277,14 @@ class Page:
             return rest[count:]
         if re.match(r"(- |\d+\. )", line):
             return self.list(rest)
-        if re.match(r"[ >+]|\d+\)|={3}|-{3}|~~~|\* ", line):
-            raise Unknown(line)
         return self.plain(rest)
 
     def plain(self, rest):
         stop = re.compile(r"$|[#|]|```|- |\d+\. |<!--")
         count = next((i for i, s in enumerate(rest) if i > 0 and stop.match(s)), len(rest))
+        for line in rest[:count]:
+            if re.match(r"[ >+]|\d+\)|={3}|-{3}|~~~|\* |#{5}", line):
+                raise Unknown(line)
         self.paragraph()
         self.text(" ".join(s.strip() for s in rest[:count]))
         return rest[count:]
