@@ -40,8 +40,7 @@ It is written for people who make hardware, firmware, drivers and virtual machin
 Rules have identifiers
 .Pq Sy MIG-STOP-2 ;
 error messages name them, and
-.Xr ferry 1
-.Cm check
+.Xr ferry-check 1
 tests a device against them.
 A rule's source is
 .Dq uAPI v2
@@ -324,7 +323,7 @@ def manual(name, chapters):
     for text in chapters:
         page.lines(without_licence(text))
     page.out.append(".Sh SEE ALSO")
-    others = [("ferry", 1), *((n, 7) for n in sorted(MANUALS) if n != name)]
+    others = [("ferry", 1), ("ferry-check", 1), *((n, 7) for n in sorted(MANUALS) if n != name)]
     page.out += [f".Xr {n} {s}" + (" ," if i < len(others) - 1 else "")
                  for i, (n, s) in enumerate(others)]
     return "\n".join(page.out) + "\n"
