@@ -231,7 +231,6 @@ static void run_sets(struct check_run *run, uint32_t at)
             { .step = race_set, .wanted = arcs[at].other },
         };
         uint32_t state = FERRY_STATE_COUNT;
-        int both, fell;
 
         if (!check_go(run, FERRY_STATE_RUNNING) || !check_go(run, arcs[at].from) ||
             !race_run(run, worker, 2) ||
