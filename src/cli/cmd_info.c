@@ -151,7 +151,7 @@ static struct hindrances find_limits(const struct ferry_device_view *view)
     if ((flags & FERRY_MIG_STOP_COPY) == 0) {
         return list;
     }
-    add(&list, (flags & FERRY_MIG_P2P) == 0,
+    add(&list, (flags & FERRY_MIG_P2P) == 0 && view->identity.implicit_quiesce == 0,
         "no P2P states: it cannot move while another device's memory is in its DMA map");
     add(&list, (flags & FERRY_MIG_PRE_COPY) == 0,
         "no PRE_COPY: all of its state is sent during the downtime");
