@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "ferry/face.h"
 #include "rig.h"
 
 /* The models without a fault pass every check, and each check is tried on one of them. */
@@ -30,6 +31,13 @@ static const struct check_mutant unbroken[] = {
       .after = mutant_loads_into_error },
     { .name = "copy passes over vfio-user", .model = "copy,memory=65536", .served = 1 },
     { .name = "acc passes over vfio-user", .model = "acc", .served = 1 },
+    { .name = "copy passes with the region of v1", .uapi = 1 },
+    { .name = "copy passes with the region of v1, mapped", .uapi = 1,
+      .v1_form = FERRY_FACE_V1_MMAP },
+    { .name = "acc passes with the region of v1, in parts", .model = "acc", .uapi = 1,
+      .v1_form = FERRY_FACE_V1_PARTITIONED },
+    { .name = "copy passes with the region of v1 over vfio-user", .uapi = 1,
+      .v1_form = FERRY_FACE_V1_PARTITIONED, .served = 1 },
 };
 /* clang-format on */
 #define ROWS (sizeof(unbroken) / sizeof(unbroken[0]))
