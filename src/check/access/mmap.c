@@ -58,6 +58,20 @@ static void carried(struct check_run *run, struct check_device *of,
     }
 }
 
+/* To RUNNING: nothing that others wrote keeps it. */
+static int goes_on(struct check_run *run, uint32_t state)
+{
+    uint32_t now;
+
+    if (state == FERRY_STATE_ERROR ||
+        (state == FERRY_STATE_RESUMING && check_get_state(run, &now) == FERRY_OK &&
+         now == state)) {
+        return check_ok(run, check_reset(run), "a reset");
+    }
+    return check_ok(run, check_set_state(run, FERRY_STATE_RUNNING),
+                    "SET_STATE to RUNNING");
+}
+
 /* Where nothing is promised: it is no harm. */
 static void harmless(struct check_run *run, const struct access_case *at,
                      struct peer_memory *memory, const struct check_stream *own)
@@ -78,14 +92,12 @@ static void harmless(struct check_run *run, const struct access_case *at,
             return;
         }
     }
-    if (at->state == FERRY_STATE_ERROR) {
-        if (!check_ok(run, check_reset(run), "a reset") ||
-            !check_that(run, peer_memory_other(memory, SEED) != 0,
-                        "a reset drops what was written in ERROR", "it is still there")) {
-            return;
-        }
-    } else if (!check_go(run, FERRY_STATE_RUNNING)) {
+    if (!goes_on(run, at->state)) {
         return;
+    }
+    if (at->state == FERRY_STATE_ERROR) {
+        check_that(run, peer_memory_other(memory, SEED) != 0,
+                   "a reset drops what was written in ERROR", "it is still there");
     }
     check_works(run, when);
 }
@@ -150,9 +162,7 @@ static void accepted(struct check_run *run, const struct access_case *at,
     if (at->cell->verdict != FERRY_ALLOW) {
         run->at = &run->partner;
         snprintf(expected, sizeof(expected), "after DMA from a peer in %s", state);
-        if (check_is(run, at->state, expected) &&
-            (at->state == FERRY_STATE_RESUMING ? check_reset(run) == FERRY_OK
-                                               : check_go(run, FERRY_STATE_RUNNING))) {
+        if (check_is(run, at->state, expected) && goes_on(run, at->state)) {
             check_works(run, expected);
         }
         return;
