@@ -61,12 +61,20 @@ static uint64_t framed_bytes(uint64_t data)
                : data + (data / DEVICE_STREAM_DATA_MAX + 1) * DEVICE_STREAM_FRAME_BYTES;
 }
 
-void device_save_precopy(const struct ferry_device *device,
-                         struct ferry_device_precopy *info)
+void device_save_precopy(struct ferry_device *device, struct ferry_device_precopy *info)
 {
+    struct device_save *save = &device->save;
+
     info->initial_bytes = framed_bytes(info->initial_bytes) + waiting_bytes(device) +
-                          (device->save.header_sent ? 0 : DEVICE_STREAM_HEADER_BYTES);
+                          (save->header_sent ? 0 : DEVICE_STREAM_HEADER_BYTES);
     info->dirty_bytes = framed_bytes(info->dirty_bytes);
+    /* What waits may have come after the initial bytes. */
+    if (save->has_told && info->initial_bytes > save->initial_told) {
+        info->dirty_bytes += info->initial_bytes - save->initial_told;
+        info->initial_bytes = save->initial_told;
+    }
+    save->has_told = 1;
+    save->initial_told = info->initial_bytes;
 }
 
 uint64_t device_save_size(const struct ferry_device *device, uint64_t data)

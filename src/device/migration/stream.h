@@ -45,6 +45,9 @@ struct device_save {
     uint64_t total;  /* the author's bytes so far */
     uint32_t header_sent, latch_sent, end_sent;
     int32_t status; /* why the session is spoilt, or FERRY_OK */
+    /* Pre-copy: 1 and the initial_bytes that were told last; they do not rise again. */
+    uint32_t has_told;
+    uint64_t initial_told;
 };
 
 struct device_load {
@@ -74,8 +77,7 @@ int device_save_read(struct ferry_device *device, void *ret_data, uint64_t cap,
 int device_save_lend(struct ferry_device *device, struct ferry_data_io *io);
 /* What of the stream can be read in pre-copy, for what the author could give now: with
  * header, frames, and what it gave but nobody has read. */
-void device_save_precopy(const struct ferry_device *device,
-                         struct ferry_device_precopy *info);
+void device_save_precopy(struct ferry_device *device, struct ferry_device_precopy *info);
 /* Length of a stream with `data` bytes of the author's that begins now. */
 uint64_t device_save_size(const struct ferry_device *device, uint64_t data);
 

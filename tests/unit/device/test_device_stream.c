@@ -167,6 +167,30 @@ static void precopy_counts_what_is_still_to_be_read(void **state)
 }
 
 /* MIG-CAN-2 */
+static void initial_bytes_do_not_rise_when_later_bytes_wait(void **state)
+{
+    struct toy *toy = toy_new(ALL, 0);
+    struct ferry_request info = { .kind = FERRY_RQ_PRECOPY_INFO };
+    struct ferry_request read = { .kind = FERRY_RQ_DATA_READ };
+
+    (void)state;
+    fill(toy, 1000, 1);
+    toy->precopy_bytes = 100;
+    assert_int_equal(toy_set(toy, FERRY_STATE_PRE_COPY), FERRY_OK);
+    read.u.data = (struct ferry_data_io){ .data = stream, .size = 1000 };
+    assert_int_equal(toy_ask(toy, &read), FERRY_OK);
+    assert_int_equal(toy_ask(toy, &info), FERRY_OK);
+    assert_int_equal(info.u.precopy.initial_bytes, 0);
+    toy->precopy_bytes += 50;
+    read.u.data.size = 10; /* of the frame's 8 + 50 */
+    assert_int_equal(toy_ask(toy, &read), FERRY_OK);
+    assert_int_equal(read.u.data.got, 10);
+    assert_int_equal(toy_ask(toy, &info), FERRY_OK);
+    assert_int_equal(info.u.precopy.initial_bytes, 0);
+    assert_int_equal(info.u.precopy.dirty_bytes, 48);
+    toy_free(toy);
+}
+
 static void a_new_session_begins_at_the_beginning(void **state)
 {
     struct toy *toy = toy_new(ALL, 0);
@@ -408,6 +432,7 @@ int main(void)
         TEST(cutting_the_stream_changes_no_byte_of_it),
         TEST(two_round_trips_with_every_cut),
         TEST(precopy_counts_what_is_still_to_be_read),
+        TEST(initial_bytes_do_not_rise_when_later_bytes_wait),
         TEST(a_new_session_begins_at_the_beginning),
         TEST(every_cut_off_stream_is_short),
         TEST(a_long_stream_is_refused),
