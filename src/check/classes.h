@@ -6,8 +6,9 @@
 
 /* The table of each file of checks; table.c lists them. */
 extern const struct check check_state_arcs[], check_state_forbidden[],
-    check_state_session[], check_state_features[], check_state_messages[],
-    check_state_cancel[], check_state_reset[], check_state_reopen[];
+    check_state_failed[], check_state_session[], check_state_features[],
+    check_state_messages[], check_state_cancel[], check_state_reset[],
+    check_state_reopen[];
 extern const struct check check_data_ends[];
 extern const struct check check_data_info[];
 extern const struct check check_data_precopy[];
@@ -27,5 +28,6 @@ extern const struct check check_access_race[];
 extern const struct check check_access_race_set[];
 extern const struct check check_dirty_start[], check_dirty_report[], check_dirty_pages[],
     check_dirty_keep[];
+extern const struct check check_v1_region[], check_v1_data[];
 
 #endif

@@ -10,6 +10,7 @@ const struct check_class check_classes[] = {
     { check_state_messages },
     { check_state_arcs },
     { check_state_forbidden },
+    { check_state_failed },
     { check_state_session },
     { check_state_cancel },
     { check_state_reset },
@@ -35,6 +36,8 @@ const struct check_class check_classes[] = {
     { check_dirty_report },
     { check_dirty_pages },
     { check_dirty_keep },
+    { check_v1_region },
+    { check_v1_data },
     { NULL },
 };
 /* clang-format on */

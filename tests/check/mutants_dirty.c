@@ -289,6 +289,18 @@ static int report_the_unlogged(struct mutant *mutant, struct ferry_request *requ
     return status;
 }
 
+static int fill_the_word(struct mutant *mutant, struct ferry_request *request, int status)
+{
+    const uint64_t all = UINT64_MAX;
+
+    (void)mutant;
+    if (reports(request) && status == FERRY_OK &&
+        request->u.log_report.length == 5 * PAGE) {
+        memcpy(request->u.log_report.bitmap, &all, sizeof(all));
+    }
+    return status;
+}
+
 /* -- Pages -- */
 
 /* A queue of 2000 pages: what comes behind is lost. */
@@ -490,6 +502,10 @@ const struct check_mutant mutants_dirty[] = {
       .breaks = "a report only sets bits",
       .before = clear_the_callers,
       .caught_by = "log.report.sets" },
+    { .name = "fills the last word of a report",
+      .breaks = "a report tells its range",
+      .after = fill_the_word,
+      .caught_by = "log.report.bounds" },
     { .name = "reports pages that it does not log",
       .breaks = "a report tells what is logged",
       .after = report_the_unlogged,

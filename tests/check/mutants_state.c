@@ -110,7 +110,7 @@ static int begin_again(struct mutant *mutant, struct ferry_request *request)
     return MUTANT_PASS;
 }
 
-enum { FAILED = 0 };
+enum { FAILED = 0, WALKING = 1 };
 
 static int note_failure(struct mutant *mutant, struct ferry_request *request)
 {
@@ -132,6 +132,62 @@ static int be_anywhere(struct mutant *mutant, struct ferry_request *request, int
         request->u.state = FERRY_STATE_STOP_COPY;
     }
     return status;
+}
+
+/* While it walks it says STOP_COPY, wherever it goes. */
+static int walk_slowly(struct mutant *mutant, struct ferry_request *request)
+{
+    if (request->kind == FERRY_RQ_SET_STATE && ferry_state_exists(request->u.state, 7) &&
+        request->u.state != FERRY_STATE_ERROR && !mutant_sets(request, mutant->state)) {
+        mutant->var[WALKING] = 3;
+        mutant_wake(mutant);
+        return mutant_hold(mutant, request);
+    }
+    return MUTANT_PASS;
+}
+
+static int say_stop_copy(struct mutant *mutant, struct ferry_request *request, int status)
+{
+    if (request->kind == FERRY_RQ_GET_STATE && mutant->var[WALKING] > 0) {
+        request->u.state = FERRY_STATE_STOP_COPY;
+    }
+    return status;
+}
+
+static int walk_on(struct mutant *mutant)
+{
+    if (mutant->var[WALKING] > 0 && --mutant->var[WALKING] == 0) {
+        mutant_release(mutant, MUTANT_PASS);
+    }
+    return mutant->var[WALKING] > 0;
+}
+
+/* A load that was ended too early cannot go on. */
+static int spoil_early_load(struct mutant *mutant, struct ferry_request *request)
+{
+    if (request->kind == FERRY_RQ_RESET) {
+        mutant->var[FAILED] = 0;
+    }
+    return request->kind == FERRY_RQ_DATA_WRITE && mutant->var[FAILED] ? FERRY_E_CORRUPT
+                                                                       : MUTANT_PASS;
+}
+
+static int note_early_end(struct mutant *mutant, struct ferry_request *request,
+                          int status)
+{
+    if (request->kind == FERRY_RQ_SET_STATE && status == FERRY_E_SHORT) {
+        mutant->var[FAILED] = 1;
+    }
+    return status;
+}
+
+/* A SET_STATE to STOP leads out of ERROR, as a reset would. */
+static int leave_error(struct mutant *mutant, struct ferry_request *request)
+{
+    if (mutant_arc(mutant, request, FERRY_STATE_ERROR, FERRY_STATE_STOP)) {
+        (void)mutant_reset(mutant);
+    }
+    return MUTANT_PASS;
 }
 
 /* The end of the data ends STOP_COPY too. */
@@ -358,6 +414,23 @@ const struct check_mutant mutants_state[] = {
       .before = note_failure,
       .after = be_anywhere,
       .caught_by = "arc.failed" },
+    { .name = "says STOP_COPY while it is on any way",
+      .breaks = "a change takes the shortest way",
+      .before = walk_slowly,
+      .after = say_stop_copy,
+      .work = walk_on,
+      .caught_by = "arc.seen" },
+    { .name = "takes no more of a load that it was too early to end",
+      .breaks = "an arc that fails without ERROR has no effect",
+      .before = spoil_early_load,
+      .after = note_early_end,
+      .caught_by = "arc.failed.goes-on" },
+    { .name = "leaves ERROR for STOP",
+      .breaks = "only a reset leaves ERROR",
+      .describe = mutant_can_fail,
+      .before = leave_error,
+      .after = mutant_loads_into_error,
+      .caught_by = "arc.error" },
     { .name = "stops by itself when all is read",
       .breaks = "the state changes by request only",
       .after = leave_at_the_end,

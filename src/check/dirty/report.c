@@ -249,6 +249,35 @@ static void run_piece(struct check_run *run, uint32_t at)
     }
 }
 
+#define BOUND_PAGES 5u
+#define GUARD 0x5aa5a55a5aa5a55aull
+
+/* A range that ends within a word: neither its other bits nor the next word. */
+static void run_bounds(struct check_run *run, uint32_t at)
+{
+    struct ferry_request request = { .kind = FERRY_RQ_LOG_REPORT };
+    uint64_t bits[3] = { GUARD, 0, GUARD };
+    uint64_t unit;
+
+    (void)at;
+    if (!dirty_drive(run) || !dirty_start(run, &unit) ||
+        !dirty_write(run, S, 200 * DIRTY_PAGE)) {
+        return;
+    }
+    request.u.log_report.iova = S + 32 * DIRTY_PAGE;
+    request.u.log_report.length = BOUND_PAGES * DIRTY_PAGE;
+    request.u.log_report.page_size = DIRTY_PAGE;
+    request.u.log_report.bitmap = &bits[1];
+    request.u.log_report.bitmap_bytes = sizeof(bits[1]);
+    if (check_ok(run, check_call(run, &request), "REPORT of five pages")) {
+        check_that(run,
+                   bits[0] == GUARD && bits[2] == GUARD && bits[1] >> BOUND_PAGES == 0,
+                   "bits of the range and no others", "0x%llx 0x%llx 0x%llx",
+                   (unsigned long long)bits[0], (unsigned long long)bits[1],
+                   (unsigned long long)bits[2]);
+    }
+}
+
 /* Pages that are not logged: refused, or nothing; what is logged stays. */
 static void run_outside(struct check_run *run, uint32_t at)
 {
@@ -316,6 +345,11 @@ const struct check check_dirty_report[] = {
       piece_cases,
       piece_name,
       run_piece },
+    { { "log.report.bounds", "MIG-LOG-6", "a report of five pages says five bits",
+        FERRY_CHECK_REQUIRED, FERRY_CHECK_NEEDS_LOG | FERRY_CHECK_NEEDS_DRIVER },
+      NULL,
+      NULL,
+      run_bounds },
     { { "log.report.outside", "MIG-LOG-6", "a report of what is not logged",
         FERRY_CHECK_RECOMMENDED, FERRY_CHECK_NEEDS_LOG | FERRY_CHECK_NEEDS_DRIVER },
       NULL,

@@ -63,51 +63,6 @@ static void run_same(struct check_run *run, uint32_t at)
     }
 }
 
-static void failing_name(const struct check_run *run, uint32_t at,
-                         char ret_name[FERRY_CHECK_CASE_BYTES])
-{
-    const struct state_pair pair = { FERRY_STATE_RESUMING, state_other_at(run, at) };
-
-    state_pair_name(&pair, ret_name);
-}
-
-static int is_on_the_way(uint32_t state, const uint32_t *path, int count)
-{
-    for (int i = 0; i < count; i++) {
-        if (path[i] == state) {
-            return 1;
-        }
-    }
-    return state == FERRY_STATE_RESUMING || state == FERRY_STATE_ERROR;
-}
-
-static void run_failing(struct check_run *run, uint32_t at)
-{
-    const uint32_t to = state_other_at(run, at);
-    uint32_t path[FERRY_STATE_COUNT], state;
-    const int count =
-        ferry_state_path(FERRY_STATE_RESUMING, to, run->device.features, path);
-    struct check_stream stream = { 0 };
-    int ready = check_save(run, &stream) && check_go(run, FERRY_STATE_RESUMING);
-
-    /* How the write ends does not matter: half a state was given at best. */
-    if (ready) {
-        (void)check_write_all(run, stream.data, stream.bytes / 2, 0);
-    }
-    check_stream_free(&stream);
-    if (!ready) {
-        return;
-    }
-    if (check_set_state(run, to) == FERRY_OK) {
-        check_skip(run, "the device takes half a state for a whole one");
-    } else if (check_ok(run, check_get_state(run, &state),
-                        "GET_STATE after a change that failed")) {
-        check_that(run, is_on_the_way(state, path, count),
-                   "a state on the way, or ERROR, after a change that failed", "%s",
-                   ferry_state_name(state));
-    }
-}
-
 /* Whatever moves data or looks at the device, but asks for no state. */
 static void be_busy(struct check_run *run, uint32_t state)
 {
@@ -154,11 +109,6 @@ const struct check check_state_arcs[] = {
       state_count,
       state_name,
       run_same },
-    { { "arc.failed", "MIG-ARC-5", "where the device is after a change that failed",
-        FERRY_CHECK_REQUIRED, FERRY_CHECK_NEEDS_V2 },
-      state_other_count,
-      failing_name,
-      run_failing },
     { { "arc.alone", "MIG-ARC-6", "the state while data moves and nobody changes it",
         FERRY_CHECK_REQUIRED, FERRY_CHECK_NEEDS_V2 },
       state_count,
