@@ -321,6 +321,23 @@ static void pieces_of_a_partitioned_section_lie_in_each_part_in_turn(void **stat
     v1_free(b);
 }
 
+static void pieces_of_a_save_lie_in_each_part_in_turn(void **state)
+{
+    struct toy *toy = v1_new(V1_FLAGS_PRE, FERRY_FACE_V1_PARTITIONED);
+
+    (void)state;
+    v1_fill(toy, 10000, 1);
+    assert_int_equal(v1_set(toy, FERRY_V1_SAVING | FERRY_V1_RUNNING), FERRY_OK);
+    for (uint32_t i = 0; i < 5; i++) {
+        toy->precopy_bytes += 1000;
+        assert_true(v1_get(toy, FERRY_V1_PENDING) > 0);
+        assert_int_equal(v1_get(toy, FERRY_V1_OFFSET),
+                         4096 + i % 3 * (FERRY_V1_PIECE_MAX / 2));
+        assert_true(v1_get(toy, FERRY_V1_SIZE) > 0);
+    }
+    v1_free(toy);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -336,6 +353,7 @@ int main(void)
         cmocka_unit_test(damaged_short_and_long_data_is_refused_by_an_errno),
         cmocka_unit_test(mapped_data_is_what_trapped_reads_and_writes_see),
         cmocka_unit_test(pieces_of_a_partitioned_section_lie_in_each_part_in_turn),
+        cmocka_unit_test(pieces_of_a_save_lie_in_each_part_in_turn),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

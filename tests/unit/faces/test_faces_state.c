@@ -176,6 +176,64 @@ static void a_device_in_error_reads_as_the_error_state_until_it_is_reset(void **
     v1_free(toy);
 }
 
+/* Between the toy and its face: the device has failed by itself. */
+static int failed_by_itself;
+
+static int lying_submit(struct ferry_endpoint *endpoint, struct ferry_request *request)
+{
+    const int status = endpoint->below->ops->submit(endpoint->below, request);
+
+    if (request->kind == FERRY_RQ_GET_STATE && failed_by_itself) {
+        request->u.state = FERRY_STATE_ERROR;
+    }
+    return status;
+}
+
+static int lying_attach(struct ferry_endpoint *endpoint,
+                        const struct ferry_client_port *port)
+{
+    return endpoint->below->ops->attach(endpoint->below, port);
+}
+
+static void lying_detach(struct ferry_endpoint *endpoint)
+{
+    endpoint->below->ops->detach(endpoint->below);
+}
+
+static int lying_work(struct ferry_endpoint *endpoint)
+{
+    return endpoint->below->ops->work(endpoint->below);
+}
+
+static void a_device_that_fails_by_itself_is_seen_in_device_state(void **state)
+{
+    static const struct ferry_endpoint_ops ops = {
+        .struct_size = offsetof(struct ferry_endpoint_ops, wake_fd),
+        .attach = lying_attach,
+        .detach = lying_detach,
+        .submit = lying_submit,
+        .work = lying_work,
+    };
+    struct toy *toy = toy_new(V1_FLAGS_PRE, 1);
+    struct ferry_endpoint lying = { .ops = &ops, .below = toy->endpoint };
+    struct ferry_request reset = { .kind = FERRY_RQ_RESET };
+
+    (void)state;
+    toy->endpoint = &lying;
+    v1_show(toy, FERRY_FACE_V1_TRAPPED);
+    assert_int_equal(toy->endpoint->ops->wake_fd(toy->endpoint), -1);
+    assert_int_equal(toy->endpoint->ops->reads_inside(toy->endpoint), 0);
+    assert_int_equal(v1_get(toy, FERRY_V1_STATE), FERRY_V1_RUNNING);
+    failed_by_itself = 1;
+    assert_int_equal(v1_get(toy, FERRY_V1_STATE), FERRY_V1_ERROR);
+    failed_by_itself = 0; /* whatever it says now: a reset is due */
+    assert_int_equal(v1_get(toy, FERRY_V1_STATE), FERRY_V1_ERROR);
+    assert_int_equal(v1_set(toy, FERRY_V1_SAVING), FERRY_E_DEVICE_ERROR);
+    assert_int_equal(toy_ask(toy, &reset), FERRY_OK);
+    assert_int_equal(v1_get(toy, FERRY_V1_STATE), FERRY_V1_RUNNING);
+    v1_free(toy);
+}
+
 /* 010 to 001 fails half way: the device goes back, but that is another session. */
 static void data_of_a_session_that_was_lost_cannot_be_read_on(void **state)
 {
@@ -318,6 +376,7 @@ int main(void)
         cmocka_unit_test(a_failed_write_leaves_the_state_before),
         cmocka_unit_test(a_device_that_cannot_go_back_is_in_the_error_state),
         cmocka_unit_test(a_device_in_error_reads_as_the_error_state_until_it_is_reset),
+        cmocka_unit_test(a_device_that_fails_by_itself_is_seen_in_device_state),
         cmocka_unit_test(data_of_a_session_that_was_lost_cannot_be_read_on),
         cmocka_unit_test(a_state_that_was_not_loaded_to_its_end_stays_resuming),
         cmocka_unit_test(an_arc_that_takes_time_keeps_later_accesses_waiting),
