@@ -5,7 +5,8 @@
 const struct mutant_class mutant_classes[] = {
     { "state", "feature.* arc.* session.*", mutants_state },
     { "reset", "cancel.* reset.* reopen.*", mutants_reset },
-    { "data", "data.* load.* save.* size.* precopy.*", mutants_data },
+    { "data", "data.*", mutants_data },
+    { "precopy", "size.* precopy.*", mutants_precopy },
     { "access", "access.* irq.* dma.* p2p.* race.*", mutants_access },
     { "dirty", "dirty.* log.*", mutants_dirty },
     { "v1", "v1.*", mutants_v1 },

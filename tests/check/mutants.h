@@ -7,6 +7,7 @@
 
 /* The rows of each class, ended by one without name; mutants.c lists them. */
 extern const struct check_mutant mutants_state[], mutants_reset[], mutants_data[],
+    mutants_precopy[],
     mutants_access[], mutants_dirty[], mutants_v1[];
 
 #endif

@@ -12,6 +12,7 @@
 
 #define PLAUSIBLE_BYTES (1ull << 48)
 #define READS_MAX 64u
+#define SMALL_BYTES 512u
 
 static int gives_info(struct check_run *run)
 {
@@ -118,7 +119,7 @@ static void run_initial(struct check_run *run, uint32_t at)
 {
     struct check_stream stream = { 0 };
     struct ferry_precopy_info info;
-    uint64_t before, piece;
+    uint64_t before, piece, large;
 
     if ((at == INITIAL_CHANGES && !data_can_change(run)) ||
         (at == INITIAL_P2P && !data_has(run, FERRY_STATE_PRE_COPY_P2P))) {
@@ -129,9 +130,10 @@ static void run_initial(struct check_run *run, uint32_t at)
         return;
     }
     before = info.initial_bytes;
-    piece = before / (READS_MAX / 2) + 1;
-    piece = piece < (1u << 20) ? piece : 1u << 20;
+    large = before / (READS_MAX / 2) + 1;
+    large = large < (1u << 20) ? large : 1u << 20;
     for (uint32_t i = 0; i < READS_MAX; i++) {
+        piece = i < READS_MAX / 4 && large > SMALL_BYTES ? SMALL_BYTES : large;
         if (!step(run, at, i, piece, &stream) || !ask(run, &info) ||
             !check_that(run, info.initial_bytes <= before,
                         "initial_bytes does not rise in a session", "%llu, then %llu",
