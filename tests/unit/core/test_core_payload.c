@@ -159,6 +159,29 @@ static void what_lies_behind_a_name_in_memory_is_not_sent(void **state)
     assert_memory_equal(memory, "ab\0\0\0\0\0\0\0\0", 10);
 }
 
+static struct ferry_stream_hello_v1 v1;
+
+static int get_v1(const void *payload, size_t bytes, struct ferry_error *reterr)
+{
+    return ferry_stream_get_hello_v1(payload, bytes, &v1, reterr);
+}
+
+static void what_a_device_of_v1_says_is_read_back_or_refused(void **state)
+{
+    (void)state;
+    for (uint32_t bits = 0; bits < 4; bits++) {
+        const struct ferry_stream_hello_v1 in = { bits & 1, bits >> 1 };
+
+        begin();
+        ferry_stream_put_hello_v1(&writer, &in);
+        check_length(get_v1);
+        assert_int_equal(get_v1(memory, writer.pos, NULL), FERRY_OK);
+        assert_memory_equal(&v1, &in, sizeof(in));
+    }
+    refuse_u32(get_v1, 0, 2, FERRY_E_PROTOCOL, "STR-PAY-2");
+    refuse_u32(get_v1, 4, 2, FERRY_E_PROTOCOL, "STR-PAY-2");
+}
+
 static struct ferry_stream_hello_memory region;
 
 static int get_memory(const void *payload, size_t bytes, struct ferry_error *reterr)
@@ -356,6 +379,7 @@ static void nothing_is_written_when_a_payload_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_a_device_of_v1_says_is_read_back_or_refused),
         cmocka_unit_test(a_preamble_is_read_back_or_refused),
         cmocka_unit_test(a_newer_writer_is_read_when_it_still_knows_our_version),
         cmocka_unit_test(a_device_is_read_back_or_refused),
