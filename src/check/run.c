@@ -85,9 +85,12 @@ static int is_kernel(const struct ferry_check_target *target)
     return target->uri && strncmp(target->uri, "vfio:", 5) == 0;
 }
 
+/* By its address: a device that died has no backend. */
 static int has_wire(const struct check_run *run)
 {
-    return strncmp(run->device.backend->ops->scheme, "vfio-user", 9) == 0;
+    const struct ferry_check_target *target = &run->device.target;
+
+    return target->uri != NULL && !is_kernel(target);
 }
 
 /* Return: why the check does not apply, or NULL. */
