@@ -23,6 +23,7 @@
 #define CHECKER_WAIVER_BYTES 1024       /* a line of the file */
 #define CHECKER_WAIVERS_BYTES (1 << 20) /* the file */
 #define CHECKER_TIMEOUT_MS 5000u        /* of each request, as libferry's */
+#define CHECKER_OVERDUE_MAX 32          /* all cases that a time limit ended */
 #define CHECKER_HUNG_MAX 8 /* cases in a row that a time limit ended: a dead device */
 
 struct checker_args {
@@ -91,7 +92,7 @@ struct checker {
     struct checker_result *result;
     size_t count, cap;
     uint32_t pattern_uses[CHECKER_PATTERNS_MAX]; /* cases of --check */
-    uint32_t hung;                               /* cases in a row */
+    uint32_t hung, overdue; /* cases that a time limit ended: in a row, all */
     struct ferry_check_summary summary;
     enum checker_end end;
     struct ferry_error error;

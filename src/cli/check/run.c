@@ -74,7 +74,8 @@ static int hangs(struct checker *checker, const struct ferry_check_result *found
         found->duration_ns >= limit_ms * NS_PER_MS;
 
     checker->hung = overdue ? checker->hung + 1 : 0;
-    return checker->hung == CHECKER_HUNG_MAX;
+    checker->overdue += overdue != 0;
+    return checker->hung == CHECKER_HUNG_MAX || checker->overdue == CHECKER_OVERDUE_MAX;
 }
 
 static void on_begin(void *user, const struct ferry_check_info *check, const char *name)
