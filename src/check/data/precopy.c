@@ -136,7 +136,7 @@ static int change_along(struct check_run *run, uint32_t at, struct check_stream 
 
     for (uint32_t i = 0; done && i < rounds; i++) {
         done = data_change(run) &&
-               (at == CHANGED_UNREAD || read_on(run, 65536 << i, stream));
+               (at == CHANGED_UNREAD || read_on(run, 65536u << i, stream));
     }
     return done;
 }
