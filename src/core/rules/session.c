@@ -93,9 +93,10 @@ const struct ferry_rule ferry_rules_session[] = {
     },
     {
         .id = "MIG-EXT-1",
-        .text = "Config space, the MSI-X table and pending bits, the set-up of "
-                "interrupts and the power state are the user's to carry, and all else is "
-                "in the stream.",
+        .text =
+            "Config space, the MSI-X table, the set-up of interrupts and the power state "
+            "are the user's to carry; all else is in the data, what is pending "
+            "included.",
         .why = "What both carry comes twice, what neither carries is lost.",
         .source = "Ferry",
         .chapter = FERRY_CHAPTER_CONTENT,
