@@ -6,8 +6,10 @@
 #include "check/check.h"
 
 /* What a check says of its case. The first word stands. */
-static void say(struct check_run *run, uint32_t verdict, const char *expected,
-                const char *seen, va_list list)
+__attribute__((format(printf, 4, 0))) static void say(struct check_run *run,
+                                                      uint32_t verdict,
+                                                      const char *expected,
+                                                      const char *seen, va_list list)
 {
     struct ferry_check_result *result = run->result;
 
