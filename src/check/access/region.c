@@ -21,6 +21,13 @@ void access_region_read(struct check_run *run, const struct access_case *at)
     uint64_t off;
     int rc;
 
+    /* MIG-QUI-1: until its data are read its stop is no more than a P2P state. */
+    if (at->cell->verdict == FERRY_REFUSE && run->at->is_v1 &&
+        run->at->identity.implicit_quiesce != 0 && at->state != FERRY_STATE_RESUMING) {
+        check_skip(run, "the device is quiet implicitly: it stands still only when its "
+                        "data are read");
+        return;
+    }
     if (!access_region(run, &region, &off) || !access_enter(run, at->state)) {
         return;
     }
