@@ -193,6 +193,22 @@ static int hide_the_late_write(struct mutant *mutant, struct ferry_request *requ
                : status;
 }
 
+/* It freezes at once when it stops. */
+static int freeze_at_the_stop(struct mutant *mutant, struct ferry_request *request,
+                              int status)
+{
+    if (writes_bits(request, FERRY_V1_SAVING) && status == FERRY_OK) {
+        struct ferry_request pending = { .kind = FERRY_RQ_REGION_READ };
+        uint8_t bytes[8];
+
+        pending.u.io = (struct ferry_region_io){
+            .index = REGION, .count = 8, .off = FERRY_V1_PENDING_OFF, .data = bytes
+        };
+        (void)mutant_call(mutant, &pending);
+    }
+    return status;
+}
+
 /* clang-format off */
 const struct check_mutant mutants_v1[] = {
     { .name = "takes accesses of any width", .uapi = 1,
@@ -221,14 +237,14 @@ const struct check_mutant mutants_v1[] = {
     { .name = "puts its data into the registers", .uapi = 1,
       .breaks = "MIG-V1-9: data_offset lies behind the registers",
       .after = put_data_into_the_registers, .caught_by = "v1.offset v1.end v1.resume",
-      .also = "v1.leave v1.freeze" },
+      .also = "v1.leave v1.quiet v1.freeze" },
     { .name = "counts the reads of pending_bytes", .uapi = 1,
       .breaks = "MIG-V1-8: reading it again changes nothing",
       .after = count_reads, .caught_by = "v1.again" },
     { .name = "goes on behind the end", .uapi = 1,
       .breaks = "MIG-V1-10: the data end when pending_bytes is 0",
       .after = go_on_behind_the_end, .caught_by = "v1.end", .also = "v1.again v1.leave "
-      "v1.resume v1.freeze" },
+      "v1.resume v1.quiet v1.freeze" },
     { .name = "takes no pre-copy", .uapi = 1, .breaks = "MIG-V1-7: every device takes 011",
       .before = have_no_precopy, .caught_by = "v1.precopy v1.bits" },
     { .name = "leaves pre-copy between two transactions only", .uapi = 1,
@@ -237,6 +253,9 @@ const struct check_mutant mutants_v1[] = {
     { .name = "takes small transactions only", .uapi = 1,
       .breaks = "MIG-V1-11: it takes the transactions in which it was saved",
       .before = take_small_pieces_only, .caught_by = "v1.resume" },
+    { .name = "freezes when it stops", .uapi = 1,
+      .breaks = "MIG-QUI-1: a stopped device takes DMA until its data are asked for",
+      .after = freeze_at_the_stop, .caught_by = "v1.quiet" },
     { .name = "hides that a peer wrote to it when it was frozen", .uapi = 1,
       .breaks = "MIG-QUI-2: such a write makes the data fail",
       .after = hide_the_late_write, .caught_by = "v1.freeze" },

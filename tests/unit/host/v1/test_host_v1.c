@@ -231,6 +231,7 @@ static void only_what_v1_can_tell_is_there(void **state)
 
 /* --- states --- */
 
+/* MIG-V1-1, MIG-V1-5 */
 static void every_combination_of_bits_is_translated_never_passed_through(void **state)
 {
     static const struct {
@@ -259,6 +260,7 @@ static void every_combination_of_bits_is_translated_never_passed_through(void **
     close_rig(&rig);
 }
 
+/* MIG-V1-4: reserved bits are kept */
 static void each_legal_pair_of_states_is_walked_by_the_edges_of_v1(void **state)
 {
     static const struct {
@@ -328,6 +330,7 @@ static void what_v1_or_v2_lack_is_refused_without_a_write(void **state)
     close_rig(&rig);
 }
 
+/* MIG-V1-2 */
 static void a_failed_write_is_read_back(void **state)
 {
     struct rig rig;
@@ -350,6 +353,7 @@ static void a_failed_write_is_read_back(void **state)
     close_rig(&rig);
 }
 
+/* MIG-V1-3 */
 static void only_a_reset_leaves_the_error_state(void **state)
 {
     struct ferry_request request = { .kind = FERRY_RQ_RESET };
@@ -580,6 +584,7 @@ static void stopping_reads_no_pending_bytes(void **state)
     close_rig(&rig);
 }
 
+/* MIG-V1-9 */
 static void the_lies_of_a_saving_device_are_found_out(void **state)
 {
     static const struct {
@@ -694,6 +699,7 @@ static void what_is_pending_is_told_in_pre_copy_only(void **state)
 
 /* --- resuming --- */
 
+/* MIG-V1-11 */
 static void each_write_is_one_transaction(void **state)
 {
     static const uint64_t sizes[] = { 1, 0x2000, 4097, 12 };

@@ -232,6 +232,7 @@ static void assert_same_pieces(void)
 
 /* --- moving --- */
 
+/* MIG-V1-11 */
 static void devices_of_v1_move_by_the_transactions_they_were_saved_in(void **state)
 {
     struct rig rig;
@@ -247,6 +248,7 @@ static void devices_of_v1_move_by_the_transactions_they_were_saved_in(void **sta
     }
 }
 
+/* MIG-V1-14 */
 static void devices_of_one_version_move_to_those_of_the_other(void **state)
 {
     static const uint32_t ways[][2] = { { 1, 0 }, { 0, 1 }, { 2, 0 }, { 0, 3 } };
@@ -262,6 +264,7 @@ static void devices_of_one_version_move_to_those_of_the_other(void **state)
     }
 }
 
+/* MIG-V1-14 */
 static void
 what_needs_transactions_refuses_a_device_without_before_it_is_touched(void **state)
 {
@@ -300,6 +303,7 @@ static void a_view_says_by_which_version_a_device_migrates(void **state)
 
 /* --- files --- */
 
+/* MIG-V1-11, MIG-V1-14 */
 static void a_file_keeps_the_transactions(void **state)
 {
     static const uint32_t ways[][3] = {
@@ -377,6 +381,7 @@ static void map_peers(struct rig *rig)
     }
 }
 
+/* MIG-PEER-1, MIG-QUI-1 */
 static void
 devices_that_reach_each_other_all_stop_before_any_is_asked_for_data(void **state)
 {
@@ -396,7 +401,7 @@ devices_that_reach_each_other_all_stop_before_any_is_asked_for_data(void **state
     rig_close(&rig);
 }
 
-/* A peer's DMA into the frozen device, which nobody else could see. */
+/* MIG-QUI-2: a peer's DMA into the frozen device, which nobody else could see. */
 static void write_late(struct spy *spy)
 {
     uint8_t *memory = ferry_device_region_memory(spy->device, RIG_PEER_REGION);
