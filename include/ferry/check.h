@@ -52,6 +52,7 @@ enum ferry_check_verdict {
 #define FERRY_CHECK_DESTRUCTIVE                                                          \
     2048u                          /* may wedge a device or a kernel: only when asked */
 #define FERRY_CHECK_MAY_HANG 4096u /* hangs kernels that are not fixed: FORCE only */
+#define FERRY_CHECK_NEEDS_REOPEN 8192u /* a device that can be opened again */
 
 /* One check; a constant of the library. */
 struct ferry_check_info {

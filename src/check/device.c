@@ -213,11 +213,20 @@ void check_device_close(struct check_run *run, struct check_device *device)
     drop_irqs(device);
 }
 
+int check_can_reopen(const struct check_device *device)
+{
+    return !device->target.uri || strncmp(device->target.uri, "vfio-user-fd:", 13) != 0;
+}
+
 int check_reopen(struct check_run *run)
 {
     struct ferry_error error = { .code = FERRY_OK };
     int rc;
 
+    if (!check_can_reopen(run->at)) {
+        check_skip(run, "an inherited connection cannot be opened again");
+        return 0;
+    }
     check_device_close(run, run->at);
     rc = check_device_open(run, run->at, &error);
     return rc == FERRY_OK

@@ -121,6 +121,8 @@ static const char *hindrance(const struct check_run *run,
         { FERRY_CHECK_NEEDS_V2, device->is_v1 == 0, "the device is one of uAPI v1" },
         { FERRY_CHECK_NEEDS_IRQ, device->vectors[1] + device->vectors[2] > 0,
           "the device has no MSI or MSI-X" },
+        { FERRY_CHECK_NEEDS_REOPEN, check_can_reopen(device),
+          "an inherited connection cannot be opened again" },
         { FERRY_CHECK_DESTRUCTIVE, (options->allowed & FERRY_CHECK_DESTRUCTIVE) != 0,
           "destructive, and not asked for" },
         { FERRY_CHECK_MAY_HANG,
@@ -228,12 +230,21 @@ static void run_check(struct walk *walk, const struct check *check)
     }
 }
 
+/* "MIG-ARC-1" begins MIG-ARC-1 and not MIG-ARC-10. */
+static int begins(const char *prefix, const char *rule)
+{
+    const size_t length = strlen(prefix);
+
+    return strncmp(rule, prefix, length) == 0 &&
+           (length == 0 || prefix[length - 1] < '0' || prefix[length - 1] > '9' ||
+            rule[length] < '0' || rule[length] > '9');
+}
+
 static int wanted(const struct ferry_check_options *options,
                   const struct ferry_check_info *info)
 {
     return (options->profile == 0 || info->profile <= options->profile) &&
-           (!options->rule ||
-            strncmp(info->rule, options->rule, strlen(options->rule)) == 0) &&
+           (!options->rule || begins(options->rule, info->rule)) &&
            may_match(options->only, info->id);
 }
 

@@ -60,7 +60,8 @@ def results(told, verdict):
 def a_served_model_is_checked(rig):
     """Both forms of the URI; what only vfio-user has is tried there."""
     rig.start("acc", "serve", "acc", "--socket", rig.path("acc"))
-    told = tell(rig, "vfio-user:" + rig.path("acc"), *ARCS)
+    told = tell(rig, "vfio-user:" + rig.path("acc"), "--check", "arc.legal", "--check",
+                "arc.forbidden.work")
     expect("device", (told["device"]["model"], told["device"]["driver"]), ("acc", "acc"))
     expect("skipped", results(told, "skip"), {})
     expect("passed", len(results(told, "pass")["arc.legal"]), 19)
@@ -69,7 +70,7 @@ def a_served_model_is_checked(rig):
 
 
 def an_inherited_socket_is_checked_once(rig):
-    """No second user can come: no driver is looked for, and that is said."""
+    """No second user can come: what needs one is skipped, no driver is looked for."""
     def run(*args):
         ours, theirs = socket.socketpair()
         with subprocess.Popen([rig.ferry, "serve", "acc", "--fd", str(theirs.fileno())],
@@ -89,6 +90,12 @@ def an_inherited_socket_is_checked_once(rig):
     done = run("--check", "arc.forbidden.work", "--driver", "acc")
     expect("status and message", (done.returncode, done.stderr), (0, ""))
     assert results(json.loads(done.stdout), "pass")["arc.forbidden.work"]
+    done = run("--check", "reopen.*", "--check", "data.clean", "--check", "access.map",
+               "--driver", "none")
+    expect("status", done.returncode, 0)
+    told = json.loads(done.stdout)
+    assert set(results(told, "skip")) >= {"reopen.running", "reopen.map", "data.clean"}
+    assert results(told, "pass")["access.map"] and not results(told, "broken"), told
 
 
 def others_are_named_or_made(rig):

@@ -83,6 +83,9 @@ def the_list_names_rule_and_profile_of_each_check(rig):
             if c["rule"].startswith("MIG-ARC") and c["profile"] == "required"]
     expect("those that are required", [c["check"] for c in json.loads(some.stdout)], want)
     assert "arc.legal" in want and len(want) < len(names)
+    some = check(rig, "--list", "--json", "--rule", "MIG-ARC-1")
+    expect("one rule, not the tenth", {c["rule"] for c in json.loads(some.stdout)},
+           {"MIG-ARC-1"})
 
 
 def the_exit_status_says_how_bad_it_is(rig):

@@ -112,6 +112,16 @@ static void add_filter(struct checker_args *args, const char *text,
     args->filter[args->filter_count++] = text;
 }
 
+/* "MIG-ARC-1" begins MIG-ARC-1 and not MIG-ARC-10; as in libferry. */
+static int begins(const char *prefix, const char *rule)
+{
+    const size_t length = strlen(prefix);
+
+    return strncmp(rule, prefix, length) == 0 &&
+           (length == 0 || prefix[length - 1] < '0' || prefix[length - 1] > '9' ||
+            rule[length] < '0' || rule[length] > '9');
+}
+
 int checker_wants(const struct checker_args *args, const struct ferry_check_info *info)
 {
     int meant = args->pattern_count == 0;
@@ -120,8 +130,7 @@ int checker_wants(const struct checker_args *args, const struct ferry_check_info
         meant = checker_may_match(args->pattern[i], info);
     }
     return meant && (args->profile == 0 || info->profile <= args->profile) &&
-           (args->rule == NULL ||
-            strncmp(info->rule, args->rule, strlen(args->rule)) == 0);
+           (args->rule == NULL || begins(args->rule, info->rule));
 }
 
 static void check_args(const struct checker_args *args, const struct argp_state *state)

@@ -16,6 +16,7 @@ static const struct {
     { FERRY_CHECK_NEEDS_V1, "v1" },
     { FERRY_CHECK_NEEDS_V2, "v2" },
     { FERRY_CHECK_NEEDS_IRQ, "interrupts" },
+    { FERRY_CHECK_NEEDS_REOPEN, "reopen" },
     { FERRY_CHECK_DESTRUCTIVE, "--destructive" },
     { FERRY_CHECK_MAY_HANG, "--force" },
 };
