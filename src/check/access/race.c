@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "check/access/race.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,9 +26,18 @@ static void *work(void *user)
     struct race_worker *worker = user;
     uint32_t steps = 0;
 
-    while (atomic_load(worker->go) == 0) {
+    while (atomic_load(worker->go) == 0 ||
+           (worker->after && atomic_load(worker->after) < worker->wait_for)) {
+        (void)sched_yield();
     }
     while (steps++ < worker->steps_max && worker->step(worker)) {
+        if (worker->count) {
+            atomic_store(worker->count, steps);
+            (void)sched_yield(); /* the lock of a local device is not fair */
+        }
+    }
+    if (worker->count) {
+        atomic_store(worker->count, UINT32_MAX);
     }
     return NULL;
 }
@@ -47,6 +57,11 @@ int race_run(struct check_run *run, struct race_worker *worker, uint32_t count)
             break;
         }
         made++;
+    }
+    for (uint32_t i = made; i < count; i++) {
+        if (worker[i].count) {
+            atomic_store(worker[i].count, UINT32_MAX); /* nobody waits for it */
+        }
     }
     atomic_store(&go, 1);
     for (uint32_t i = 0; i < made; i++) {

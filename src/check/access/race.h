@@ -16,6 +16,9 @@ struct race_worker {
     struct ferry_backend *backend;
     int (*step)(struct race_worker *worker); /* 1: again */
     atomic_uint *go;                         /* starts when it is not 0 */
+    atomic_uint *count; /* counts its steps there; UINT32_MAX when it ends */
+    atomic_uint *after; /* waits for so many steps of another one's: */
+    uint32_t wait_for;
     pthread_t thread;
     uint32_t steps_max;
     /* The step's own. */

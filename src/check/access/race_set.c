@@ -73,9 +73,10 @@ static int answered(int status)
 
 /* A transfer by the one, SET_STATE or a reset by the other. */
 static int meanwhile(struct check_run *run, const struct scene *scene,
-                     const struct check_stream *stream, uint8_t *room)
+                     const struct check_stream *stream, uint8_t *room, uint32_t round)
 {
     uint32_t piece_bytes[512];
+    atomic_uint steps = 0;
     struct race_worker worker[2] = {
         { .step = scene->state == FERRY_STATE_RESUMING ? race_write : race_read,
           .data = scene->state == FERRY_STATE_RESUMING ? stream->data : room,
@@ -83,8 +84,12 @@ static int meanwhile(struct check_run *run, const struct scene *scene,
           .cap = stream->bytes * 2,
           .piece = stream->bytes / 256 + 1,
           .piece_bytes = piece_bytes,
-          .pieces_max = 512 },
-        { .step = scene->reset ? race_reset : race_set, .wanted = scene->wanted },
+          .pieces_max = 512,
+          .count = &steps },
+        { .step = scene->reset ? race_reset : race_set,
+          .wanted = scene->wanted,
+          .after = &steps,
+          .wait_for = round * 8 },
     };
     uint32_t state = FERRY_STATE_COUNT;
 
@@ -118,7 +123,7 @@ static void run_scene(struct check_run *run, uint32_t at)
     room = malloc(stream.bytes * 2);
     for (uint32_t i = 0; room && good && i < ROUNDS; i++) {
         good = check_go(run, FERRY_STATE_RUNNING) && check_go(run, scene->state) &&
-               meanwhile(run, scene, &stream, room);
+               meanwhile(run, scene, &stream, room, i);
     }
     if (good) {
         race_survived(run, scene->name);
@@ -296,7 +301,7 @@ static void run_many(struct check_run *run, uint32_t at)
     const uint64_t until = ferry_os_now_ns() + MANY_MS * (uint64_t)FERRY_NS_PER_MS;
     struct ferry_backend *backend = run->at->backend;
     struct flight *flight = calloc(MANY, sizeof(*flight));
-    uint32_t twice = 0, wrong = 0;
+    uint32_t twice = 0, wrong = 0, unanswered = 0;
 
     (void)at;
     for (uint32_t i = 0; flight && i < MANY; i++) {
@@ -319,11 +324,14 @@ static void run_many(struct check_run *run, uint32_t at)
     }
     for (uint32_t i = 0; i < MANY; i++) {
         twice += flight[i].ends > 1;
+        unanswered += !answered(flight[i].request.status);
         wrong += flight[i].request.kind == FERRY_RQ_REGION_READ &&
                  flight[i].request.status == FERRY_OK &&
                  memcmp(flight[i].data, flight[1].data, 4) != 0;
     }
     free(flight);
+    check_that(run, unanswered == 0, "all requests under way are answered", "%u are not",
+               unanswered);
     check_that(run, twice == 0, "each request is answered once", "%u twice", twice);
     check_that(run, wrong == 0, "each request gets its own answer",
                "%u reads give other bytes", wrong);
