@@ -80,7 +80,7 @@ const struct ferry_rule ferry_rules_session[] = {
         .why = "Devices of the uAPI's first version have no other way to stop together.",
         .source = "Ferry",
         .chapter = FERRY_CHAPTER_PEERS,
-        .enforced = 0,
+        .enforced = 1,
     },
     {
         .id = "MIG-QUI-2",
@@ -89,7 +89,7 @@ const struct ferry_rule ferry_rules_session[] = {
         .why = "Data that was collected too early must not look whole.",
         .source = "Ferry",
         .chapter = FERRY_CHAPTER_PEERS,
-        .enforced = 0,
+        .enforced = 1,
     },
     {
         .id = "MIG-EXT-1",

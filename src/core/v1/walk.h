@@ -25,14 +25,14 @@ struct ferry_v1_device {
 /*
  * For a write of v1 `wanted`. ret_path: at least FERRY_STATE_COUNT entries.
  * Return: number of entries (0: nothing is to be done), FERRY_E_ARC (from the error
- * value, to an invalid one). Rules MIG-V1-1, MIG-V1-6, MIG-V1-15.
+ * value, to an invalid one). Rules MIG-V1-1, MIG-V1-6, MIG-QUI-1.
  */
 int ferry_v1_walk(const struct ferry_v1_device *device, uint32_t wanted,
                   uint32_t *ret_path);
 
 /*
  * For a read of pending_bytes: the way on to the frozen state. Return: as
- * ferry_v1_walk(); 0 for a device that runs, loads or is frozen. Rule MIG-V1-15.
+ * ferry_v1_walk(); 0 for a device that runs, loads or is frozen. Rule MIG-QUI-1.
  */
 int ferry_v1_freeze(const struct ferry_v1_device *device, uint32_t *ret_path);
 

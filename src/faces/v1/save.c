@@ -53,7 +53,7 @@ static int compared(struct face *face, int status)
         return nothing_now(face);
     }
     face->spoilt = status;
-    return face_fail(face, status, "MIG-V1-16",
+    return face_fail(face, status, "MIG-QUI-2",
                      "the device's memory was written to after the freeze: its data was "
                      "collected too early");
 }
@@ -110,7 +110,7 @@ static int fetch(struct face *face, int status)
 int face_read_pending(struct face *face)
 {
     if (face->spoilt != FERRY_OK) {
-        return face_fail(face, face->spoilt, "MIG-V1-16",
+        return face_fail(face, face->spoilt, "MIG-QUI-2",
                          "the data of this session is not worth anything any more");
     }
     if (face->told) {

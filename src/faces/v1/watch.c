@@ -87,7 +87,7 @@ static int map_region(struct face *face, int status)
     }
     if (status != FERRY_OK) {
         face_watch_forget(face);
-        return watch->next(face, face_fail(face, status, "MIG-V1-16",
+        return watch->next(face, face_fail(face, status, "MIG-QUI-2",
                                            "the device's memory cannot be watched"));
     }
     watch->region++;

@@ -19,6 +19,7 @@ static void load_all(struct toy *toy, const uint8_t *data, uint64_t bytes, uint6
     assert_int_equal(v1_set(toy, FERRY_V1_RUNNING), FERRY_OK);
 }
 
+/* MIG-V1-8 */
 static void a_repeated_read_of_pending_bytes_changes_nothing(void **state)
 {
     struct toy *toy = v1_new(V1_FLAGS_PRE, FERRY_FACE_V1_PARTITIONED);
@@ -53,7 +54,7 @@ static void without_pending_bytes_there_is_no_piece(void **state)
     v1_free(toy);
 }
 
-/* The bytes are the device's: those that v2 gives. */
+/* The bytes are the device's: those that v2 gives. MIG-V1-10 */
 static void a_save_gives_the_bytes_of_version_2_in_every_form(void **state)
 {
     struct toy *v2 = toy_new(V1_FLAGS_ALL, 1);
@@ -100,6 +101,7 @@ static void a_state_goes_over_in_any_transactions_and_forms(void **state)
     }
 }
 
+/* MIG-V1-14 */
 static void a_state_goes_from_version_1_to_2_and_back(void **state)
 {
     struct toy *a = v1_new(V1_FLAGS_PRE, FERRY_FACE_V1_TRAPPED);
@@ -169,6 +171,7 @@ static void pre_copy_has_nothing_for_now_and_then_more(void **state)
     v1_free(toy);
 }
 
+/* MIG-V1-6 */
 static void another_session_begins_anew_wherever_the_last_one_was_left(void **state)
 {
     static const uint32_t ways[][3] = { { 2, 3, 2 }, { 3, 1, 2 }, { 2, 1, 2 },
@@ -203,6 +206,7 @@ static void another_session_begins_anew_wherever_the_last_one_was_left(void **st
     }
 }
 
+/* MIG-V1-9 */
 static void a_size_that_cannot_be_is_refused_and_changes_nothing(void **state)
 {
     static const uint64_t sizes[] = { FERRY_V1_PIECE_MAX + 1, UINT32_MAX, 1ull << 63,

@@ -28,6 +28,7 @@ static void unmap_memory(uint8_t *memory)
     assert_int_equal(munmap(memory, TOY_BAR2_BYTES), 0);
 }
 
+/* MIG-QUI-1, MIG-QUI-2 */
 static void only_the_first_read_of_pending_bytes_freezes(void **state)
 {
     (void)state;
@@ -78,6 +79,7 @@ static void a_quiet_device_runs_again_without_a_freeze(void **state)
     v1_free(toy);
 }
 
+/* MIG-QUI-1 */
 static void dma_of_a_peer_before_the_freeze_is_welcome(void **state)
 {
     struct toy *toy = v1_new(V1_FLAGS_ALL, FERRY_FACE_V1_TRAPPED);
@@ -91,7 +93,7 @@ static void dma_of_a_peer_before_the_freeze_is_welcome(void **state)
     v1_free(toy);
 }
 
-/* At both ends of the area, at any time after the first read. */
+/* At both ends of the area, at any time after the first read. MIG-QUI-2 */
 static void dma_of_a_peer_after_the_freeze_is_told_by_an_errno(void **state)
 {
     static const uint32_t places[] = { TOY_AREA_OFF, TOY_AREA_OFF + TOY_AREA_BYTES - 1 };

@@ -149,7 +149,8 @@ static int expected(uint32_t bits, uint64_t off, uint32_t count, int write)
     return loading ? FERRY_OK : FERRY_E_STATE;
 }
 
-/* Every offset from the first register into the data, every width, in every state. */
+/* Every offset from the first register into the data, every width, in every state.
+ * MIG-V1-12 */
 static void every_access_is_done_or_refused_as_the_protocol_says(void **state)
 {
     struct toy *toy = v1_new(V1_FLAGS_PRE, FERRY_FACE_V1_TRAPPED);
@@ -195,6 +196,7 @@ static void every_access_is_done_or_refused_as_the_protocol_says(void **state)
     v1_free(toy);
 }
 
+/* MIG-V1-9 */
 static void the_data_is_reached_inside_of_its_piece_only(void **state)
 {
     (void)state;

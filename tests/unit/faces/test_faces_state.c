@@ -35,7 +35,8 @@ static uint64_t save_once(struct toy *toy)
     return bytes;
 }
 
-/* Writes 0 to 15 and some with reserved bits, in every state, on every kind of device. */
+/* Writes 0 to 15 and some with reserved bits, in every state, on every kind of device.
+ * MIG-V1-1, MIG-V1-4 */
 static void every_value_is_taken_or_refused_in_every_state(void **state)
 {
     static const uint32_t high[] = { 1u << 3, 1u << 31 | 1, 0xfffffffa };
@@ -59,7 +60,8 @@ static void every_value_is_taken_or_refused_in_every_state(void **state)
     }
 }
 
-/* The v2 states that stand for 000 to 100 when nothing was read yet. */
+/* The v2 states that stand for 000 to 100 when nothing was read yet. MIG-V1-5, MIG-V1-13
+ */
 static void the_device_is_in_the_state_that_stands_for_the_bits(void **state)
 {
     static const uint32_t plain[] = { FERRY_STATE_STOP, FERRY_STATE_RUNNING,
@@ -86,6 +88,7 @@ static void the_device_is_in_the_state_that_stands_for_the_bits(void **state)
     }
 }
 
+/* MIG-V1-7 */
 static void a_device_without_pre_copy_has_no_bytes_in_it(void **state)
 {
     struct toy *toy = v1_new(V1_FLAGS_STOP, FERRY_FACE_V1_TRAPPED);
@@ -110,6 +113,7 @@ static int write_with_odd_arc(struct toy *toy, uint32_t value, uint32_t from, ui
     return v1_set(toy, value);
 }
 
+/* MIG-V1-2 */
 static void a_failed_write_leaves_the_state_before(void **state)
 {
     struct toy *toy = v1_new(V1_FLAGS_PRE, FERRY_FACE_V1_TRAPPED);
@@ -131,6 +135,7 @@ static void a_failed_write_leaves_the_state_before(void **state)
     v1_free(toy);
 }
 
+/* MIG-V1-2, MIG-V1-3 */
 static void a_device_that_cannot_go_back_is_in_the_error_state(void **state)
 {
     struct toy *toy = v1_new(V1_FLAGS_STOP, FERRY_FACE_V1_TRAPPED);
@@ -158,6 +163,7 @@ static void a_device_that_cannot_go_back_is_in_the_error_state(void **state)
     v1_free(toy);
 }
 
+/* MIG-V1-3 */
 static void a_device_in_error_reads_as_the_error_state_until_it_is_reset(void **state)
 {
     struct toy *toy = v1_new(V1_FLAGS_ALL, FERRY_FACE_V1_TRAPPED);
