@@ -136,7 +136,7 @@ static const struct ferry_device_ops dev_ops = {
     .reset = dev_reset,
 };
 
-static void open_device(struct rig_device *dev, const char *model)
+static void open_device(struct rig_device *dev, const char *model, size_t size)
 {
     struct ferry_device_desc desc = {
         .struct_size = sizeof(desc),
@@ -155,7 +155,7 @@ static void open_device(struct rig_device *dev, const char *model)
     struct ferry_error error = { .code = FERRY_OK };
 
     strcpy(desc.identity.model, model);
-    dev->size = RIG_STATE_BYTES;
+    dev->size = size;
     dev->bytes = calloc(1, dev->size);
     assert_non_null(dev->bytes);
     if (ferry_device_create(&desc, &dev->device, &error) != FERRY_OK) {
@@ -302,7 +302,8 @@ static void open_side(struct rig_side *side, const struct rig_choice *choice,
         side->device[i].features =
             choice->features[i] ? choice->features[i] : ALL_FEATURES;
         open_device(&side->device[i],
-                    choice->models[number] ? choice->models[number] : "rig");
+                    choice->models[number] ? choice->models[number] : "rig",
+                    choice->state_bytes ? choice->state_bytes : RIG_STATE_BYTES);
         endpoint = ferry_device_endpoint(side->device[i].device);
         if (choice->dress) {
             endpoint = choice->dress(endpoint, number, i);

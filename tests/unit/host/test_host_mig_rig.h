@@ -81,6 +81,7 @@ struct rig_choice {
     uint64_t memory_bytes;          /* 0: RIG_MEMORY_BYTES */
     const char *models[2];          /* of the sides; NULL: the same */
     uint32_t timeout_ms;            /* of devices; 0: default */
+    uint32_t state_bytes;           /* of each device; 0: RIG_STATE_BYTES */
     /* What the context gets instead of a device's own endpoint, and its end; NULL. */
     struct ferry_endpoint *(*dress)(struct ferry_endpoint *endpoint, uint32_t side,
                                     uint32_t device);

@@ -197,9 +197,14 @@ static void undress(uint32_t side, uint32_t device)
     with.spy[side][device].face = NULL;
 }
 
+/* Of the devices; 0: little. */
+static uint32_t state_bytes;
+
 static void open_rig(struct rig *rig, uint32_t source, uint32_t target, uint32_t strict)
 {
-    const struct rig_choice choice = { .dress = dress, .undress = undress };
+    const struct rig_choice choice = { .dress = dress,
+                                       .undress = undress,
+                                       .state_bytes = state_bytes };
 
     memset(&with, 0, sizeof(with));
     with.v1[0] = source;
@@ -246,6 +251,27 @@ static void devices_of_v1_move_by_the_transactions_they_were_saved_in(void **sta
         assert_same_pieces();
         rig_close(&rig);
     }
+}
+
+/* Longer than what one request reads of other devices. */
+static void the_longest_transactions_stay_whole(void **state)
+{
+    uint64_t longest = 0;
+    struct rig rig;
+
+    (void)state;
+    state_bytes = (3u << 20) + 17;
+    open_rig(&rig, 1, 3, 1);
+    state_bytes = 0;
+    assert_int_equal(rig_start(&rig, &usual), FERRY_OK);
+    assert_true(rig_run(&rig, LIMIT_MS));
+    assert_moved(&rig);
+    assert_same_pieces();
+    for (uint32_t i = 0; i < with.spy[0][0].piece_count; i++) {
+        longest = with.spy[0][0].pieces[i] > longest ? with.spy[0][0].pieces[i] : longest;
+    }
+    assert_true(longest > FERRY_RUN_READ_BYTES);
+    rig_close(&rig);
 }
 
 /* MIG-V1-14 */
@@ -438,6 +464,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(devices_of_v1_move_by_the_transactions_they_were_saved_in),
+        cmocka_unit_test(the_longest_transactions_stay_whole),
         cmocka_unit_test(devices_of_one_version_move_to_those_of_the_other),
         cmocka_unit_test(
             what_needs_transactions_refuses_a_device_without_before_it_is_touched),
