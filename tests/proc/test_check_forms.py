@@ -108,7 +108,8 @@ def the_exit_status_says_how_bad_it_is(rig):
 
 def a_finding_is_told_with_a_command_that_shows_it_again(rig):
     """The command is for a shell, and what it shows is the same finding."""
-    done = check(rig, *BAD)
+    # A path that a shell would take apart.
+    done = check(rig, *BAD, "--filter", "log=" + rig.path("it's a log"))
     expect("status", done.returncode, 10)
     found = re.findall(r"^ {9}(access\.\S+)  required by the uAPI\n"
                        r" {11}expected  (.+)\n {11}seen      (.+)\n {11}again     (.+)$",
@@ -116,11 +117,13 @@ def a_finding_is_told_with_a_command_that_shows_it_again(rig):
     assert len(found) > 1, done.stdout
     name, _, seen, again = found[0]
     assert again.startswith("ferry check model:acc --filter ") and name in again, again
+    os.unlink(rig.path("it's a log"))
     repeated = subprocess.run(
         ["sh", "-c", 'ferry() { "$FERRY" "$@"; }; ' + again], capture_output=True,
         text=True, check=False, env=dict(os.environ, FERRY=rig.ferry))
     expect("status of " + again, repeated.returncode, 10)
     assert seen in repeated.stdout and "\n1 cases in" in repeated.stdout, repeated.stdout
+    assert os.path.exists(rig.path("it's a log"))
 
 
 def the_table_is_by_rule_and_sums_passed_cases_up(rig):

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "cli/check/checker.h"
 
 #define BAR_CELLS 24
+#define COLUMNS 79 /* of a terminal that does not say */
+#define LINE_BYTES 256
 
 /* On a terminal one line that is redrawn; in a pipe a line for each check. */
 
@@ -52,20 +55,31 @@ static void end_check(struct checker *checker)
     fflush(stdout);
 }
 
+/* A line that is longer than the terminal is wide could not be drawn over. */
+static int columns(void)
+{
+    struct winsize size = { 0 };
+
+    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1
+               ? size.ws_col - 1
+               : COLUMNS;
+}
+
 static void draw(struct checker *checker, const struct ferry_check_info *info,
                  const char *name)
 {
     const size_t all = checker->check_count > 0 ? checker->check_count : 1;
     const size_t done = checker->check_done <= all ? checker->check_done : all;
     const struct checker_tally tally = checker_count(checker, NULL, 0);
-    char bar[BAR_CELLS + 1];
+    char bar[BAR_CELLS + 1], line[LINE_BYTES];
 
     memset(bar, '.', BAR_CELLS);
     memset(bar, '#', done * BAR_CELLS / all);
     bar[BAR_CELLS] = '\0';
-    printf("\r[%s] %u passed, %u failed  %s%s%s%s\033[K", bar, tally.passed,
-           tally.failed + tally.broken, info->id, name[0] != '\0' ? "[" : "", name,
-           name[0] != '\0' ? "]" : "");
+    snprintf(line, sizeof(line), "[%s] %u passed, %u failed  %s%s%s%s", bar, tally.passed,
+             tally.failed + tally.broken, info->id, name[0] != '\0' ? "[" : "", name,
+             name[0] != '\0' ? "]" : "");
+    printf("\r%.*s\033[K", columns(), line);
     fflush(stdout);
     checker->progress.drawn = 1;
 }
