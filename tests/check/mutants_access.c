@@ -447,11 +447,11 @@ const struct check_mutant mutants_access[] = {
       .breaks = "MIG-ERR-1: it starts no DMA in ERROR",
       TO_ERROR,
       .work = write_in_error,
-      .caught_by = "access.error.quiet" },
+      .caught_by = "access.error.refused" },
     { .name = "interrupts in ERROR",
       .breaks = "MIG-ERR-1: it raises no interrupt in ERROR",
       TO_ERROR,
       .work = interrupt_in_error,
-      .caught_by = "access.error.quiet" },
+      .caught_by = "access.error.refused" },
     { .name = NULL },
 };

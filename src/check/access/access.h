@@ -73,6 +73,6 @@ extern access_try access_config_read, access_config_write, access_msix_read,
     access_dma_map, access_dma_unmap, access_log_control, access_log_report,
     access_data_read, access_data_write, access_precopy_info, access_data_size,
     access_reset, access_power;
-extern access_try access_ioeventfd, access_mmap, access_dma_accept;
+extern access_try access_ioeventfd, access_mmap, access_dma_accept, access_work;
 
 #endif
