@@ -155,17 +155,22 @@ def widths(rows):
     count = len(rows[0])
     natural = [max(visible(r[i]) for r in rows) for i in range(count)]
     weight = [sum(visible(r[i]) for r in rows) for i in range(count)]
+    # groff does not break words.
+    least = [max([COLUMN_MIN, *(visible(word) for r in rows for word in r[i].split())])
+             for i in range(count)]
     room = WIDTH - 3 * (count - 1)
-    given, wide = {}, list(range(count))
-    while wide:
-        rest, sum_of = room - sum(given.values()), sum(weight[i] for i in wide)
-        share = {i: max(rest * weight[i] // max(sum_of, 1), COLUMN_MIN) for i in wide}
-        small = [i for i in wide if natural[i] <= share[i]]
-        if not small:
-            return [given.get(i, share.get(i)) for i in range(count)], wide
-        given.update({i: natural[i] for i in small})
-        wide = [i for i in wide if i not in small]
-    return [given[i] for i in range(count)], []
+    given, open_ = {}, list(range(count))
+    while open_:
+        rest, sum_of = room - sum(given.values()), sum(weight[i] for i in open_)
+        share = {i: rest * weight[i] // max(sum_of, 1) for i in open_}
+        closed = {i: min(natural[i], least[i]) for i in open_ if share[i] < least[i]} or \
+            {i: natural[i] for i in open_ if natural[i] <= share[i]}
+        if not closed:
+            given.update(share)
+            break
+        given.update(closed)
+        open_ = [i for i in open_ if i not in closed]
+    return [given[i] for i in range(count)], [i for i in range(count) if given[i] < natural[i]]
 
 
 def table(lines, here):

@@ -43,7 +43,7 @@ static int same(const struct ferry_access *a, const struct ferry_access *b)
 static int is_read(uint32_t op)
 {
     return op == FERRY_OP_CONFIG_READ || op == FERRY_OP_MSIX_READ ||
-           op == FERRY_OP_REGION_READ || op == FERRY_OP_MMAP_ACCESS;
+           op == FERRY_OP_REGION_READ;
 }
 
 /* That everything works in RUNNING and PRE_COPY is said once, not with each operation. */
