@@ -121,7 +121,10 @@ class Qemu:
 
     def ask(self, command, **arguments):
         """One command: its result, or its error as {"class": ..., "desc": ...}."""
-        self.tell(command, **arguments)
+        try:
+            self.tell(command, **arguments)
+        except OSError as error:
+            raise AssertionError("QEMU is gone: " + self.said()) from error
         while True:
             message = self.message()
             assert message is not None, "QEMU is gone: " + self.said()
