@@ -193,6 +193,26 @@ static int hide_the_late_write(struct mutant *mutant, struct ferry_request *requ
                : status;
 }
 
+/* Three bytes to resume from bring it to the error state, which a write leaves. */
+static int leave_the_error_state(struct mutant *mutant, struct ferry_request *request)
+{
+    if (writes(request, FERRY_V1_SIZE_OFF)) {
+        mutant->var[1] = value_of(request) == 3;
+    } else if (request->kind == FERRY_RQ_RESET) {
+        mutant->var[0] = 0;
+    } else if (writes(request, FERRY_V1_STATE_OFF) && mutant->var[0]) {
+        mutant->var[0] = 0;
+        return FERRY_OK;
+    } else if (writes(request, FERRY_V1_STATE_OFF) && mutant->var[1]) {
+        mutant->var[0] = 1;
+        mutant->var[1] = 0;
+        return FERRY_E_IO;
+    } else if (reads(request, FERRY_V1_STATE_OFF) && mutant->var[0]) {
+        return answer(request, FERRY_V1_ERROR);
+    }
+    return MUTANT_PASS;
+}
+
 /* It freezes at once when it stops. */
 static int freeze_at_the_stop(struct mutant *mutant, struct ferry_request *request,
                               int status)
@@ -230,10 +250,13 @@ const struct check_mutant mutants_v1[] = {
       .before = take_the_error_value, .caught_by = "v1.bits" },
     { .name = "stops when a write fails", .uapi = 1,
       .breaks = "MIG-V1-2: a failed write leaves the state before",
-      .after = stop_when_a_write_fails, .caught_by = "v1.bits" },
+      .after = stop_when_a_write_fails, .caught_by = "v1.failed" },
     { .name = "says that it stopped and did not", .uapi = 1,
       .breaks = "MIG-V1-1: what was written is what is read",
       .before = do_not_stop, .caught_by = "v1.bits" },
+    { .name = "leaves the error state by a write", .uapi = 1,
+      .breaks = "MIG-V1-3: only a reset leaves the error state",
+      .before = leave_the_error_state, .caught_by = "v1.error" },
     { .name = "puts its data into the registers", .uapi = 1,
       .breaks = "MIG-V1-9: data_offset lies behind the registers",
       .after = put_data_into_the_registers, .caught_by = "v1.offset v1.end v1.resume",

@@ -14,6 +14,23 @@
 
 /* The models without a fault pass every check, and each check is tried on one of them. */
 
+static void without_precopy(struct ferry_device_desc *desc)
+{
+    desc->identity.migration_flags = FERRY_MIG_STOP_COPY | FERRY_MIG_P2P;
+}
+
+static void without_p2p(struct ferry_device_desc *desc)
+{
+    desc->identity.migration_flags = FERRY_MIG_STOP_COPY | FERRY_MIG_PRE_COPY;
+    desc->identity.doorbell_latch = 0;
+}
+
+static void stop_copy_only(struct ferry_device_desc *desc)
+{
+    desc->identity.migration_flags = FERRY_MIG_STOP_COPY;
+    desc->identity.doorbell_latch = 0;
+}
+
 /* clang-format off */
 static const struct check_mutant unbroken[] = {
     { .name = "copy passes", .model = "copy,memory=65536" },
@@ -21,6 +38,9 @@ static const struct check_mutant unbroken[] = {
     { .name = "acc passes", .model = "acc" },
     { .name = "acc with packed rings and few sessions passes",
       .model = "acc,packed=on,sessions=4,queues=1" },
+    { .name = "copy without pre-copy passes", .describe = without_precopy },
+    { .name = "copy without P2P states passes", .describe = without_p2p },
+    { .name = "copy with stop-copy only passes", .describe = stop_copy_only },
     { .name = "copy with a partner of another size passes",
       .model = "copy,memory=65536", .partner = "copy,memory=128K" },
     { .name = "copy that a bad load brings into ERROR passes",
@@ -36,6 +56,8 @@ static const struct check_mutant unbroken[] = {
       .v1_form = FERRY_FACE_V1_MMAP },
     { .name = "acc passes with the region of v1, in parts", .model = "acc", .uapi = 1,
       .v1_form = FERRY_FACE_V1_PARTITIONED },
+    { .name = "copy that a bad load brings into 110 passes", .uapi = 1, .under = 1,
+      .describe = mutant_can_fail, .after = mutant_loads_into_error },
     { .name = "copy passes with the region of v1 over vfio-user", .uapi = 1,
       .v1_form = FERRY_FACE_V1_PARTITIONED, .served = 1 },
 };

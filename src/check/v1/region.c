@@ -149,7 +149,6 @@ static void run_bits(struct check_run *run, uint32_t at)
     const uint32_t from = valid[at / 8], to = at % 8;
     struct v1_region region;
     uint32_t now;
-    char text[160];
     int rc;
 
     if (!v1_find(run, &region) ||
@@ -157,24 +156,91 @@ static void run_bits(struct check_run *run, uint32_t at)
         return;
     }
     rc = v1_set(run, &region, to);
-    if (!ferry_state_v1_valid(to) &&
-        !check_refused(run, rc, "a write of a combination that is no state")) {
+    if (!ferry_state_v1_valid(to)) {
+        check_refused(run, rc, "a write of a combination that is no state");
         return;
     }
     if (is_drawn(from, to) && !check_ok(run, rc, "a write of device_state")) {
         return;
     }
+    /* Edges that are not drawn may fail; what is left then is another check's. */
     if (rc == FERRY_OK && v1_bits(run, &region, &now)) {
         check_that(run, now == to, "the device_state that was written", "%s after %s>%s",
                    v1_text(now), v1_text(from), v1_text(to));
+    }
+}
+
+/* What a write leaves that failed. A device that took it has nothing to show. */
+static void run_failed(struct check_run *run, uint32_t at)
+{
+    const uint32_t from = valid[at / 8], to = at % 8;
+    struct v1_region region;
+    uint32_t now;
+
+    if (!v1_find(run, &region) ||
+        (from != FERRY_V1_RUNNING && !v1_go(run, &region, from))) {
         return;
     }
-    (void)check_status_text(run, rc, text);
-    if (rc != FERRY_OK && v1_bits(run, &region, &now)) {
+    if (v1_set(run, &region, to) == FERRY_OK) {
+        check_skip(run, "the write succeeded");
+    } else if (v1_bits(run, &region, &now)) {
         check_that(run, now == from || now == FERRY_V1_ERROR,
                    "the device_state before a write that failed, or 110",
-                   "%s after %s>%s failed (%s)", v1_text(now), v1_text(from), v1_text(to),
-                   text);
+                   "%s after %s>%s", v1_text(now), v1_text(from), v1_text(to));
+    }
+}
+
+/* --- the error state --- */
+
+static uint32_t error_cases(const struct check_run *run)
+{
+    (void)run;
+    return VALID;
+}
+
+static void error_name(const struct check_run *run, uint32_t at,
+                       char ret_name[FERRY_CHECK_CASE_BYTES])
+{
+    (void)run;
+    (void)snprintf(ret_name, FERRY_CHECK_CASE_BYTES, "110>%s", v1_text(valid[at]));
+}
+
+/* Bytes that are no state at all, which may bring a device there. Return: 1 when so. */
+static int go_to_error(struct check_run *run, const struct v1_region *region)
+{
+    static const uint8_t rubbish[3] = { 0xa5, 0x5a, 0xa5 };
+    uint32_t now;
+
+    if (!v1_go(run, region, FERRY_V1_RESUMING)) {
+        return 0;
+    }
+    (void)v1_give(run, region, rubbish, sizeof(rubbish));
+    (void)v1_set(run, region, FERRY_V1_RUNNING);
+    if (!v1_bits(run, region, &now)) {
+        return 0;
+    }
+    if (now != FERRY_V1_ERROR) {
+        check_skip(run, "rubbish to resume from does not bring this device to 110");
+        return 0;
+    }
+    return 1;
+}
+
+static void run_error(struct check_run *run, uint32_t at)
+{
+    struct v1_region region;
+    uint32_t now;
+
+    if (!v1_find(run, &region) || !go_to_error(run, &region) ||
+        !check_refused(run, v1_set(run, &region, valid[at]),
+                       "a write of device_state in the error state") ||
+        !v1_bits(run, &region, &now) ||
+        !check_that(run, now == FERRY_V1_ERROR, "still 110", "%s", v1_text(now)) ||
+        !check_ok(run, check_reset(run), "a reset in the error state")) {
+        return;
+    }
+    if (v1_bits(run, &region, &now)) {
+        check_that(run, now == FERRY_V1_RUNNING, "001 after a reset", "%s", v1_text(now));
     }
 }
 
@@ -199,5 +265,15 @@ const struct check check_v1_region[] = {
       bits_cases,
       bits_name,
       run_bits },
+    { { "v1.failed", "MIG-V1-2", "what a write of device_state leaves that failed",
+        FERRY_CHECK_REQUIRED, FERRY_CHECK_NEEDS_V1 },
+      bits_cases,
+      bits_name,
+      run_failed },
+    { { "v1.error", "MIG-V1-3", "the error state, and what leaves it",
+        FERRY_CHECK_REQUIRED, FERRY_CHECK_NEEDS_V1 | FERRY_CHECK_NEEDS_RESET },
+      error_cases,
+      error_name,
+      run_error },
     { { NULL, NULL, NULL, 0, 0 }, NULL, NULL, NULL },
 };

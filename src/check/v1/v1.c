@@ -83,11 +83,20 @@ int v1_set(struct check_run *run, const struct v1_region *region, uint32_t bits)
 int v1_go(struct check_run *run, const struct v1_region *region, uint32_t bits)
 {
     char text[160];
-    const int rc = v1_set(run, region, bits);
+    uint64_t value = 0;
+    int rc = v1_set(run, region, bits);
 
-    return rc == FERRY_OK ? 1
-                          : check_broken(run, "it does not go from 001 to %s: %s",
-                                         v1_text(bits), check_status_text(run, rc, text));
+    if (rc == FERRY_OK) {
+        rc = v1_read(run, region, FERRY_V1_STATE, &value);
+    }
+    if (rc != FERRY_OK) {
+        return check_broken(run, "it does not go from 001 to %s: %s", v1_text(bits),
+                            check_status_text(run, rc, text));
+    }
+    return (value & FERRY_V1_MASK) == bits
+               ? 1
+               : check_broken(run, "it is in %s instead of %s", v1_text((uint32_t)value),
+                              v1_text(bits));
 }
 
 void v1_pieces_free(struct v1_pieces *pieces)
