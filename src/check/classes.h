@@ -20,6 +20,7 @@ extern const struct check check_data_cut[];
 extern const struct check check_data_whole[];
 extern const struct check check_data_damage[];
 extern const struct check check_access_cells[];
+extern const struct check check_access_external[];
 extern const struct check check_access_irq_set[];
 extern const struct check check_access_irq_pending[];
 extern const struct check check_access_quiet[];

@@ -26,6 +26,7 @@ const struct check_class check_classes[] = {
     { check_data_precopy },
     { check_data_info },
     { check_access_cells },
+    { check_access_external },
     { check_access_irq_set },
     { check_access_irq_pending },
     { check_access_quiet },

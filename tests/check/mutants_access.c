@@ -223,6 +223,56 @@ static int sleep_at_once(struct mutant *mutant, struct ferry_request *request)
     return MUTANT_PASS;
 }
 
+/* The stream has a byte of config space in it, its last one. */
+static int save_config(struct mutant *mutant, struct ferry_request *request, int status)
+{
+    struct ferry_request own = { .kind = FERRY_RQ_REGION_READ };
+    uint8_t line = 0;
+
+    if (mutant_is(request, FERRY_RQ_DATA_READ) && status == FERRY_OK &&
+        request->u.data.got == 0 && request->u.data.size > 0 &&
+        mutant_in(mutant, FERRY_STATE_STOP_COPY) && mutant->var[0]++ == 0) {
+        own.u.io.index = CONFIG;
+        own.u.io.off = INTERRUPT_LINE;
+        own.u.io.count = 1;
+        own.u.io.data = &line;
+        (void)mutant_call(mutant, &own);
+        *(uint8_t *)request->u.data.data = line;
+        request->u.data.got = 1;
+    }
+    return status;
+}
+
+static int load_config(struct mutant *mutant, struct ferry_request *request)
+{
+    (void)mutant;
+    if (mutant_is(request, FERRY_RQ_DATA_WRITE)) {
+        request->u.data.size--; /* it comes in one piece */
+    }
+    return MUTANT_PASS;
+}
+
+static void new_session(struct mutant *mutant, uint32_t from, uint32_t to)
+{
+    (void)from;
+    (void)to;
+    mutant->var[0] = 0;
+}
+
+static void load_over_config(struct mutant *mutant, uint32_t from, uint32_t to)
+{
+    struct ferry_request request = { .kind = FERRY_RQ_REGION_WRITE };
+    uint8_t line = 0;
+
+    if (from == FERRY_STATE_RESUMING && to == FERRY_STATE_STOP) {
+        request.u.io.index = CONFIG;
+        request.u.io.off = INTERRUPT_LINE;
+        request.u.io.count = 1;
+        request.u.io.data = &line;
+        (void)mutant_call(mutant, &request);
+    }
+}
+
 /* -- Mapped memory -- */
 
 static uint8_t *own_memory(struct mutant *mutant)
@@ -406,6 +456,16 @@ const struct check_mutant mutants_access[] = {
       .breaks = "MIG-PM-1: it waits until the device runs",
       .before = sleep_at_once,
       .caught_by = "access.power" },
+    { .name = "saves a part of config space",
+      .breaks = "MIG-EXT-1: config space is the user's to carry",
+      .before = load_config,
+      .after = save_config,
+      .on_state = new_session,
+      .caught_by = "access.user.apart" },
+    { .name = "loads over config space",
+      .breaks = "MIG-EXT-3: a load changes nothing that the user controls",
+      .on_state = load_over_config,
+      .caught_by = "access.user.kept" },
     { .name = "forgets what is written to its memory in PRE_COPY",
       .breaks = "MIG-PRE-2: mapped memory is compared after the freeze",
       .on_state = forget_pre_copy,

@@ -54,6 +54,22 @@ int access_region(struct check_run *run, uint32_t *ret_region, uint64_t *ret_off
 /* Is [off, off + 4) of that region in MSI-X table or pending bits? */
 int access_is_msix(const struct access_pci *pci, uint32_t region, uint64_t off);
 
+/* A byte of a region that keeps what is written while the device runs. */
+struct access_place {
+    uint32_t region;
+    uint64_t off;
+    uint8_t old, fresh; /* what it holds, and another value */
+};
+/* In config space, in the MSI-X table. Return: 1; 0 with the case skipped or BROKEN. */
+int access_config_place(struct check_run *run, struct access_place *ret_place);
+int access_msix_place(struct check_run *run, struct access_place *ret_place);
+/* Does the byte keep what is written? It is as before afterwards; old and fresh are set.
+ */
+int access_keeps(struct check_run *run, struct access_place *place);
+int access_put(struct check_run *run, const struct access_place *place, uint8_t value);
+int access_look(struct check_run *run, const struct access_place *place,
+                uint8_t *ret_value);
+
 /* A stream of the device as it stands (in STOP), after which it is in STOP again.
  * Return: 1; else the case is BROKEN. */
 int access_snapshot(struct check_run *run, struct check_stream *ret_stream);

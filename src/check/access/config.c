@@ -34,34 +34,27 @@ void access_config_read(struct check_run *run, const struct access_case *at)
     }
 }
 
-/* Bytes of a region that keep what is written while the device runs. */
-struct place {
-    uint32_t region;
-    uint64_t off;
-    uint8_t old, fresh;
-};
-
-static int write_byte(struct check_run *run, const struct place *place, uint8_t value)
+int access_put(struct check_run *run, const struct access_place *place, uint8_t value)
 {
     return check_region_write(run, place->region, place->off, &value, 1);
 }
 
-static int read_byte(struct check_run *run, const struct place *place, uint8_t *ret_value)
+int access_look(struct check_run *run, const struct access_place *place,
+                uint8_t *ret_value)
 {
     return check_region_read(run, place->region, place->off, ret_value, 1);
 }
 
-/* Does the byte keep what is written? It is as before afterwards. */
-static int keeps(struct check_run *run, struct place *place)
+int access_keeps(struct check_run *run, struct access_place *place)
 {
     uint8_t seen = 0;
 
-    if (read_byte(run, place, &place->old) < 0) {
+    if (access_look(run, place, &place->old) < 0) {
         return 0;
     }
     place->fresh = place->old ^ PATTERN;
-    if (write_byte(run, place, place->fresh) < 0 || read_byte(run, place, &seen) < 0 ||
-        write_byte(run, place, place->old) < 0) {
+    if (access_put(run, place, place->fresh) < 0 || access_look(run, place, &seen) < 0 ||
+        access_put(run, place, place->old) < 0) {
         return 0;
     }
     return seen == place->fresh;
@@ -69,22 +62,22 @@ static int keeps(struct check_run *run, struct place *place)
 
 /* A write in that state, and what is read afterwards. */
 static void try_write(struct check_run *run, const struct access_case *at,
-                      const struct place *place, const char *what)
+                      const struct access_place *place, const char *what)
 {
     char expected[160];
     uint8_t seen = 0;
-    int rc = write_byte(run, place, place->fresh);
+    int rc = access_put(run, place, place->fresh);
 
     if (!access_judge(run, at, rc, what) || rc < 0) {
         return;
     }
     snprintf(expected, sizeof(expected), "%s in %s is read back", what,
              ferry_state_name(at->state));
-    rc = read_byte(run, place, &seen);
+    rc = access_look(run, place, &seen);
     if (check_ok(run, rc, "reading it back") &&
         check_that(run, seen == place->fresh, expected, "0x%02x was written, 0x%02x read",
                    place->fresh, seen)) {
-        rc = write_byte(run, place, place->old);
+        rc = access_put(run, place, place->old);
         check_ok(run, rc, "writing the old value back");
     }
 }
@@ -114,18 +107,41 @@ static void try_command(struct check_run *run, const struct access_case *at)
     check_ok(run, rc, "writing the command register back");
 }
 
+int access_config_place(struct check_run *run, struct access_place *ret_place)
+{
+    *ret_place = (struct access_place){ .region = CONFIG, .off = PCI_INTERRUPT_LINE };
+    if (access_keeps(run, ret_place)) {
+        return 1;
+    }
+    ret_place->off = PCI_CACHE_LINE;
+    if (access_keeps(run, ret_place)) {
+        return 1;
+    }
+    check_skip(run, "neither interrupt line nor cache line size keeps a value");
+    return 0;
+}
+
+int access_msix_place(struct check_run *run, struct access_place *ret_place)
+{
+    struct access_pci pci;
+
+    if (!access_pci_read(run, &pci)) {
+        return 0;
+    }
+    *ret_place = (struct access_place){ .region = pci.table_bar,
+                                        .off = pci.table_off + ENTRY_DATA };
+    if (pci.msix_count == 0 || !access_keeps(run, ret_place)) {
+        check_skip(run, "the device has no MSI-X table that keeps what is written");
+        return 0;
+    }
+    return 1;
+}
+
 void access_config_write(struct check_run *run, const struct access_case *at)
 {
-    struct place place = { .region = CONFIG, .off = PCI_INTERRUPT_LINE };
+    struct access_place place;
 
-    if (!keeps(run, &place)) {
-        place.off = PCI_CACHE_LINE;
-        if (!keeps(run, &place)) {
-            check_skip(run, "neither interrupt line nor cache line size keeps a value");
-            return;
-        }
-    }
-    if (access_enter(run, at->state)) {
+    if (access_config_place(run, &place) && access_enter(run, at->state)) {
         try_write(run, at, &place, "a write of config space");
         if (at->cell->verdict == FERRY_ALLOW) {
             try_command(run, at);
@@ -165,15 +181,16 @@ void access_msix_read(struct check_run *run, const struct access_case *at)
 void access_msix_write(struct check_run *run, const struct access_case *at)
 {
     struct access_pci pci;
-    struct place place;
+    struct access_place place;
     uint8_t none[8] = { 0 };
     int kept, rc;
 
     if (!need_msix(run, &pci)) {
         return;
     }
-    place = (struct place){ .region = pci.table_bar, .off = pci.table_off + ENTRY_DATA };
-    kept = keeps(run, &place);
+    place = (struct access_place){ .region = pci.table_bar,
+                                   .off = pci.table_off + ENTRY_DATA };
+    kept = access_keeps(run, &place);
     if (!access_enter(run, at->state)) {
         return;
     }
@@ -181,7 +198,7 @@ void access_msix_write(struct check_run *run, const struct access_case *at)
         try_write(run, at, &place, "a write of the MSI-X table");
     } else {
         /* Linux keeps the table to itself: writes are taken and dropped. */
-        rc = write_byte(run, &place, place.old);
+        rc = access_put(run, &place, place.old);
         access_judge(run, at, rc, "a write of the MSI-X table");
     }
     rc = check_region_write(run, pci.pba_bar, pci.pba_off, none, sizeof(none));
@@ -192,19 +209,20 @@ void access_msix_write(struct check_run *run, const struct access_case *at)
 #define PM_STATE 3u
 #define D3HOT 3u
 
-static int set_power(struct check_run *run, const struct place *place, uint32_t state)
+static int set_power(struct check_run *run, const struct access_place *place,
+                     uint32_t state)
 {
-    return write_byte(run, place, (uint8_t)((place->old & ~PM_STATE) | state));
+    return access_put(run, place, (uint8_t)((place->old & ~PM_STATE) | state));
 }
 
 /* In D3hot nothing of the BARs is decoded: a read fails or gives ones. */
-static void asleep(struct check_run *run, const struct place *pm)
+static void asleep(struct check_run *run, const struct access_place *pm)
 {
     uint8_t seen = 0, data[4] = { 0 };
     const uint8_t ones[4] = { 0xff, 0xff, 0xff, 0xff };
     uint32_t region;
     uint64_t off;
-    int rc = read_byte(run, pm, &seen);
+    int rc = access_look(run, pm, &seen);
 
     if (!check_ok(run, rc, "a read of the power state") ||
         !check_that(run, (seen & PM_STATE) == D3HOT,
@@ -222,7 +240,7 @@ static void asleep(struct check_run *run, const struct place *pm)
 
 /* D3hot and D0 again while it does not run: the device has seen neither. */
 static int power_passes(struct check_run *run, const struct access_case *at,
-                        const struct place *pm)
+                        const struct access_place *pm)
 {
     int rc = set_power(run, pm, D3HOT);
 
@@ -237,7 +255,7 @@ static int power_passes(struct check_run *run, const struct access_case *at,
 void access_power(struct check_run *run, const struct access_case *at)
 {
     struct check_stream before = { 0 }, after = { 0 };
-    struct place pm = { .region = CONFIG };
+    struct access_place pm = { .region = CONFIG };
     struct access_pci pci;
     const int stops = at->state == FERRY_STATE_STOP;
 
@@ -245,7 +263,7 @@ void access_power(struct check_run *run, const struct access_case *at)
         return;
     }
     pm.off = pci.pm_off + PM_CONTROL;
-    if (pci.pm_off == 0 || read_byte(run, &pm, &pm.old) < 0) {
+    if (pci.pm_off == 0 || access_look(run, &pm, &pm.old) < 0) {
         check_skip(run, "the device has no power management");
         return;
     }
