@@ -61,6 +61,7 @@ struct check_device {
     uint32_t features;             /* FERRY_MIG_*; known from the first opening on */
     uint32_t region_count, irq_count;
     uint32_t can_reset, has_log, is_v1;
+    uint32_t opened_in; /* the state that it told when it was opened last */
     uint64_t region_size[CHECK_REGIONS_MAX];
     uint32_t region_flags[CHECK_REGIONS_MAX];
     uint32_t vectors[5]; /* by enum ferry_irq_index */

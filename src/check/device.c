@@ -165,6 +165,33 @@ static int open_backend(struct check_run *run, struct check_device *device,
                                     reterr);
 }
 
+/* 1 when it is in RUNNING. */
+static int runs(struct check_run *run)
+{
+    uint32_t state;
+
+    return check_get_state(run, &state) == FERRY_OK && state == FERRY_STATE_RUNNING;
+}
+
+/* Out of whatever state it is in, by changes of state: there are servers that keep their
+ * state over clients, and in it refuse everything else, a reset too. */
+static void wake(struct check_run *run)
+{
+    struct check_stream rest = { 0 };
+    uint32_t state;
+
+    if (check_get_state(run, &state) == FERRY_OK && state != FERRY_STATE_RUNNING &&
+        check_set_state(run, FERRY_STATE_RUNNING) != FERRY_OK &&
+        ferry_state_is_saving(state)) {
+        (void)check_read_all(run, &rest, 0); /* some are not left before their end */
+        (void)check_set_state(run, FERRY_STATE_RUNNING);
+    }
+    if (!runs(run)) {
+        (void)check_reset(run);
+    }
+    check_stream_free(&rest);
+}
+
 int check_device_open(struct check_run *run, struct check_device *device,
                       struct ferry_error *reterr)
 {
@@ -179,7 +206,12 @@ int check_device_open(struct check_run *run, struct check_device *device,
         return rc;
     }
     run->at = device;
+    (void)check_get_state(run, &device->opened_in);
     rc = look(run, device);
+    if (rc != FERRY_OK) {
+        wake(run);
+        rc = look(run, device);
+    }
     if (rc == FERRY_OK) {
         rc = check_map(run, CHECK_IOVA, CHECK_MEMORY_BYTES, device->memory.fd, 0);
     }
@@ -235,14 +267,6 @@ int check_reopen(struct check_run *run)
                               error.text[0] != '\0' ? error.text : ferry_status_text(rc));
 }
 
-/* 1 when it is in RUNNING. */
-static int runs(struct check_run *run)
-{
-    uint32_t state;
-
-    return check_get_state(run, &state) == FERRY_OK && state == FERRY_STATE_RUNNING;
-}
-
 static int is_dead(struct check_device *device)
 {
     struct ferry_error error = { .code = FERRY_OK };
@@ -277,6 +301,10 @@ static int base_of(struct check_run *run, struct check_device *device,
             (void)check_log_stop(run);
         }
         clear_irqs(run, device);
+        if (device->can_reset && check_reset(run) == FERRY_OK && runs(run)) {
+            return FERRY_OK;
+        }
+        wake(run);
         if (device->can_reset && check_reset(run) == FERRY_OK && runs(run)) {
             return FERRY_OK;
         }

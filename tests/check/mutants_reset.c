@@ -221,6 +221,30 @@ static void leave_stopped(struct mutant *mutant, int here)
     }
 }
 
+/* As a library did: outside of RUNNING changes of state are all that it takes; but that a
+ * reset is the only way out of RESUMING. */
+static int take_changes_only(struct mutant *mutant, struct ferry_request *request)
+{
+    if (request->kind == FERRY_RQ_RESET && mutant_in(mutant, FERRY_STATE_RESUMING)) {
+        return MUTANT_PASS;
+    }
+    return !mutant_in(mutant, FERRY_STATE_RUNNING) &&
+                   (request->kind == FERRY_RQ_RESET ||
+                    request->kind == FERRY_RQ_GET_INFO ||
+                    request->kind == FERRY_RQ_DMA_MAP)
+               ? FERRY_E_ARGUMENT
+               : MUTANT_PASS;
+}
+
+static void keep_its_state(struct mutant *mutant, int here)
+{
+    if (!here) {
+        mutant->var[ARMED] = mutant->state;
+    } else if (mutant->var[ARMED] != 0) {
+        (void)mutant_set_state(mutant, (uint32_t)mutant->var[ARMED]);
+    }
+}
+
 static void leave_a_session(struct mutant *mutant, int here)
 {
     if (!here) {
@@ -373,6 +397,13 @@ const struct check_mutant mutants_reset[] = {
       .breaks = "a device that was opened runs",
       .on_user = leave_stopped,
       .caught_by = "reopen.running" },
+    { .name = "keeps its state over users, and takes changes of it only",
+      .breaks = "a device that was opened runs, and a reset works in every state",
+      .before = take_changes_only,
+      .on_user = keep_its_state,
+      .caught_by = "reopen.running reset.running reset.twice",
+      .also = "cancel.load cancel.load.refused reset.session reset.clean reset.map "
+              "reset.quiet reopen.session" },
     { .name = "goes on with a load of the last user's",
       .breaks = "no session is left",
       .before = take_for_the_last_user,

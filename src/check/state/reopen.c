@@ -41,8 +41,11 @@ static void run_running(struct check_run *run, uint32_t at)
 {
     struct state_own own;
 
+    /* What had to be done to a device that was not is the engine's. */
     if (state_own_save(run, &own) && leave_in(run, at, &own) &&
-        check_is(run, FERRY_STATE_RUNNING, "for the next user")) {
+        check_that(run, run->at->opened_in == FERRY_STATE_RUNNING,
+                   "RUNNING for the next user", "%s",
+                   ferry_state_name(run->at->opened_in))) {
         check_works(run, "for the next user");
     }
     state_own_free(&own);
