@@ -7,6 +7,7 @@
 
 #define EINVAL_NUMBER 22u
 #define ENOTTY_NUMBER 25u
+#define DATA_SIZE 9u
 #define KNOWN_FLAGS (FERRY_MIG_STOP_COPY | FERRY_MIG_P2P | FERRY_MIG_PRE_COPY)
 
 static int get_flags(struct check_run *run, uint64_t *ret_flags)
@@ -80,8 +81,8 @@ static const struct {
     { "DMA_LOGGING_STOP,GET", 7, FERRY_FEATURE_GET, 0, 1 },
     { "DMA_LOGGING_REPORT,GET", 8, FERRY_FEATURE_GET, 1, 1 },
     { "DMA_LOGGING_REPORT,SET", 8, FERRY_FEATURE_SET, 0, 1 },
-    { "MIG_DATA_SIZE,GET", 9, FERRY_FEATURE_GET, 1, 0 },
-    { "MIG_DATA_SIZE,SET", 9, FERRY_FEATURE_SET, 0, 0 },
+    { "MIG_DATA_SIZE,GET", DATA_SIZE, FERRY_FEATURE_GET, 1, 0 },
+    { "MIG_DATA_SIZE,SET", DATA_SIZE, FERRY_FEATURE_SET, 0, 0 },
 };
 
 static int probe(struct check_run *run, uint32_t index, uint32_t operation)
@@ -109,10 +110,15 @@ static void probe_name(const struct check_run *run, uint32_t at,
 static void run_probe(struct check_run *run, uint32_t at)
 {
     char text[160];
+    uint64_t bytes;
     int rc;
 
     if (probes[at].log && !run->device.has_log) {
         check_skip(run, "the device does not log DMA");
+        return;
+    }
+    if (probes[at].index == DATA_SIZE && check_data_size(run, &bytes) != FERRY_OK) {
+        check_skip(run, "the device does not tell the size of its data");
         return;
     }
     rc = probe(run, probes[at].index, probes[at].operation);
