@@ -128,7 +128,7 @@ static void put_pages(struct ferry_channel *channel, const uint8_t *data, size_t
                       uint32_t *released)
 {
     uint8_t prefix[FERRY_STREAM_PREFIX_BYTES] = { 0 };
-    struct ferry_channel_body body = { data, bytes, count_release, released };
+    struct ferry_channel_body body = { data, bytes, 0, count_release, released };
 
     (void)ferry_channel_put_data(channel, FERRY_REC_MEMORY_PAGES, FERRY_NO_DEVICE, prefix,
                                  sizeof(prefix), &body);
@@ -258,8 +258,8 @@ static void data_dropped_by_a_release_leaves_a_sound_stream(void **state)
     uint8_t prefix[FERRY_STREAM_PREFIX_BYTES] = { 0 };
     uint32_t released = 0;
     struct pair pair;
-    struct ferry_channel_body body = { data, 4u * FERRY_CHANNEL_COPY_MAX, drop_at_release,
-                                       &pair };
+    struct ferry_channel_body body = { data, 4u * FERRY_CHANNEL_COPY_MAX, 0,
+                                       drop_at_release, &pair };
 
     (void)state;
     open_pair(&pair);
