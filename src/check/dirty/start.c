@@ -194,8 +194,9 @@ static void run_wish(struct check_run *run, uint32_t at)
         !dirty_write_add(run, from + 5 * DIRTY_PAGE, 1, &written)) {
         return;
     }
-    /* Of the range alone: it is in units of another size now. */
-    if (dirty_report(run, S, CHECK_SCRATCH_BYTES, &reported)) {
+    /* In units of another size: of the range alone. */
+    if (unit > DIRTY_PAGE ? dirty_report(run, S, CHECK_SCRATCH_BYTES, &reported)
+                          : dirty_report_all(run, &reported)) {
         dirty_complete(run, &written, &reported, "whatever page size START was told");
     }
 }

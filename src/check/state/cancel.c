@@ -133,8 +133,7 @@ static void run_load_reset(struct check_run *run, uint32_t at)
     struct state_own own;
 
     if (state_own_save(run, &own) &&
-        state_enter(run, FERRY_STATE_RESUMING, at, &own, NULL) &&
-        check_ok(run, check_reset(run), "a reset in the middle of a load") &&
+        state_enter(run, FERRY_STATE_RESUMING, at, &own, NULL) && state_reset(run) &&
         check_is(run, FERRY_STATE_RUNNING, "after a load that was aborted") &&
         check_works(run, "after a load that was aborted") &&
         check_go(run, FERRY_STATE_RESUMING)) {
@@ -164,13 +163,12 @@ static void run_load_refused(struct check_run *run, uint32_t at)
     }
     if (!load_half(run, &own)) {
         check_skip(run, "the device takes half a state for a whole one");
-    } else if (check_ok(run, check_reset(run), "a reset after a load that was refused") &&
+    } else if (state_reset(run) &&
                check_is(run, FERRY_STATE_RUNNING, "after a load that was refused") &&
                check_works(run, "after a load that was refused") &&
                check_that(run, load_half(run, &own), "the second load is judged as well",
                           "half a state is taken now") &&
-               check_ok(run, check_reset(run), "a reset") &&
-               check_go(run, FERRY_STATE_RESUMING)) {
+               state_reset(run) && check_go(run, FERRY_STATE_RESUMING)) {
         (void)state_finish(run, FERRY_STATE_RESUMING, STATE_CUT_NONE, &own, NULL,
                            "after loads that were refused");
     }

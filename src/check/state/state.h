@@ -93,6 +93,8 @@ int state_is_whole(struct check_run *run, const struct state_own *own,
                    const struct check_stream *stream, const char *what);
 /* A load just ended by SET_STATE: the device saves what was loaded. */
 int state_is_loaded(struct check_run *run, const struct state_own *own, const char *what);
+/* A reset on the way: BROKEN if it is refused, which is reset.running's to say. */
+int state_reset(struct check_run *run);
 /* Nothing can be read or written now. */
 int state_no_session(struct check_run *run, const char *when);
 

@@ -169,6 +169,16 @@ int state_finish(struct check_run *run, uint32_t state, uint32_t cut,
                                              state_is_whole(run, own, taken, what));
 }
 
+int state_reset(struct check_run *run)
+{
+    char text[160];
+    int rc = check_reset(run);
+
+    return rc == FERRY_OK ? 1
+                          : check_broken(run, "a reset is refused: %s",
+                                         check_status_text(run, rc, text));
+}
+
 int state_no_session(struct check_run *run, const char *when)
 {
     char expected[160];
