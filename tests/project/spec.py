@@ -16,6 +16,7 @@ SKIP = 77
 # Where rules are named: in what people read, and in what errors say.
 NAMED = ["src", "include", "docs", "man", "examples", "tests"]
 NAMING = {".c", ".h", ".md", ".py", ".1", ".7"}
+UNNUMBERED = re.compile(r'"(?:MIG|STR)-[A-Z0-9]*[A-Z][A-Z0-9]*"')
 ARC = re.compile(r"^### ([A-Z_0-9]+) to ([A-Z_0-9]+)$", re.M)
 
 
@@ -73,6 +74,9 @@ def check_names(pages, root, blocks):
             text = path.read_text(encoding="utf-8", errors="replace")
             wrong += [f"{name} names {r}, which is no rule"
                       for r in sorted(set(pages.RULE.findall(text)) - known)]
+            if folder == "src":
+                wrong += [f"{name} names {r}, which is no rule"
+                          for r in sorted(set(UNNUMBERED.findall(text)))]
     return wrong
 
 
@@ -217,6 +221,10 @@ def self_test(tables, root):
         finds(check_pages, "states.md is out of date", blocks)
         finds(check_names, "tests/unit/test_self.c names MIG-SELF-1",
               spoilt(blocks, "rules", "MIG-SELF-1", []))
+        proof.unlink()
+        proof = tree / "src/core/self.c"
+        proof.write_text('const char *rule = "MIG-SELF";\n')
+        finds(check_names, 'src/core/self.c names "MIG-SELF"', blocks)
         proof.unlink()
         finds(check_told, "tells nothing of STOP to SELF",
               spoilt(blocks, "arcs", arc, [arc, "| STOP | SELF | yes | | | | |"]))

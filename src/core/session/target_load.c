@@ -69,7 +69,7 @@ static void device_event(struct ferry_target *target, const struct ferry_event *
     } else if (event->kind == FERRY_EV_LOADED) {
         if (!(target->loaded & bit)) {
             target->loaded |= bit;
-            /* MIG-END-1: the device is asked to validate only what has been verified. */
+            /* MIG-ORD-9: the device is asked to validate only what has been verified. */
             ferry_group_ask(&target->group, event->device, FERRY_STATE_STOP, actions);
         }
     } else if (event->kind == FERRY_EV_STATE_DONE) {

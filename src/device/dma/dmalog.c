@@ -11,10 +11,10 @@
 /* Marks of a map from here on (32 GiB of pages) are the system's memory, not malloc's. */
 #define LOG_PAGES_BYTES_MIN (1u << 20)
 
-static int log_error(struct ferry_error *reterr, int code, uint64_t value,
-                     const char *what)
+static int log_error(struct ferry_error *reterr, int code, const char *rule,
+                     uint64_t value, const char *what)
 {
-    return ferry_error_set(reterr, code, "device", "MIG-LOG", 0, "dirty log: %s (0x%llx)",
+    return ferry_error_set(reterr, code, "device", rule, 0, "dirty log: %s (0x%llx)",
                            what, (unsigned long long)value);
 }
 
@@ -31,13 +31,16 @@ static int insert_range(struct device_dmalog *log, const struct ferry_range *ran
     uint64_t end;
 
     if (range->size == 0) {
-        return log_error(reterr, FERRY_E_ARGUMENT, range->off, "START: an empty range");
+        return log_error(reterr, FERRY_E_ARGUMENT, "MIG-LOG-2", range->off,
+                         "START: an empty range");
     }
     if (!ferry_range_aligned(range->off | range->size, page_size)) {
-        return log_error(reterr, FERRY_E_ALIGN, range->off, "START: range not aligned");
+        return log_error(reterr, FERRY_E_ALIGN, "MIG-LOG-2", range->off,
+                         "START: range not aligned");
     }
     if (!ferry_range_add(range->off, range->size, &end)) {
-        return log_error(reterr, FERRY_E_RANGE, range->off, "START: a range overflows");
+        return log_error(reterr, FERRY_E_RANGE, "MIG-LOG-2", range->off,
+                         "START: a range overflows");
     }
     while (at > 0 && log->range[at - 1].off > range->off) {
         log->range[at] = log->range[at - 1];
@@ -50,7 +53,8 @@ static int insert_range(struct device_dmalog *log, const struct ferry_range *ran
         (at + 1 < log->range_count &&
          ferry_range_overlaps(range->off, range->size, log->range[at + 1].off,
                               log->range[at + 1].size))) {
-        return log_error(reterr, FERRY_E_OVERLAP, range->off, "START: ranges overlap");
+        return log_error(reterr, FERRY_E_OVERLAP, "MIG-LOG-2", range->off,
+                         "START: ranges overlap");
     }
     return FERRY_OK;
 }
@@ -61,13 +65,15 @@ static int check_start(struct device_dmalog *log, const struct ferry_log_start *
     int status = FERRY_OK;
 
     if (log->on) {
-        return log_error(reterr, FERRY_E_BUSY, 0, "START: it is on");
+        return log_error(reterr, FERRY_E_BUSY, "MIG-LOG-3", 0, "START: it is on");
     }
     if (!good_page_size(start->page_size)) {
-        return log_error(reterr, FERRY_E_ARGUMENT, start->page_size, "START: page size");
+        return log_error(reterr, FERRY_E_ARGUMENT, "MIG-LOG-5", start->page_size,
+                         "START: page size");
     }
     if (start->range_count > FERRY_LOG_RANGES_MAX) {
-        return log_error(reterr, FERRY_E_LIMIT, start->range_count, "START: ranges");
+        return log_error(reterr, FERRY_E_LIMIT, "MIG-LOG-14", start->range_count,
+                         "START: ranges");
     }
     log->range_count = 0;
     for (uint32_t i = 0; i < start->range_count && status == FERRY_OK; i++) {
@@ -82,9 +88,9 @@ static int check_pages(const struct device_dma *dma, uint64_t more,
     /* Maps do not overlap: the sum of their pages fits. */
     const uint64_t pages = dma->pages + more;
 
-    return pages <= DEVICE_LOG_PAGES_MAX
-               ? FERRY_OK
-               : log_error(reterr, FERRY_E_LIMIT, pages, "too many pages are mapped");
+    return pages <= DEVICE_LOG_PAGES_MAX ? FERRY_OK
+                                         : log_error(reterr, FERRY_E_LIMIT, "MIG-LOG-14",
+                                                     pages, "too many pages are mapped");
 }
 
 void device_log_free(struct device_map *map)
@@ -190,18 +196,21 @@ int device_log_check_range(const struct ferry_device *device, uint64_t iova,
     uint64_t end;
 
     if (!device->log.on) {
-        return log_error(reterr, FERRY_E_NOT_FOUND, 0, "REPORT: it is not on");
+        return log_error(reterr, FERRY_E_NOT_FOUND, "MIG-LOG-4", 0,
+                         "REPORT: it is not on");
     }
     if (!good_page_size(page_size) || length == 0) {
-        return log_error(reterr, FERRY_E_ARGUMENT, page_size,
+        return log_error(reterr, FERRY_E_ARGUMENT, "MIG-LOG-15", page_size,
                          "REPORT: page size, or no length");
     }
     if (!ferry_range_aligned(iova, DEVICE_PAGE_BYTES) ||
         !ferry_range_aligned(length, page_size)) {
-        return log_error(reterr, FERRY_E_ALIGN, iova, "REPORT: not aligned");
+        return log_error(reterr, FERRY_E_ALIGN, "MIG-LOG-15", iova,
+                         "REPORT: not aligned");
     }
     if (!ferry_range_add(iova, length, &end)) {
-        return log_error(reterr, FERRY_E_RANGE, iova, "REPORT: range overflows");
+        return log_error(reterr, FERRY_E_RANGE, "MIG-LOG-15", iova,
+                         "REPORT: range overflows");
     }
     return FERRY_OK;
 }
@@ -217,7 +226,7 @@ int device_log_check(const struct ferry_device *device,
     }
     if (report->bitmap == NULL ||
         report->bitmap_bytes < ferry_bitmap_bytes(report->length / report->page_size)) {
-        return log_error(reterr, FERRY_E_CAPACITY, report->bitmap_bytes,
+        return log_error(reterr, FERRY_E_CAPACITY, "MIG-LOG-15", report->bitmap_bytes,
                          "REPORT: the bitmap is too small");
     }
     return FERRY_OK;

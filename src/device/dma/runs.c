@@ -73,8 +73,8 @@ int device_log_runs(struct ferry_device *device, struct ferry_request *request)
         return status;
     }
     if (report->run == NULL || report->cap == 0) {
-        return ferry_error_set(request->reterr, FERRY_E_CAPACITY, "device", "MIG-LOG", 0,
-                               "dirty log: RUNS: no room for a single run");
+        return ferry_error_set(request->reterr, FERRY_E_CAPACITY, "device", "MIG-LOG-17",
+                               0, "dirty log: RUNS: no room for a single run");
     }
     runs.shift = ferry_log2(report->page_size);
     report->count = 0;

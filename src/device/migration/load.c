@@ -38,10 +38,27 @@ void device_load_begin(struct ferry_device *device)
     expect(&device->load, LOAD_HEADER, DEVICE_STREAM_HEADER_BYTES);
 }
 
+/* The rule for which data is refused with this code. */
+static const char *rule_of(int code)
+{
+    switch (code) {
+    case FERRY_E_FOREIGN:
+        return "MIG-DATA-8";
+    case FERRY_E_VERSION:
+        return "MIG-COMPAT-3";
+    case FERRY_E_LONG:
+        return "MIG-DATA-9";
+    case FERRY_E_INCOMPATIBLE: /* doorbells for a device that latches none */
+        return "MIG-P2P-2";
+    default:
+        return "MIG-DATA-10";
+    }
+}
+
 static int refuse(struct ferry_error *reterr, int code, const struct device_load *load,
                   const char *what, uint64_t value)
 {
-    return ferry_error_set(reterr, code, "device", "MIG-DATA", load->total,
+    return ferry_error_set(reterr, code, "device", rule_of(code), load->total,
                            "device stream: %s (%llu)", what, (unsigned long long)value);
 }
 
