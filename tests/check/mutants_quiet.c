@@ -37,6 +37,15 @@ static int lose_trigger_when_stopped(struct mutant *mutant, struct ferry_request
                : MUTANT_PASS;
 }
 
+static int forget_set_up_when_stopped(struct mutant *mutant,
+                                      struct ferry_request *request)
+{
+    return mutant_in(mutant, FERRY_STATE_STOP) && mutant_is(request, FERRY_RQ_SET_IRQS) &&
+                   request->u.irq_set.fd_count > 0
+               ? FERRY_OK
+               : MUTANT_PASS;
+}
+
 static void disable(struct mutant *mutant)
 {
     struct ferry_request request = { .kind = FERRY_RQ_SET_IRQS };
@@ -234,6 +243,10 @@ const struct check_mutant mutants_quiet[] = {
       .breaks = "MIG-IRQ-1, MIG-IRQ-4: what the user triggers comes in every state",
       .before = lose_trigger_when_stopped,
       .caught_by = "irq.set irq.kept" },
+    { .name = "forgets vectors that are set up in STOP",
+      .breaks = "MIG-IRQ-1: they are used when it runs",
+      .before = forget_set_up_when_stopped,
+      .caught_by = "irq.set irq.later irq.target" },
     { .name = "forgets its vectors when pre-copy begins",
       .breaks = "MIG-IRQ-4: vectors keep their set-up over changes of state",
       .on_state = forget_vectors_in_pre_copy,
@@ -243,7 +256,7 @@ const struct check_mutant mutants_quiet[] = {
       .breaks = "MIG-EXT-2: interrupts may be set up while it is loaded",
       .before = see_set_up,
       .on_state = load_over_set_up,
-      .caught_by = "irq.target" },
+      .caught_by = "irq.target irq.later" },
     { .name = "has nothing pending in STOP",
       .breaks = "MIG-IRQ-3: what is pending stays pending",
       .after = nothing_pending_when_stopped,
@@ -276,6 +289,19 @@ const struct check_mutant mutants_quiet[] = {
       .breaks = "MIG-STOP-1: no DMA in STOP",
       .work = write_in_stop,
       .caught_by = "dma.stopped" },
+    { .name = "writes to memory in STOP, over vfio-user",
+      .breaks = "MIG-STOP-1: no DMA in STOP",
+      .work = write_in_stop,
+      .served = 1,
+      .only = "dma.*",
+      .caught_by = "dma.stopped" },
+    { .name = "interrupts in STOP, over vfio-user",
+      .breaks = "MIG-STOP-1: no interrupt in STOP",
+      .before = see_work,
+      .work = interrupt_in_stop,
+      .served = 1,
+      .only = "irq.stopped irq.p2p irq.resuming",
+      .caught_by = "irq.stopped" },
     { .name = "writes to memory in STOP_COPY, and acc does so",
       .breaks = "MIG-STOP-1: no DMA in STOP_COPY",
       .model = MUTANT_ACC,

@@ -255,6 +255,49 @@ static void run_target(struct check_run *run, uint32_t at)
     irq_line_close(&line);
 }
 
+/* -- The device's own, on vectors that were set up while it did not run -- */
+
+/* Takes the driver's vectors away and gives them back. */
+static int renew(struct check_run *run, uint32_t state)
+{
+    const struct irq_line all = { .index = 2, .fd = -1 };
+    const uint32_t count = run->device.eventfd_count;
+    char what[96];
+
+    snprintf(what, sizeof(what), "SET_IRQS in %s", ferry_state_name(state));
+    return check_ok(run, irq_disable(run, &all), what) &&
+           check_ok(run, ferry_check_irqs(&run->driven, count), what);
+}
+
+static void run_later(struct check_run *run, uint32_t at)
+{
+    struct check_stream stream = { 0 };
+    char when[96];
+    uint32_t state = 0;
+    int good;
+
+    (void)states_of(run, at + 1, &state);
+    if (!run->options->driver->works || !check_drive(run) ||
+        run->device.eventfd_count == 0) {
+        check_skip(run, "the driver has no interrupts of MSI-X");
+        return;
+    }
+    if (state == FERRY_STATE_RESUMING) {
+        good = check_save(run, &stream) && check_go(run, state) && renew(run, state) &&
+               check_ok(run, check_write_all(run, stream.data, stream.bytes, 0),
+                        "the load of its own state") &&
+               check_ok(run, check_set_state(run, FERRY_STATE_STOP), "RESUMING to STOP");
+        check_stream_free(&stream);
+    } else {
+        good = check_go(run, state) && renew(run, state);
+    }
+    snprintf(when, sizeof(when), "on vectors that were set up in %s",
+             ferry_state_name(state));
+    if (good && check_go(run, FERRY_STATE_RUNNING)) {
+        check_works(run, when);
+    }
+}
+
 const struct check check_access_irq_set[] = {
     { { "irq.set", "MIG-IRQ-1", "SET_IRQS works in every state, in each of its forms",
         FERRY_CHECK_EXPECTED, FERRY_CHECK_NEEDS_IRQ },
@@ -266,6 +309,12 @@ const struct check check_access_irq_set[] = {
       kept_cases,
       kept_name,
       run_kept },
+    { { "irq.later", "MIG-IRQ-1",
+        "vectors that are set up while it does not run are used when it does",
+        FERRY_CHECK_EXPECTED, FERRY_CHECK_NEEDS_DRIVER | FERRY_CHECK_NEEDS_IRQ },
+      kept_cases,
+      kept_name,
+      run_later },
     { { "irq.target", "MIG-EXT-2",
         "interrupts are set up before, during or after a load, and arrive when it runs",
         FERRY_CHECK_EXPECTED, FERRY_CHECK_NEEDS_IRQ | FERRY_CHECK_NEEDS_RESET },
