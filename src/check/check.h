@@ -183,7 +183,8 @@ int check_device_open(struct check_run *run, struct check_device *device,
 void check_device_close(struct check_run *run, struct check_device *device);
 /* 0: an inherited connection, with one user in its life. */
 int check_can_reopen(const struct check_device *device);
-/* Closes and opens: BROKEN if that fails, SKIP where it cannot be. Return: 1 when done. */
+/* Closes and opens: BROKEN if that fails, SKIP where it cannot be. Return: 1 when done.
+ */
 int check_reopen(struct check_run *run);
 /* To RUNNING with nothing left of the case before: by a reset, else by reopening. */
 int check_base(struct check_run *run, struct ferry_error *reterr);
