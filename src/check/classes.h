@@ -10,6 +10,7 @@ extern const struct check check_state_arcs[], check_state_forbidden[],
     check_state_messages[], check_state_cancel[], check_state_reset[],
     check_state_reopen[];
 extern const struct check check_data_ends[];
+extern const struct check check_data_socket[];
 extern const struct check check_data_info[];
 extern const struct check check_data_precopy[];
 extern const struct check check_data_sizes[];

@@ -25,6 +25,7 @@ const struct check_class check_classes[] = {
     { check_data_sizes },
     { check_data_precopy },
     { check_data_info },
+    { check_data_socket },
     { check_access_cells },
     { check_access_external },
     { check_access_irq_set },

@@ -13,6 +13,7 @@ const struct mutant_class mutant_classes[] = {
       "data.short data.long data.endless data.noise data.order data.flip data.foreign "
       "data.early data.incompatible data.partner data.second data.sticky",
       mutants_load },
+    { "socket", "datafd.*", mutants_socket },
     { "precopy", "size.* precopy.*", mutants_precopy },
     { "access", "access.*", mutants_access },
     { "quiet", "irq.* dma.*", mutants_quiet },

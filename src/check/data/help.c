@@ -25,9 +25,9 @@ const char *const data_cut_names[] = { "1",     "3",     "511",   "4095",  "4096
                                        "65535", "65537", "mixed", "whole", NULL };
 
 static const struct data_cases *const case_tables[] = {
-    data_cases_ends,    data_cases_cut,   data_cases_whole, data_cases_damage,
-    data_cases_origin,  data_cases_again, data_cases_equal, data_cases_sizes,
-    data_cases_precopy, data_cases_info,
+    data_cases_ends,    data_cases_cut,   data_cases_whole,  data_cases_damage,
+    data_cases_origin,  data_cases_again, data_cases_equal,  data_cases_sizes,
+    data_cases_precopy, data_cases_info,  data_cases_socket,
 };
 
 static const char *const *names_of(const struct check_run *run)

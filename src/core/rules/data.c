@@ -153,6 +153,60 @@ const struct ferry_rule ferry_rules_data[] = {
         .enforced = 1,
     },
     {
+        .id = "MIG-FD-1",
+        .text = "A data descriptor is given for a session of a device's data only, in "
+                "the direction of the session.",
+        .why = "Without a session nothing could be read from it or written to it.",
+        .source = "Ferry",
+        .chapter = FERRY_CHAPTER_DATA,
+        .enforced = 1,
+    },
+    {
+        .id = "MIG-FD-2",
+        .text = "While there is a data descriptor, data goes no other way, and a change "
+                "of state that could overtake it is refused.",
+        .why = "Two ways mix up the order of the bytes.",
+        .source = "Ferry",
+        .chapter = FERRY_CHAPTER_DATA,
+        .enforced = 1,
+    },
+    {
+        .id = "MIG-FD-3",
+        .text = "A data descriptor gives what reads would give; closing it changes "
+                "nothing of the session.",
+        .why = "The user that closes it may go on by another way.",
+        .source = "Ferry",
+        .chapter = FERRY_CHAPTER_DATA,
+        .enforced = 1,
+    },
+    {
+        .id = "MIG-FD-4",
+        .text = "What is written to a data descriptor is judged like any other data "
+                "before the device leaves RESUMING.",
+        .why = "The shorter way must not be the one that nobody watches.",
+        .source = "Ferry",
+        .chapter = FERRY_CHAPTER_DATA,
+        .enforced = 1,
+    },
+    {
+        .id = "MIG-FD-5",
+        .text = "A data descriptor comes to its end, or to an error, when its session "
+                "is over.",
+        .why = "Who reads on it would wait for ever.",
+        .source = "uAPI v2",
+        .chapter = FERRY_CHAPTER_DATA,
+        .enforced = 1,
+    },
+    {
+        .id = "MIG-FD-6",
+        .text = "A data descriptor of a saving session is readable when there is data, "
+                "or its end, and not before.",
+        .why = "Main loops rest on it.",
+        .source = "Ferry",
+        .chapter = FERRY_CHAPTER_DATA,
+        .enforced = 1,
+    },
+    {
         .id = "MIG-SIZE-1",
         .text = "The size of the data is a plausible number in every state in which it "
                 "is given.",
