@@ -367,6 +367,9 @@ static int write_offset(struct backend_v1 *v1, int status)
                                (unsigned long long)v1->data_size,
                                (unsigned long long)room);
     }
+    if (v1->data_size > room && room < V1_ROOM_MIN) {
+        return ferry_v1_lies(v1, "its data section takes next to nothing at once", room);
+    }
     v1->data_size = v1->data_size < room ? v1->data_size : room;
     return move_data(v1, (uint8_t *)io->data + v1->taken, 1, write_size);
 }

@@ -25,6 +25,9 @@
 #define V1_ASK 2
 /* What a transaction may have that does not fit into the reader's memory. */
 #define V1_KEPT_MAX (64u << 20)
+/* What a section holds at least when a write is split: else a device could have it done
+ * byte by byte. */
+#define V1_ROOM_MIN 4096u
 /* Transactions of a stopped device in a row that do not bring pending_bytes down. */
 #define V1_STALLED_MAX 4096u
 

@@ -360,6 +360,23 @@ a_transaction_that_does_not_fit_is_refused_before_the_section_is_touched(void **
     v1_rig_close(&rig);
 }
 
+static void a_section_that_takes_byte_by_byte_is_none(void **state)
+{
+    struct v1_rig rig;
+    uint8_t data[256] = { 1 };
+
+    (void)state;
+    fake_v1_open(&rig.fake, FAKE_TRAPPED);
+    rig.fake.any_chunks = 1;
+    rig.fake.region_bytes = 0x1001; /* one behind its data_offset */
+    assert_int_equal(v1_rig_connect(&rig), FERRY_OK);
+    assert_int_equal(v1_rig_set_state(&rig, FERRY_STATE_RESUMING), FERRY_OK);
+    assert_int_equal(v1_rig_write(&rig, data, sizeof(data)), FERRY_E_PROTOCOL);
+    v1_rig_assert_text(&rig, "next to nothing");
+    assert_int_equal(v1_rig_write(&rig, data, 1), FERRY_OK);
+    v1_rig_close(&rig);
+}
+
 static void the_lies_of_a_resuming_device_are_found_out(void **state)
 {
     static const uint32_t lies[] = { FAKE_OFFSET_ZERO, FAKE_OFFSET_IN_REGISTERS,
@@ -432,6 +449,7 @@ int main(void)
         cmocka_unit_test(each_write_is_one_transaction),
         cmocka_unit_test(
             a_transaction_that_does_not_fit_is_refused_before_the_section_is_touched),
+        cmocka_unit_test(a_section_that_takes_byte_by_byte_is_none),
         cmocka_unit_test(the_lies_of_a_resuming_device_are_found_out),
         cmocka_unit_test(the_errno_of_a_transaction_ends_the_write),
         cmocka_unit_test(a_write_to_the_region_by_somebody_else_is_noticed),
