@@ -187,6 +187,20 @@ def tap_is_well_formed(rig):
     assert [p for p in points if p[2] == "SKIP"], points
 
 
+def output_that_goes_nowhere_is_no_success(rig):
+    """A full disk, for each of the places."""
+    with open("/dev/full", "w", encoding="ascii") as full:
+        for form in ("--json", "--tap", "--quiet"):
+            done = subprocess.run([rig.ferry, "check", "model:acc", form, *LEGAL],
+                                  stdout=full, stderr=subprocess.PIPE, text=True,
+                                  check=False)
+            expect("status of " + form, done.returncode, 1)
+            assert "standard output: No space left" in done.stderr, done.stderr
+    done = check(rig, "model:acc", "--junit", "/dev/full", *LEGAL)
+    expect("status of --junit", done.returncode, 1)
+    assert "/dev/full: No space left" in done.stderr, done.stderr
+
+
 def tap_of_what_cannot_be_checked_bails_out(rig):
     """Harnesses take that for a failure whatever came before."""
     done = check(rig, rig.path("none"), "--tap")
@@ -331,7 +345,7 @@ CASES = (wrong_options_exit_with_2_and_say_why,
          the_list_names_rule_and_profile_of_each_check, the_exit_status_says_how_bad_it_is,
          a_finding_is_told_with_a_command_that_shows_it_again,
          the_table_is_by_rule_and_sums_passed_cases_up, skips_say_what_is_missing,
-         tap_is_well_formed, tap_of_what_cannot_be_checked_bails_out,
+         output_that_goes_nowhere_is_no_success, tap_is_well_formed, tap_of_what_cannot_be_checked_bails_out,
          json_has_each_result_and_the_summary_is_their_sum,
          json_of_what_cannot_be_checked_has_the_error, junit_counts_what_it_holds,
          waivers_take_findings_out_of_the_status, waivers_that_are_not_needed_are_told,

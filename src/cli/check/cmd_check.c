@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -311,6 +312,16 @@ static void tell_no_driver(const struct checker *checker)
     }
 }
 
+/* 0 when what was printed went nowhere, as on a full disk. */
+static int told(void)
+{
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        print_error("check", NULL, "standard output: %s", strerror(errno));
+        return 0;
+    }
+    return 1;
+}
+
 static int check(struct checker *checker)
 {
     int result = checker_read_waivers(checker), written;
@@ -336,7 +347,7 @@ static int check(struct checker *checker)
     written = junit_write(checker);
     tell_no_driver(checker);
     tell_stale(checker);
-    return result != EXIT_OK ? result : written;
+    return result != EXIT_OK ? result : told() ? written : EXIT_FAILED;
 }
 
 int command_check(int argc, char **argv)
