@@ -18,7 +18,7 @@
  *   sizes.c      the estimate of the stop-copy
  *   precopy.c   pre-copy, its ends and what changes meanwhile
  *   info.c      pre-copy information
- *   socket.c    the data descriptor
+ *   socket.c    the data descriptor; pipe.c: the frames on it
  * Large streams are tried at samples: a run over a device with megabytes of state is to
  * last seconds.
  */

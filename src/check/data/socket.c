@@ -1,135 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <stdio.h>
-#include <string.h>
 
 #include "check/data/data.h"
+#include "check/data/pipe.h"
 #include "ferry/host.h"
 #include "os/clock.h"
 #include "os/memory.h"
 #include "os/socket.h"
-#include "wire/frame.h"
 
 /* The data descriptor of the vfio-user extension `data_fd`. */
 
-#define LIMIT_MS 5000u
 #define FIRST_BYTES 100u
-
-struct pipe {
-    int fd;
-    uint64_t session;
-    struct ferry_frame_stream in, out;
-};
-
-static uint32_t limit_ms(const struct check_run *run)
-{
-    return run->options->timeout_ms > 0 ? run->options->timeout_ms : LIMIT_MS;
-}
-
-/* A session over it, asked for in the present state. Return: the status. */
-static int pipe_open(struct check_run *run, struct pipe *ret_pipe)
-{
-    struct ferry_request request = { .kind = FERRY_RQ_DATA_FD };
-    const int rc = check_call(run, &request);
-    const int saves = rc == FERRY_OK && request.u.data_fd.direction == FERRY_DATA_SAVED;
-
-    *ret_pipe = (struct pipe){ .fd = -1 };
-    if (rc != FERRY_OK) {
-        return rc;
-    }
-    ret_pipe->fd = request.u.data_fd.fd;
-    ret_pipe->session = request.u.data_fd.session;
-    ferry_frame_stream_init(&ret_pipe->in,
-                            saves ? FERRY_FRAME_SAVE_SERVER : FERRY_FRAME_LOAD_SERVER);
-    ferry_frame_stream_init(&ret_pipe->out,
-                            saves ? FERRY_FRAME_SAVE_CLIENT : FERRY_FRAME_LOAD_CLIENT);
-    (void)ferry_os_receive_limit(
-        ret_pipe->fd, run->options->timeout_ms > 0 ? run->options->timeout_ms : LIMIT_MS);
-    return rc;
-}
-
-static void pipe_close(struct pipe *pipe)
-{
-    ferry_os_close(&pipe->fd);
-}
-
-/* Return: FERRY_OK, or why it could not be sent. */
-static int send_all(struct pipe *pipe, const uint8_t *data, uint64_t bytes)
-{
-    int rc = 1;
-
-    while (rc > 0 && bytes > 0) {
-        struct iovec iov = { .iov_len = bytes };
-
-        memcpy(&iov.iov_base, &data, sizeof(data)); /* it is only read */
-        rc = ferry_os_send(pipe->fd, &iov, 1, NULL, 0, FERRY_OS_WAIT);
-        data += rc > 0 ? rc : 0;
-        bytes -= rc > 0 ? (uint64_t)rc : 0;
-    }
-    return rc < 0 ? rc : FERRY_OK;
-}
-
-static int send_frame(struct pipe *pipe, uint32_t kind, const uint8_t *data,
-                      uint32_t bytes)
-{
-    uint8_t head[FERRY_FRAME_BYTES];
-    int rc;
-
-    ferry_frame_encode(&pipe->out, kind, bytes, 0, head);
-    rc = send_all(pipe, head, sizeof(head));
-    return rc == FERRY_OK ? send_all(pipe, data, bytes) : rc;
-}
-
-static int receive_all(struct pipe *pipe, uint8_t *ret_data, uint64_t bytes)
-{
-    int rc = 1;
-
-    while (rc > 0 && bytes > 0) {
-        struct iovec iov = { ret_data, bytes };
-
-        rc = ferry_os_receive(pipe->fd, &iov, 1, NULL, FERRY_OS_WAIT);
-        ret_data += rc > 0 ? rc : 0;
-        bytes -= rc > 0 ? (uint64_t)rc : 0;
-    }
-    return rc < 0 ? rc : FERRY_OK;
-}
-
-/* The next frame and its data, which is appended. Return: its kind or a status. */
-static int next_frame(struct pipe *pipe, struct check_stream *stream)
-{
-    struct ferry_frame frame = { 0 };
-    uint8_t head[FERRY_FRAME_BYTES];
-    int rc = receive_all(pipe, head, sizeof(head));
-
-    if (rc == FERRY_OK) {
-        rc = ferry_frame_decode(&pipe->in, head, &frame, NULL);
-    }
-    if (rc == FERRY_OK) {
-        rc = check_stream_room(stream, frame.length);
-    }
-    if (rc == FERRY_OK) {
-        rc = receive_all(pipe, stream->data + stream->bytes, frame.length);
-        stream->bytes += rc == FERRY_OK ? frame.length : 0;
-    }
-    return rc == FERRY_OK ? (int)frame.kind : rc;
-}
-
-/* Reads until a frame of that kind. Return: 1; 0: FAILED. */
-static int read_until(struct check_run *run, struct pipe *pipe, int kind,
-                      struct check_stream *stream)
-{
-    char expected[64];
-    int got = send_frame(pipe, FERRY_FRAME_WANT, NULL, 0);
-
-    if (got == FERRY_OK) {
-        do {
-            got = next_frame(pipe, stream);
-        } while (got == FERRY_FRAME_DATA);
-    }
-    snprintf(expected, sizeof(expected), "data, then %s",
-             ferry_frame_name((uint32_t)kind));
-    return check_that(run, got == kind, expected, "%s",
-                      got > 0 ? ferry_frame_name((uint32_t)got) : ferry_status_text(got));
-}
 
 /* 1 when the server has such descriptors. */
 static int has_pipes(struct check_run *run)
@@ -163,7 +44,7 @@ static int at_end(struct check_run *run, struct pipe *pipe, const char *when)
     int got;
 
     do {
-        got = next_frame(pipe, &rest);
+        got = pipe_next(pipe, &rest);
     } while (got > 0);
     check_stream_free(&rest);
     snprintf(expected, sizeof(expected), "the descriptor comes to its end %s", when);
@@ -254,7 +135,7 @@ static int close_and_again(struct check_run *run, struct pipe *pipe,
         rc = check_read(run, stream->data, FIRST_BYTES, &got);
     }
     /* The server may see the close a little later than the message. */
-    for (uint32_t i = 0; rc == FERRY_E_BUSY && i < limit_ms(run); i++) {
+    for (uint32_t i = 0; rc == FERRY_E_BUSY && i < pipe_limit_ms(run); i++) {
         ferry_os_sleep_ns(FERRY_NS_PER_MS);
         rc = check_read(run, stream->data, FIRST_BYTES, &got);
     }
@@ -272,13 +153,13 @@ static void run_save(struct check_run *run, uint32_t at)
         run, at == SAVE_PRE_COPY ? FERRY_STATE_PRE_COPY : FERRY_STATE_STOP_COPY, &pipe);
 
     if (done && at == SAVE_PRE_COPY) {
-        done = read_until(run, &pipe, FERRY_FRAME_DRY, &stream) &&
+        done = pipe_read_until(run, &pipe, FERRY_FRAME_DRY, &stream) &&
                check_ok(run, check_set_state(run, FERRY_STATE_STOP_COPY),
                         "PRE_COPY to STOP_COPY with a descriptor");
     } else if (done && at == SAVE_CLOSED) {
         done = close_and_again(run, &pipe, &stream);
     }
-    if (done && read_until(run, &pipe, FERRY_FRAME_END, &stream)) {
+    if (done && pipe_read_until(run, &pipe, FERRY_FRAME_END, &stream)) {
         pipe_close(&pipe);
         data_loads(run, stream.data, stream.bytes, "what came over a descriptor");
     }
@@ -318,7 +199,7 @@ static void run_load(struct check_run *run, uint32_t at)
         const uint64_t left = bytes - done;
         const uint32_t piece = left < 60000 ? (uint32_t)left : 60000u;
 
-        rc = send_frame(&pipe, FERRY_FRAME_DATA, stream.data + done, piece);
+        rc = pipe_send(&pipe, FERRY_FRAME_DATA, stream.data + done, piece);
         done += piece;
     }
     if (check_ok(run, rc, "sending the state")) {
@@ -390,12 +271,13 @@ static void run_wait(struct check_run *run, uint32_t at)
         check_that(run, rc == FERRY_E_TIMEOUT, "nothing to read before it was asked for",
                    "%s", rc == FERRY_OK ? "readable" : ferry_status_text(rc));
     } else if (at == WAIT_ASKED) {
-        rc = send_frame(&pipe, FERRY_FRAME_WANT, NULL, 0);
-        rc = rc == FERRY_OK ? ferry_os_poll(pipe.fd, FERRY_OS_POLL_READ, limit_ms(run))
-                            : rc;
+        rc = pipe_send(&pipe, FERRY_FRAME_WANT, NULL, 0);
+        rc = rc == FERRY_OK
+                 ? ferry_os_poll(pipe.fd, FERRY_OS_POLL_READ, pipe_limit_ms(run))
+                 : rc;
         check_ok(run, rc, "waiting for data that was asked for");
     } else {
-        check_ok(run, ferry_os_poll(pipe.fd, FERRY_OS_POLL_WRITE, limit_ms(run)),
+        check_ok(run, ferry_os_poll(pipe.fd, FERRY_OS_POLL_WRITE, pipe_limit_ms(run)),
                  "waiting for room to write");
     }
     pipe_close(&pipe);
