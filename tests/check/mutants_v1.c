@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "core/v1/region.h"
+#include "ferry/face.h"
 #include "mutants.h"
 
 /* What breaks the rules of the migration region of uAPI v1. */
@@ -135,6 +136,14 @@ static int put_data_into_the_registers(struct mutant *mutant,
     return reads(request, FERRY_V1_OFFSET_OFF) ? answer(request, 0) : status;
 }
 
+static int put_data_beside_the_page(struct mutant *mutant, struct ferry_request *request,
+                                    int status)
+{
+    (void)mutant;
+    return reads(request, FERRY_V1_OFFSET_OFF) ? answer(request, value_of(request) + 8)
+                                               : status;
+}
+
 /* Each read of pending_bytes counts. */
 static int count_reads(struct mutant *mutant, struct ferry_request *request, int status)
 {
@@ -261,6 +270,11 @@ const struct check_mutant mutants_v1[] = {
       .breaks = "MIG-V1-9: data_offset lies behind the registers",
       .after = put_data_into_the_registers, .caught_by = "v1.offset v1.end v1.resume",
       .also = "v1.leave v1.quiet v1.freeze" },
+    { .name = "puts mapped data beside the page", .uapi = 1,
+      .v1_form = FERRY_FACE_V1_MMAP,
+      .breaks = "MIG-V1-9: where the data can be mapped data_offset is page aligned",
+      .after = put_data_beside_the_page, .caught_by = "v1.offset",
+      .also = "v1.end v1.leave v1.resume v1.quiet v1.freeze" },
     { .name = "counts the reads of pending_bytes", .uapi = 1,
       .breaks = "MIG-V1-8: reading it again changes nothing",
       .after = count_reads, .caught_by = "v1.again" },

@@ -9,6 +9,8 @@
 
 /* The iteration: pending_bytes, data_offset, data_size, the data; and the way back. */
 
+#define PAGE_BYTES 4096u
+
 /* --- where data are --- */
 
 static const uint8_t moving[] = { FERRY_V1_SAVING, FERRY_V1_SAVING | FERRY_V1_RUNNING,
@@ -40,10 +42,14 @@ static void run_offset(struct check_run *run, uint32_t at)
                   "a read of data_offset")) {
         return;
     }
-    check_that(run, off >= FERRY_V1_HEADER_BYTES && off < region.size,
-               "a data_offset behind the registers and inside the region",
-               "0x%llx in a region of 0x%llx", (unsigned long long)off,
-               (unsigned long long)region.size);
+    if (check_that(run, off >= FERRY_V1_HEADER_BYTES && off < region.size,
+                   "a data_offset behind the registers and inside the region",
+                   "0x%llx in a region of 0x%llx", (unsigned long long)off,
+                   (unsigned long long)region.size)) {
+        check_that(run, !v1_is_mapped(&region, off) || off % PAGE_BYTES == 0,
+                   "a page aligned data_offset where the data can be mapped", "0x%llx",
+                   (unsigned long long)off);
+    }
 }
 
 /* --- the iteration --- */

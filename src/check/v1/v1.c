@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/range.h"
 #include "base/reader.h"
 #include "base/writer.h"
 #include "os/memory.h"
@@ -16,6 +17,24 @@ const char *v1_text(uint32_t bits)
                                         "100", "101", "110", "111" };
 
     return text[bits & FERRY_V1_MASK];
+}
+
+static void take_areas(const struct ferry_region_info *info, struct v1_region *ret_region)
+{
+    ret_region->area_count = 0;
+    if (!(info->flags & FERRY_REGION_MMAP)) {
+        return;
+    }
+    if (info->area_count == 0) {
+        ret_region->area_count = 1;
+        ret_region->area[0] = (struct ferry_range){ .off = 0, .size = info->size };
+        return;
+    }
+    ret_region->area_count = info->area_count < FERRY_SPARSE_AREAS_MAX
+                                 ? info->area_count
+                                 : FERRY_SPARSE_AREAS_MAX;
+    memcpy(ret_region->area, info->area,
+           ret_region->area_count * sizeof(ret_region->area[0]));
 }
 
 int v1_find(struct check_run *run, struct v1_region *ret_region)
@@ -33,11 +52,21 @@ int v1_find(struct check_run *run, struct v1_region *ret_region)
             request.u.region.subtype == FERRY_V1_REGION_SUBTYPE) {
             ret_region->index = i;
             ret_region->size = request.u.region.size;
-            ret_region->mapped = (request.u.region.flags & FERRY_REGION_MMAP) != 0;
+            take_areas(&request.u.region, ret_region);
             return 1;
         }
     }
     return check_broken(run, "it has no migration region");
+}
+
+int v1_is_mapped(const struct v1_region *region, uint64_t off)
+{
+    for (uint32_t i = 0; i < region->area_count; i++) {
+        if (ferry_range_within(off, 1, region->area[i].off, region->area[i].size)) {
+            return 1;
+        }
+    }
+    return 0;
 }
 
 int v1_read(struct check_run *run, const struct v1_region *region, uint32_t reg,

@@ -17,8 +17,12 @@
 struct v1_region {
     uint32_t index;
     uint64_t size;
-    uint32_t mapped; /* a part of it can be mapped */
+    uint32_t area_count; /* parts of it that can be mapped */
+    struct ferry_range area[FERRY_SPARSE_AREAS_MAX];
 };
+
+/* Is that place in a part that can be mapped? */
+int v1_is_mapped(const struct v1_region *region, uint64_t off);
 
 /* The device's region. BROKEN when it is not there any more. Return: 1 when found. */
 int v1_find(struct check_run *run, struct v1_region *ret_region);

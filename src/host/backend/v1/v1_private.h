@@ -3,6 +3,7 @@
 #define FERRY_HOST_BACKEND_V1_V1_PRIVATE_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "core/v1/region.h"
 #include "host/backend/v1/v1.h"
@@ -63,7 +64,8 @@ struct backend_v1 {
     uint8_t bytes[8]; /* of one register */
 
     /* device_state, as last seen; known 0: somebody else may have written it. */
-    uint32_t bits, state, known;
+    uint32_t bits, state;
+    atomic_uint known; /* raw writes come from any thread */
     /* SET_STATE: what is written in turn. */
     uint32_t plan[FERRY_STATE_COUNT + 1], plan_count, plan_next;
     int32_t write_status;
