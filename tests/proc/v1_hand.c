@@ -201,6 +201,14 @@ static void open_end(struct end *end, const char *path, int v1)
     }
 }
 
+static void close_end(struct end *end)
+{
+    if (end->map != NULL) {
+        (void)munmap(end->map, (size_t)end->info.area[0].size);
+    }
+    ferry_client_close(end->client);
+}
+
 static void new_saved(struct saved *saved)
 {
     memset(saved, 0, sizeof(*saved));
@@ -293,8 +301,13 @@ int main(int argc, char **argv)
     set_v2(&v2, FERRY_STATE_RUNNING);
     printf("moved %llu bytes in %u pieces\n", (unsigned long long)moved.size,
            moved.pieces);
-    ferry_client_close(source.client);
-    ferry_client_close(v1.client);
-    ferry_client_close(v2.client);
+    close_end(&source);
+    close_end(&v1);
+    close_end(&v2);
+    free(moved.bytes);
+    free(again.bytes);
+    free(from_v1.bytes);
+    free(from_v2.bytes);
+    free(fresh.bytes);
     return 0;
 }

@@ -91,6 +91,7 @@ struct face {
     struct ferry_request *job; /* the user's request */
     uint32_t asked;            /* the device has sub */
     uint32_t later;            /* work() goes on */
+    uint32_t parked;           /* sub is over; the job waits for a reset's end */
     uint32_t void_job;         /* a reset came: nothing of it matters any more */
     face_step *step;
     struct ferry_request sub;

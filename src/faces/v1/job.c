@@ -52,6 +52,7 @@ static struct ferry_request *finish(struct face *face, int status)
 
     face->job = NULL;
     face->later = 0;
+    face->parked = 0;
     face->void_job = 0;
     job->status = status;
     job->next = NULL;
@@ -99,7 +100,11 @@ static void sub_done(struct ferry_request *sub)
     struct face *face = sub->user;
 
     face->asked = 0;
-    go_on(face, sub->status);
+    if (face->resetting != NULL && face->attached) {
+        face->parked = 1; /* what it asks next would come behind the reset */
+    } else {
+        go_on(face, sub->status);
+    }
 }
 
 static int enqueue(struct face *face, struct ferry_request *request)
@@ -140,9 +145,15 @@ int face_job_submit(struct face *face, struct ferry_request *request)
 
 int face_job_work(struct face *face)
 {
-    if (face->later) {
+    if (face->resetting != NULL) {
+        return 0;
+    }
+    if (face->parked || face->later) {
+        const int status = face->parked ? face->sub.status : FERRY_OK;
+
+        face->parked = 0;
         face->later = 0;
-        go_on(face, FERRY_OK);
+        go_on(face, status);
     }
     while (face->attached && face->job == NULL && face->resetting == NULL &&
            face->first != NULL) {
