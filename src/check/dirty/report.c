@@ -131,8 +131,8 @@ static void run_size(struct check_run *run, uint32_t at)
     if (!dirty_drive(run) || !dirty_start(run, &unit) ||
         !dirty_write_add(run, from + length / 2 + 5 * DIRTY_PAGE, 3 * DIRTY_PAGE,
                          &written) ||
-        !dirty_write_add(run, from, 1, &written) ||
-        !dirty_write_add(run, from + length - 1, 1, &written) ||
+        !dirty_write_add(run, from, 16, &written) ||
+        !dirty_write_add(run, from + length - 16, 16, &written) ||
         !check_ok(run, check_log_report(run, from, length, size, bits),
                   "REPORT with larger pages than START's")) {
         return;

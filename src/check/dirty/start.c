@@ -191,7 +191,7 @@ static void run_wish(struct check_run *run, uint32_t at)
         return;
     }
     if (run->driver_started &&
-        !dirty_write_add(run, from + 5 * DIRTY_PAGE, 1, &written)) {
+        !dirty_write_add(run, from + 5 * DIRTY_PAGE, 16, &written)) {
         return;
     }
     /* In units of another size: of the range alone. */
