@@ -103,7 +103,10 @@ static int look_at_migration(struct check_run *run, struct check_device *device)
     device->is_v1 = 0;
     device->features = 0;
     if (check_call(run, &request) != FERRY_OK) {
-        rc = ferry_backend_v1_find(device->backend, &device->backend, &device->error);
+        rc = ferry_backend_v1_find(device->backend,
+                                   run->options->timeout_ms ? run->options->timeout_ms
+                                                            : TIMEOUT_MS,
+                                   &device->backend, &device->error);
         if (rc != FERRY_OK) {
             return rc;
         }

@@ -200,7 +200,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     must(buffer != NULL);
     must(ferry_backend_from_endpoint(&device.endpoint, &options, &below, NULL) ==
          FERRY_OK);
-    if (ferry_backend_v1_find(below, &backend, NULL) != FERRY_OK) {
+    if (ferry_backend_v1_find(below, 1000, &backend, NULL) != FERRY_OK) {
         below->ops->close(below);
     } else {
         for (uint32_t i = 0; i < 64 && !device.input.failed; i++) {

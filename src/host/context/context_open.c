@@ -398,7 +398,8 @@ static int try_v1(const struct opening *opening)
 {
     struct ferry_host_device *device = opening->device;
     struct ferry_error detail = { 0 };
-    const int rc = ferry_backend_v1_find(device->backend, &device->backend, &detail);
+    const int rc = ferry_backend_v1_find(
+        device->backend, device->context->device_timeout_ms, &device->backend, &detail);
 
     if (rc != FERRY_OK) {
         return fail(opening, rc, "open",

@@ -23,12 +23,13 @@
 
 /*
  * Looks for the region and puts the new backend before `below`, which it then owns. For a
- * device that has no migration of v2 (MIG_FLAGS was refused). Waits for some answers.
+ * device that has no migration of v2 (MIG_FLAGS was refused).
+ * limit_ms: how long the device may take to tell what it is.
  * ret_backend: `below` itself when there is no such region.
  * Return: FERRY_OK; FERRY_E_PROTOCOL (a region that cannot be one), FERRY_E_MEMORY,
  *   FERRY_E_CLOSED, FERRY_E_TIMEOUT: *ret_backend is not written, below is the caller's.
  */
-int ferry_backend_v1_find(struct ferry_backend *below, struct ferry_backend **ret_backend,
-                          struct ferry_error *reterr);
+int ferry_backend_v1_find(struct ferry_backend *below, uint32_t limit_ms,
+                          struct ferry_backend **ret_backend, struct ferry_error *reterr);
 
 #endif

@@ -270,6 +270,9 @@ static int start_read(struct backend_v1 *v1, int status)
     if (!ferry_state_is_saving(v1->state)) {
         return wrong_state(v1);
     }
+    if (v1->job->u.data.size == 0) {
+        return FERRY_OK;
+    }
     if (v1->open) {
         return read_piece(v1);
     }

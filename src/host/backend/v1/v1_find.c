@@ -3,6 +3,7 @@
 
 #include "base/range.h"
 #include "host/backend/v1/v1_private.h"
+#include "os/clock.h"
 
 /* Behind the PCI regions of VFIO; more than any device has. */
 #define FIRST_SPECIAL 9u
@@ -12,6 +13,7 @@
 struct finding {
     struct ferry_backend *below;
     struct ferry_error *reterr;
+    uint64_t deadline_ns;
     struct ferry_region_info region; /* fd: own, when it was found */
 };
 
@@ -43,6 +45,10 @@ static int look(struct finding *finding, int *ret_found)
     }
     count = request.u.info.region_count;
     for (uint32_t i = FIRST_SPECIAL; i < count && i < REGIONS_MAX; i++) {
+        if (ferry_os_now_ns() >= finding->deadline_ns) {
+            return ferry_error_set(finding->reterr, FERRY_E_TIMEOUT, V1_LAYER, NULL, 0,
+                                   "the device tells too slowly what regions it has");
+        }
         request = (struct ferry_request){ .kind = FERRY_RQ_GET_REGION_INFO,
                                           .reterr = finding->reterr };
         request.u.region.index = i;
@@ -153,10 +159,13 @@ static int get_identity(struct backend_v1 *v1, struct ferry_error *reterr)
     return rc == FERRY_OK || is_answer(rc) ? FERRY_OK : rc;
 }
 
-int ferry_backend_v1_find(struct ferry_backend *below, struct ferry_backend **ret_backend,
-                          struct ferry_error *reterr)
+int ferry_backend_v1_find(struct ferry_backend *below, uint32_t limit_ms,
+                          struct ferry_backend **ret_backend, struct ferry_error *reterr)
 {
-    struct finding finding = { .below = below, .reterr = reterr };
+    struct finding finding = { .below = below,
+                               .reterr = reterr,
+                               .deadline_ns = ferry_os_now_ns() +
+                                              (uint64_t)limit_ms * FERRY_NS_PER_MS };
     struct backend_v1 *v1;
     int found;
     int rc = look(&finding, &found);

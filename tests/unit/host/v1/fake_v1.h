@@ -47,6 +47,7 @@ struct fake_v1 {
     uint32_t shy;       /* 1: no region type */
     uint32_t slow;      /* 1: answers in work(), not at once */
     uint32_t wander;    /* 1: another data_offset for each piece */
+    uint32_t hurry;     /* 1: for the rig: no time to find the region */
     uint32_t has_flags; /* 1: answers MIG_FLAGS */
     uint32_t any_chunks;
     uint64_t region_bytes, area_off, area_bytes;

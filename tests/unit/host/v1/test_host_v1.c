@@ -38,6 +38,18 @@ static void a_device_without_the_region_stays_as_it_is(void **state)
     v1_rig_close(&rig);
 }
 
+static void a_device_that_takes_too_long_is_not_waited_for(void **state)
+{
+    struct v1_rig rig;
+
+    (void)state;
+    fake_v1_open(&rig.fake, FAKE_TRAPPED);
+    rig.fake.hurry = 1;
+    assert_int_equal(v1_rig_connect(&rig), FERRY_E_TIMEOUT);
+    v1_rig_assert_text(&rig, "too slowly");
+    v1_rig_close(&rig);
+}
+
 static void a_region_that_cannot_be_one_is_refused_with_its_reason(void **state)
 {
     static const struct {
@@ -295,6 +307,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_device_with_the_region_is_one_of_v2_for_everyone_above),
         cmocka_unit_test(a_device_without_the_region_stays_as_it_is),
+        cmocka_unit_test(a_device_that_takes_too_long_is_not_waited_for),
         cmocka_unit_test(a_region_that_cannot_be_one_is_refused_with_its_reason),
         cmocka_unit_test(only_what_v1_can_tell_is_there),
         cmocka_unit_test(every_combination_of_bits_is_translated_never_passed_through),

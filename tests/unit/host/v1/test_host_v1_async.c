@@ -34,7 +34,7 @@ static void open_rig(struct rig *rig)
     assert_int_equal(
         ferry_backend_from_endpoint(&rig->fake.endpoint, &options, &below, NULL),
         FERRY_OK);
-    assert_int_equal(ferry_backend_v1_find(below, &rig->backend, NULL), FERRY_OK);
+    assert_int_equal(ferry_backend_v1_find(below, 1000, &rig->backend, NULL), FERRY_OK);
     assert_ptr_not_equal(rig->backend, below);
 }
 

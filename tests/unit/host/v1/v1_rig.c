@@ -39,7 +39,8 @@ int v1_rig_connect(struct v1_rig *rig)
         ferry_backend_from_endpoint(&rig->fake.endpoint, &options, &below, NULL),
         FERRY_OK);
     rig->error.text[0] = '\0';
-    rc = ferry_backend_v1_find(below, &rig->backend, &rig->error);
+    rc = ferry_backend_v1_find(below, rig->fake.hurry ? 0 : 1000, &rig->backend,
+                               &rig->error);
     if (rc != FERRY_OK) {
         below->ops->close(below);
         rig->backend = NULL;
