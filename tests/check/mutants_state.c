@@ -268,6 +268,21 @@ static int go_back_over_p2p(struct mutant *mutant, struct ferry_request *request
     return MUTANT_PASS;
 }
 
+/* As kernels did: the request never ends. */
+static int hang_on_the_way_back(struct mutant *mutant, struct ferry_request *request)
+{
+    return mutant_arc(mutant, request, FERRY_STATE_STOP_COPY, FERRY_STATE_PRE_COPY)
+               ? mutant_hold(mutant, request)
+               : MUTANT_PASS;
+}
+
+/* Without P2P it says that it is there, and stays. */
+static int pretend_p2p(struct mutant *mutant, struct ferry_request *request)
+{
+    (void)mutant;
+    return mutant_sets(request, FERRY_STATE_RUNNING_P2P) ? FERRY_OK : MUTANT_PASS;
+}
+
 enum { ARMED = 0 };
 
 static void arm_behind_a_load(struct mutant *mutant, uint32_t from, uint32_t to)
@@ -439,6 +454,17 @@ const struct check_mutant mutants_state[] = {
       .breaks = "what is no state is refused",
       .before = look_at_eight_bits,
       .caught_by = "arc.forbidden arc.errno" },
+    { .name = "takes a state that its features lack",
+      .breaks = "what the features lack is refused",
+      .model = MUTANT_ACC,
+      .before = pretend_p2p,
+      .caught_by = "arc.forbidden arc.errno" },
+    { .name = "never answers a change from STOP_COPY to PRE_COPY",
+      .breaks = "there is no way back, and that is said at once",
+      .before = hang_on_the_way_back,
+      .timeout_ms = 50,
+      .only = "arc.back arc.legal",
+      .caught_by = "arc.back" },
     { .name = "stops when it is asked for what cannot be",
       .breaks = "a refusal changes nothing",
       .before = stop_when_asked_badly,
