@@ -427,6 +427,20 @@ static int lose_the_last_run(struct mutant *mutant, struct ferry_request *reques
     return status;
 }
 
+/* The log knows the maps that were there at START. */
+static int forget_new_maps(struct mutant *mutant, struct ferry_request *request,
+                           int status)
+{
+    if (starts(request)) {
+        mutant->var[STATE] = 0;
+    } else if (request->kind == FERRY_RQ_DMA_MAP && status == FERRY_OK) {
+        mutant->var[STATE] = 1;
+    } else if (is_whole(request, status) && mutant->var[STATE]) {
+        memset(request->u.log_report.bitmap, 0, request->u.log_report.bitmap_bytes);
+    }
+    return status;
+}
+
 static int unmap_without_a_bitmap(struct mutant *mutant, struct ferry_request *request,
                                   int status)
 {
@@ -548,6 +562,10 @@ const struct check_mutant mutants_dirty[] = {
       .breaks = "runs tell what a bitmap tells",
       .after = lose_the_last_run,
       .caught_by = "log.runs" },
+    { .name = "logs no map that comes after START",
+      .breaks = "every page that was written is reported",
+      .after = forget_new_maps,
+      .caught_by = "log.map" },
     { .name = "gives an empty bitmap with an unmap",
       .breaks = "the log of a range is not lost with the range",
       .after = unmap_without_a_bitmap,

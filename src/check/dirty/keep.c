@@ -169,6 +169,34 @@ static void run_runs(struct check_run *run, uint32_t at)
     }
 }
 
+/* Memory that comes while the log is on: what START named holds for it as well. */
+static void run_map(struct check_run *run, uint32_t at)
+{
+    struct dirty_pages written = { { 0 } }, reported = { { 0 } };
+    char text[160];
+    uint64_t unit;
+    int rc;
+
+    (void)at;
+    if (!dirty_start(run, &unit)) {
+        return;
+    }
+    rc = check_unmap(run, CHECK_IOVA, CHECK_MEMORY_BYTES);
+    if (rc == FERRY_OK) {
+        rc = check_map(run, CHECK_IOVA, CHECK_MEMORY_BYTES, run->at->memory.fd, 0);
+    }
+    if (rc != FERRY_OK) {
+        check_broken(run, "memory cannot be mapped anew: %s",
+                     check_status_text(run, rc, text));
+        (void)check_reopen(run);
+        return;
+    }
+    if (dirty_drive(run) && write_some(run, &written) &&
+        dirty_report_all(run, &reported)) {
+        dirty_complete(run, &written, &reported, "to memory that came after START");
+    }
+}
+
 /* Unmaps all of the memory with its bitmap. Return: the status. */
 static int unmap(struct check_run *run, struct dirty_pages *pages)
 {
@@ -229,6 +257,11 @@ const struct check check_dirty_keep[] = {
       NULL,
       NULL,
       run_runs },
+    { { "log.map", "MIG-LOG-7", "memory that is mapped while the log is on",
+        FERRY_CHECK_REQUIRED, FERRY_CHECK_NEEDS_LOG | FERRY_CHECK_NEEDS_DRIVER },
+      NULL,
+      NULL,
+      run_map },
     { { "log.unmap", "MIG-LOG-13", "an unmap gives what was written to the range",
         FERRY_CHECK_EXPECTED, FERRY_CHECK_NEEDS_LOG | FERRY_CHECK_NEEDS_DRIVER },
       NULL,
