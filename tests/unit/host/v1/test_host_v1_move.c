@@ -197,14 +197,15 @@ static void undress(uint32_t side, uint32_t device)
     with.spy[side][device].face = NULL;
 }
 
-/* Of the devices; 0: little. */
-static uint32_t state_bytes;
+/* Of the devices; 0: little, and all. */
+static uint32_t state_bytes, features;
 
 static void open_rig(struct rig *rig, uint32_t source, uint32_t target, uint32_t strict)
 {
     const struct rig_choice choice = { .dress = dress,
                                        .undress = undress,
-                                       .state_bytes = state_bytes };
+                                       .state_bytes = state_bytes,
+                                       .features = { features, features } };
 
     memset(&with, 0, sizeof(with));
     with.v1[0] = source;
@@ -427,6 +428,22 @@ devices_that_reach_each_other_all_stop_before_any_is_asked_for_data(void **state
     rig_close(&rig);
 }
 
+/* MIG-PEER-1: v1 alone is no promise. */
+static void a_device_of_v1_that_announces_nothing_must_not_reach_a_peer(void **state)
+{
+    struct rig rig;
+
+    (void)state;
+    features = FERRY_MIG_STOP_COPY | FERRY_MIG_PRE_COPY;
+    open_rig(&rig, 1, 1, 0);
+    features = 0;
+    map_peers(&rig);
+    assert_int_equal(rig_start(&rig, &usual), FERRY_E_PEER_MAP);
+    assert_int_equal(with.spy[0][0].state_writes, 0);
+    assert_true(rig_runs(&rig, 0));
+    rig_close(&rig);
+}
+
 /* MIG-QUI-2: a peer's DMA into the frozen device, which nobody else could see. */
 static void write_late(struct spy *spy)
 {
@@ -473,6 +490,7 @@ int main(void)
         cmocka_unit_test(a_file_without_transactions_is_refused_by_who_needs_them),
         cmocka_unit_test(
             devices_that_reach_each_other_all_stop_before_any_is_asked_for_data),
+        cmocka_unit_test(a_device_of_v1_that_announces_nothing_must_not_reach_a_peer),
         cmocka_unit_test(dma_that_comes_after_the_freeze_calls_it_off),
     };
 
