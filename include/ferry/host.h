@@ -347,8 +347,8 @@ FERRY_PUBLIC int ferry_context_set_unmask(struct ferry_context *context, uint32_
  * such devices, or one and the same), FERRY_E_CLOSED, FERRY_E_LIMIT (64); FERRY_E_BUSY
  * (see State); what the initiator returned: nothing is mapped. State: at any time, a
  * migration under way included, but for a source whose CPUs have paused for it. When an
- * initiator without FERRY_MIG_P2P gets a peer map while it is a source, the map is made
- * and the migration rolls back (FERRY_E_PEER_MAP).
+ * initiator without FERRY_MIG_P2P or implicit quiescence gets a peer map while it is a
+ * source, the map is made and the migration rolls back (FERRY_E_PEER_MAP).
  */
 FERRY_PUBLIC int ferry_context_map_peer(struct ferry_context *context, uint32_t initiator,
                                         uint32_t target, uint32_t region, uint64_t off,

@@ -311,6 +311,30 @@ what_needs_transactions_refuses_a_device_without_before_it_is_touched(void **sta
     rig_close(&rig);
 }
 
+/* It introduced its devices as ones of v1, and then sends records as of v2. */
+static void forget_v1(struct rig *rig)
+{
+    if (rig_phase(rig, 0) == FERRY_SRC_LOG || rig_phase(rig, 0) == FERRY_SRC_PRE_COPY) {
+        rig->side[0].context->device[0]->is_v1 = 0;
+    }
+}
+
+/* MIG-V1-11 */
+static void a_record_that_is_no_transaction_is_refused_by_who_needs_them(void **state)
+{
+    struct rig rig;
+
+    (void)state;
+    open_rig(&rig, 1, 1, 1);
+    rig.every_turn = forget_v1;
+    assert_int_equal(rig_start(&rig, &usual), FERRY_OK);
+    assert_true(rig_run(&rig, LIMIT_MS));
+    assert_int_equal(rig_outcome(&rig, 0), FERRY_OUTCOME_ROLLED_BACK);
+    assert_non_null(strstr(rig.side[1].report.error.text, "no transaction of uAPI v1"));
+    assert_true(rig_runs(&rig, 0));
+    rig_close(&rig);
+}
+
 static void a_view_says_by_which_version_a_device_migrates(void **state)
 {
     struct ferry_device_view view;
@@ -485,6 +509,7 @@ int main(void)
         cmocka_unit_test(devices_of_one_version_move_to_those_of_the_other),
         cmocka_unit_test(
             what_needs_transactions_refuses_a_device_without_before_it_is_touched),
+        cmocka_unit_test(a_record_that_is_no_transaction_is_refused_by_who_needs_them),
         cmocka_unit_test(a_view_says_by_which_version_a_device_migrates),
         cmocka_unit_test(a_file_keeps_the_transactions),
         cmocka_unit_test(a_file_without_transactions_is_refused_by_who_needs_them),
