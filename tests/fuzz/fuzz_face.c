@@ -156,7 +156,7 @@ static void device_detach(struct ferry_endpoint *endpoint)
 static int device_submit(struct ferry_endpoint *endpoint, struct ferry_request *asked)
 {
     (void)endpoint;
-    must(device.attached);
+    must(device.attached != 0);
     if (device.later == NULL && (next() & 3) == 0) {
         device.later = asked;
         return FERRY_PENDING;
@@ -283,7 +283,7 @@ static void use(struct ferry_endpoint *face, const struct ferry_region_info *inf
     }
     face->ops->detach(face);
     for (uint32_t i = 0; i < begun; i++) {
-        must(over[i]);
+        must(over[i] != 0);
         look(&request[i], data[i]);
     }
 }
