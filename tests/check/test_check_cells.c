@@ -72,13 +72,21 @@ struct subject {
     struct mutant *mutant;
 };
 
-static void make(struct subject *subject, const struct check_mutant *row)
+/* No model has MSI alone. */
+static void with_msi(struct ferry_device_desc *desc)
+{
+    desc->msix_vectors = 0;
+    desc->msi_vectors = 4;
+}
+
+static void make(struct subject *subject, const struct check_mutant *row,
+                 void (*describe)(struct ferry_device_desc *desc))
 {
     static const char *const option[] = { "memory=65536" };
     const struct ferry_model_options options = { sizeof(options), 1, option };
     struct ferry_error error;
 
-    mutant_describe(with_everything);
+    mutant_describe(describe);
     assert_int_equal(ferry_model_find("copy")->create(&options, &subject->device,
                                                       &subject->state, &error),
                      FERRY_OK);
@@ -112,8 +120,8 @@ static void every_cell_is_tried(void **unused)
     uint32_t missing = 0;
 
     (void)unused;
-    make(&device, &row);
-    make(&partner, &row);
+    make(&device, &row, with_everything);
+    make(&partner, &row, with_everything);
     options.device.endpoint = &device.mutant->endpoint;
     options.partner.endpoint = &partner.mutant->endpoint;
     options.driver = &check_driver_copy;
@@ -136,10 +144,29 @@ static void every_cell_is_tried(void **unused)
     assert_int_equal(missing, 0);
 }
 
+static void vectors_of_msi_are_tried_as_well(void **unused)
+{
+    struct ferry_check_options options = { .struct_size = sizeof(options) };
+    struct ferry_check_summary summary;
+    struct subject device;
+
+    (void)unused;
+    wrong = 0;
+    make(&device, NULL, with_msi);
+    options.device.endpoint = &device.mutant->endpoint;
+    options.only = "irq.*";
+    options.result = on_result;
+    assert_int_equal(ferry_check_run(&options, &summary, NULL), FERRY_OK);
+    end(&device);
+    assert_int_equal(wrong, 0);
+    assert_true(summary.passed > 50);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_cell_is_tried),
+        cmocka_unit_test(vectors_of_msi_are_tried_as_well),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -123,6 +123,10 @@ static void run_set(struct check_run *run, uint32_t at)
             works_in(run, state, irq_disable(run, &line), "DISABLE");
         } else {
             try_flavour(run, &line, &flavours[way], state);
+            if (flavours[way].flags & FERRY_IRQ_SET_MASK) {
+                /* The user's own doing: no reset takes it back. */
+                (void)irq_set(run, &line, NONE | FERRY_IRQ_SET_UNMASK, 0);
+            }
         }
         (void)irq_disable(run, &line);
     }
