@@ -216,7 +216,7 @@ static int answer(struct backend_v1 *v1, struct ferry_request *request)
     }
     if (request->kind == FERRY_RQ_REGION_WRITE &&
         request->u.io.index == v1->region.index) {
-        v1->known = 0; /* somebody does it himself */
+        v1->known = v1->halted = 0; /* somebody does it himself */
     }
     return FERRY_PENDING;
 }

@@ -156,6 +156,7 @@ static int get_identity(struct backend_v1 *v1, struct ferry_error *reterr)
     rc = v1->below->ops->call(v1->below, &request);
     v1->any_chunks = rc == FERRY_OK && identity.any_chunks != 0;
     v1->implicit_quiesce = rc == FERRY_OK && identity.implicit_quiesce != 0;
+    v1->identified = v1->any_chunks || v1->implicit_quiesce || identity.model[0] != '\0';
     return rc == FERRY_OK || is_answer(rc) ? FERRY_OK : rc;
 }
 

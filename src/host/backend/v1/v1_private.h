@@ -54,7 +54,7 @@ struct backend_v1 {
     /* Found out at the opening. */
     struct ferry_region_info region;                 /* fd: own */
     struct ferry_os_map map[FERRY_SPARSE_AREAS_MAX]; /* size 0: by requests */
-    uint32_t any_chunks, implicit_quiesce;
+    uint32_t identified, any_chunks, implicit_quiesce;
 
     /* The rest belongs to whoever runs the job. */
     struct ferry_request *job;
@@ -66,6 +66,9 @@ struct backend_v1 {
     /* device_state, as last seen; known 0: somebody else may have written it. */
     uint32_t bits, state;
     atomic_uint known; /* raw writes come from any thread */
+    /* The user asked for STOP after a load and the device takes only what version 1
+     * draws, RUNNING: it stays in RESUMING until then, and is told to be in STOP. */
+    atomic_uint halted;
     /* SET_STATE: what is written in turn. */
     uint32_t plan[FERRY_STATE_COUNT + 1], plan_count, plan_next;
     int32_t write_status;

@@ -15,6 +15,11 @@ int ferry_v1_take_state(struct backend_v1 *v1, uint32_t bits)
         return ferry_v1_lies(v1, "device_state reads as a combination that is none",
                              bits);
     }
+    if (v1->halted && v1->state == FERRY_STATE_RESUMING) {
+        v1->state = FERRY_STATE_STOP;
+    } else {
+        v1->halted = 0;
+    }
     v1->bits = bits;
     v1->known = 1;
     return FERRY_OK;
@@ -99,6 +104,19 @@ static int write_next(struct backend_v1 *v1)
                           wrote_state);
 }
 
+/*
+ * The edge from RESUMING to STOP, which v2 needs, is not drawn in v1: a device may know
+ * none but the one to RUNNING. It loads all the same, and says only there whether it
+ * takes the state. A device that tells who it is has been made with this edge in mind:
+ * from it the failure is about the data.
+ */
+static int may_halt(const struct backend_v1 *v1)
+{
+    return v1->write_status == FERRY_E_ARGUMENT && !v1->identified &&
+           v1->state == FERRY_STATE_RESUMING && v1->plan[v1->plan_next] == 0 &&
+           v1->plan_next + 1 == v1->plan_count;
+}
+
 /* The write failed: the state is the one before, or ERROR. */
 static int read_after_failure(struct backend_v1 *v1, int status)
 {
@@ -119,6 +137,11 @@ static int read_after_failure(struct backend_v1 *v1, int status)
                              "a write of device_state failed and left a state that is "
                              "neither the one before nor the error state",
                              now);
+    }
+    if (may_halt(v1)) {
+        v1->halted = 1;
+        v1->state = FERRY_STATE_STOP;
+        return FERRY_OK;
     }
     return ferry_error_set(
         v1->job->reterr, v1->write_status, V1_LAYER, NULL, 0,
@@ -175,6 +198,11 @@ static int know_where(struct backend_v1 *v1, int status)
     if (rc != FERRY_OK || v1->plan_count == 0) {
         return rc;
     }
+    if (v1->halted && v1->plan[0] != FERRY_V1_RUNNING) {
+        return ferry_error_set(v1->job->reterr, FERRY_E_ARC, V1_LAYER, NULL, 0,
+                               "migration region (uAPI v1): a device that was loaded and "
+                               "does not know STOP after a load goes to RUNNING only");
+    }
     /* The data of a pre-copy and of the stop that follows are one session. */
     if (v1->state != FERRY_STATE_PRE_COPY || wanted != FERRY_STATE_STOP_COPY) {
         ferry_v1_forget_data(v1);
@@ -212,6 +240,7 @@ static int reset_done(struct backend_v1 *v1, int status)
         return ferry_v1_failed(v1, status, "RESET");
     }
     ferry_v1_forget_data(v1);
+    v1->halted = 0;
     return read_state(v1, was_reset);
 }
 

@@ -278,6 +278,93 @@ static void a_reset_that_leaves_the_bits_is_followed_by_a_write(void **state)
     v1_rig_close(&rig);
 }
 
+/* Runs a device that takes nothing but what the text of v1 draws out of 100. */
+static void load_drawn_only(struct v1_rig *rig, uint32_t any_chunks)
+{
+    v1_rig_open(rig);
+    rig->backend->ops->close(rig->backend);
+    rig->fake.any_chunks = any_chunks;
+    assert_int_equal(v1_rig_connect(rig), FERRY_OK);
+    rig->fake.state = FAKE_V1_RESERVED | FERRY_V1_RESUMING;
+    rig->fake.fail_bits = 0;
+    rig->fake.fail_bits_status = FERRY_E_ARGUMENT;
+}
+
+static void a_device_that_knows_no_stop_after_a_load_is_told_to_be_in_stop(void **state)
+{
+    struct v1_rig rig;
+    uint32_t seen;
+
+    (void)state;
+    load_drawn_only(&rig, 0);
+    assert_int_equal(v1_rig_set_state(&rig, FERRY_STATE_STOP), FERRY_OK);
+    v1_rig_assert_trace(&rig, "s4 w0 s4");
+    assert_int_equal(v1_rig_get_state(&rig, &seen), FERRY_OK);
+    assert_int_equal(seen, FERRY_STATE_STOP);
+    assert_int_equal(v1_rig_set_state(&rig, FERRY_STATE_STOP), FERRY_OK);
+    fake_v1_forget(&rig.fake);
+    /* There is no other session to be had, and none to save. */
+    assert_int_equal(v1_rig_set_state(&rig, FERRY_STATE_RESUMING), FERRY_E_ARC);
+    assert_int_equal(v1_rig_set_state(&rig, FERRY_STATE_STOP_COPY), FERRY_E_ARC);
+    v1_rig_assert_trace(&rig, "s4 s4");
+    assert_int_equal(v1_rig_set_state(&rig, FERRY_STATE_RUNNING), FERRY_OK);
+    v1_rig_assert_trace(&rig, "s4 w1 s1");
+    /* It is over: RESUMING is RESUMING again. */
+    assert_int_equal(v1_rig_set_state(&rig, FERRY_STATE_RESUMING), FERRY_OK);
+    assert_int_equal(v1_rig_get_state(&rig, &seen), FERRY_OK);
+    assert_int_equal(seen, FERRY_STATE_RESUMING);
+    v1_rig_close(&rig);
+}
+
+static void
+what_is_loaded_and_not_run_takes_no_more_data_and_is_left_by_a_reset(void **state)
+{
+    struct ferry_request request = { .kind = FERRY_RQ_RESET };
+    uint8_t byte = 0;
+    struct ferry_request data = { .kind = FERRY_RQ_DATA_WRITE };
+    struct v1_rig rig;
+    uint32_t seen;
+
+    (void)state;
+    load_drawn_only(&rig, 0);
+    assert_int_equal(v1_rig_set_state(&rig, FERRY_STATE_STOP), FERRY_OK);
+    data.u.data.data = &byte;
+    data.u.data.size = 1;
+    assert_int_equal(v1_rig_call(&rig, &data), FERRY_E_STATE);
+    rig.fake.reset_keeps = 1;
+    assert_int_equal(v1_rig_call(&rig, &request), FERRY_OK);
+    assert_int_equal(v1_rig_set_state(&rig, FERRY_STATE_RESUMING), FERRY_OK);
+    assert_int_equal(v1_rig_get_state(&rig, &seen), FERRY_OK);
+    assert_int_equal(seen, FERRY_STATE_RESUMING);
+    v1_rig_close(&rig);
+}
+
+/* There the failure says that the data are bad, and in time. */
+static void a_device_that_says_who_it_is_refuses_stop_after_a_load_for_good(void **state)
+{
+    struct v1_rig rig;
+    uint32_t seen;
+
+    (void)state;
+    load_drawn_only(&rig, 1);
+    assert_int_equal(v1_rig_set_state(&rig, FERRY_STATE_STOP), FERRY_E_ARGUMENT);
+    assert_int_equal(v1_rig_get_state(&rig, &seen), FERRY_OK);
+    assert_int_equal(seen, FERRY_STATE_RESUMING);
+    v1_rig_close(&rig);
+}
+
+static void another_errno_than_einval_is_about_the_data(void **state)
+{
+    struct v1_rig rig;
+
+    (void)state;
+    load_drawn_only(&rig, 0);
+    rig.fake.fail_bits_status = FERRY_E_DEVICE;
+    assert_int_equal(v1_rig_set_state(&rig, FERRY_STATE_STOP), FERRY_E_DEVICE);
+    v1_rig_assert_text(&rig, "it is in RESUMING");
+    v1_rig_close(&rig);
+}
+
 static void a_device_state_that_lies_is_found_out(void **state)
 {
     static const struct {
@@ -316,6 +403,11 @@ int main(void)
         cmocka_unit_test(a_failed_write_is_read_back),
         cmocka_unit_test(only_a_reset_leaves_the_error_state),
         cmocka_unit_test(a_reset_that_leaves_the_bits_is_followed_by_a_write),
+        cmocka_unit_test(a_device_that_knows_no_stop_after_a_load_is_told_to_be_in_stop),
+        cmocka_unit_test(
+            what_is_loaded_and_not_run_takes_no_more_data_and_is_left_by_a_reset),
+        cmocka_unit_test(a_device_that_says_who_it_is_refuses_stop_after_a_load_for_good),
+        cmocka_unit_test(another_errno_than_einval_is_about_the_data),
         cmocka_unit_test(a_device_state_that_lies_is_found_out),
     };
 
