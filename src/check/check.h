@@ -143,6 +143,8 @@ int check_unmap(struct check_run *run, uint64_t iova, uint64_t bytes);
 /* From wherever it is to that state, arc by arc, reading a stream to its end where one
  * is left (a device may refuse to leave STOP_COPY otherwise). */
 int check_go(struct check_run *run, uint32_t state);
+/* To RUNNING with nothing left of a session, by a reset or whatever else helps. */
+int check_back(struct check_run *run);
 /* The state that GET_STATE tells is this one; else the case has FAILED. */
 int check_is(struct check_run *run, uint32_t state, const char *when);
 /* The whole device still does what it did: the driver's works(), or a round over STOP

@@ -324,6 +324,17 @@ static int base_of(struct check_run *run, struct check_device *device,
     return rc;
 }
 
+int check_back(struct check_run *run)
+{
+    struct ferry_error error = { .code = FERRY_OK };
+
+    if (run->at == &run->device) {
+        check_undrive(run);
+    }
+    return base_of(run, run->at, &error) == FERRY_OK ||
+           check_broken(run, "%s", error.text);
+}
+
 int check_base(struct check_run *run, struct ferry_error *reterr)
 {
     struct check_device *const all[] = { &run->partner, &run->foreign, &run->device };

@@ -177,30 +177,6 @@ int data_write_cut(struct check_run *run, uint32_t cut, const uint8_t *data,
     return rc;
 }
 
-static int runs(struct check_run *run)
-{
-    uint32_t state;
-
-    return check_get_state(run, &state) == FERRY_OK && state == FERRY_STATE_RUNNING;
-}
-
-/* Only a reset, or a new opening where that does not help, ends a session that was not
- * completed. */
-static int end_session(struct check_run *run)
-{
-    if (run->at->can_reset && check_reset(run) == FERRY_OK && runs(run)) {
-        return 1;
-    }
-    if (!check_reopen(run)) {
-        return 0;
-    }
-    if (!runs(run) && run->at->can_reset) {
-        (void)check_reset(run); /* servers that keep their state over clients */
-    }
-    return runs(run) ||
-           check_broken(run, "neither a reset nor opening it again ends its session");
-}
-
 int data_begin_load(struct check_run *run)
 {
     char text[160];
@@ -211,8 +187,9 @@ int data_begin_load(struct check_run *run)
         return check_broken(run, "GET_STATE before a load: %s",
                             check_status_text(run, rc, text));
     }
+    /* A session that was not completed cannot be left by a change of state. */
     if ((state == FERRY_STATE_RESUMING || state == FERRY_STATE_ERROR) &&
-        !end_session(run)) {
+        !check_back(run)) {
         return 0;
     }
     return check_go(run, FERRY_STATE_RESUMING);
