@@ -390,8 +390,9 @@ static const struct ferry_endpoint_ops endpoint_ops = {
 static void watch(const struct mutant *mutant, int fd)
 {
     struct epoll_event event = { .events = EPOLLIN };
+    const int rc = fd < 0 ? 0 : epoll_ctl(mutant->loop_fd, EPOLL_CTL_ADD, fd, &event);
 
-    assert(fd < 0 || epoll_ctl(mutant->loop_fd, EPOLL_CTL_ADD, fd, &event) == 0);
+    assert(rc == 0);
 }
 
 struct mutant *mutant_new(const struct check_mutant *row, struct ferry_device *device,
@@ -433,8 +434,9 @@ void mutant_free(struct mutant *mutant)
 void mutant_wake(struct mutant *mutant)
 {
     const uint64_t one = 1;
+    const ssize_t count = write(mutant->wake_fd, &one, sizeof(one));
 
-    assert(write(mutant->wake_fd, &one, sizeof(one)) == sizeof(one));
+    assert(count == sizeof(one));
 }
 
 uint8_t *mutant_own_data(struct mutant *mutant, struct ferry_request *request,

@@ -20,7 +20,7 @@
  *
  *     static int refuse_stop(struct mutant *mutant, struct ferry_request *request)
  *     {
- *         return mutant_sets(request, FERRY_STATE_STOP) && mutant_first(mutant)
+ *         return mutant_sets(request, FERRY_STATE_STOP) && mutant_nth(mutant, 1)
  *                    ? FERRY_E_IO
  *                    : MUTANT_PASS;
  *     }
@@ -69,11 +69,10 @@ struct check_mutant {
     /* Before the model makes its device: changes what it describes, or its operations
      * (mutant_ops()). */
     void (*describe)(struct ferry_device_desc *desc);
-    const char *caught_by; /* all of the class's checks that must fail */
-    /* Where `whole` or one of another class: these fail as well, as a consequence. */
-    const char *also;
-    uint32_t whole;      /* 1: runs the checks of all classes */
-    uint32_t served;     /* 1: over vfio-user; else in this process */
+    const char *caught_by; /* the checks that must fail, between spaces */
+    const char *also;      /* those that may fail as well, as a consequence */
+    uint32_t whole;        /* 1: runs the checks of all classes */
+    uint32_t served;       /* 1: over vfio-user; else in this process */
     uint32_t uapi;       /* 1: with the migration region of v1, and the hooks see that */
     uint32_t v1_form;    /* enum ferry_face_v1_form */
     uint32_t under;      /* 1: with uapi 1: the hooks see v2, below the region */

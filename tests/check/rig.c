@@ -70,10 +70,12 @@ static void open_server(struct rig_device *rig, const struct check_mutant *row)
 {
     struct ferry_server_options options = { .struct_size = sizeof(options) };
     struct ferry_error error = { .code = FERRY_OK };
+    char *made;
     int rc;
 
     snprintf(rig->folder, sizeof(rig->folder), "/tmp/ferry-mutant-XXXXXX");
-    assert(mkdtemp(rig->folder) == rig->folder);
+    made = mkdtemp(rig->folder);
+    assert(made == rig->folder);
     snprintf(rig->socket, sizeof(rig->socket), "%s/socket", rig->folder);
     snprintf(rig->inner, sizeof(rig->inner), "%s/inner", rig->folder);
     snprintf(rig->uri, sizeof(rig->uri), "vfio-user:%s", rig->socket);

@@ -16,13 +16,29 @@
  *
  *   test_check_table CLASS            the class's test
  *   test_check_table CLASS "a name"   one mutant of it, telling each case
+ *   test_check_table whole            some of each class, over the checks of all classes
  */
 #define MUTANTS_MAX 256u
+
+/* Of each class some that only their own checks notice. */
+static const char *const whole[] = {
+    "denies that it has MIG_DATA_SIZE",
+    "loses a byte with each read of one byte",
+    "takes zeros for a state",
+    "takes a stream that lacks its end",
+    "announces 16 bytes",
+    "drops writes of config space when it is stopped",
+    "refuses DMA maps in STOP_COPY",
+    "writes to its peer in RUNNING_P2P",
+    "clears the bits of the caller",
+    "loses what is in the middle of large pages",
+    NULL,
+};
 
 struct one {
     const struct mutant_class *class;
     const struct check_mutant *row;
-    uint32_t verbose;
+    uint32_t verbose, whole;
     double seconds;
 };
 
@@ -85,7 +101,9 @@ static void is_caught_by_exactly_its_checks(void **state)
     struct one *one = *state;
     const struct check_mutant *row = one->row;
     struct rig_run *run = calloc(1, sizeof(*run));
-    const char *only = row->whole ? NULL : row->only ? row->only : one->class->checks;
+    const char *only = row->whole || one->whole ? NULL
+                       : row->only              ? row->only
+                                                : one->class->checks;
     uint32_t wrong;
 
     assert_non_null(run);
@@ -99,8 +117,17 @@ static void is_caught_by_exactly_its_checks(void **state)
     assert_int_equal(wrong, 0);
 }
 
-static uint32_t add_rows(const struct mutant_class *class, const char *only,
-                         struct one *one, struct CMUnitTest *test)
+static void add_row(const struct mutant_class *class, const struct check_mutant *row,
+                    struct one *ret_one, struct CMUnitTest *ret_test)
+{
+    *ret_one = (struct one){ .class = class, .row = row };
+    *ret_test = (struct CMUnitTest){ row->name, is_caught_by_exactly_its_checks, NULL,
+                                     NULL, ret_one };
+}
+
+/* only: NULL, or the name of one. */
+static uint32_t add_class(const struct mutant_class *class, const char *only,
+                          struct one *one, struct CMUnitTest *test)
 {
     uint32_t count = 0;
 
@@ -112,10 +139,35 @@ static uint32_t add_rows(const struct mutant_class *class, const char *only,
             fprintf(stderr, "more than %u mutants\n", MUTANTS_MAX);
             exit(1);
         }
-        one[count] = (struct one){ class, row, only != NULL, 0 };
-        test[count] = (struct CMUnitTest){ row->name, is_caught_by_exactly_its_checks,
-                                           NULL, NULL, &one[count] };
-        count++;
+        add_row(class, row, &one[count], &test[count]);
+        one[count++].verbose = only != NULL;
+    }
+    if (only != NULL && count == 0) {
+        fprintf(stderr, "there is no mutant that %s\n", only);
+        exit(1);
+    }
+    return count;
+}
+
+static uint32_t add_whole(struct one *one, struct CMUnitTest *test)
+{
+    uint32_t count = 0;
+
+    for (; whole[count] != NULL; count++) {
+        uint32_t found = 0;
+
+        for (const struct mutant_class *c = mutant_classes; c->name != NULL; c++) {
+            for (const struct check_mutant *row = c->row; row->name != NULL; row++) {
+                if (strcmp(row->name, whole[count]) == 0) {
+                    add_row(c, row, &one[count], &test[count]);
+                    one[count].whole = ++found;
+                }
+            }
+        }
+        if (found != 1) {
+            fprintf(stderr, "%u mutants that %s\n", found, whole[count]);
+            exit(1);
+        }
     }
     return count;
 }
@@ -125,22 +177,22 @@ int main(int argc, char **argv)
     static struct one one[MUTANTS_MAX];
     static struct CMUnitTest test[MUTANTS_MAX];
     const struct mutant_class *class = mutant_classes;
+    const char *name = argc > 1 ? argv[1] : "";
     uint32_t count;
     int failed;
 
-    while (class->name != NULL && argc > 1 && strcmp(class->name, argv[1]) != 0) {
+    while (class->name != NULL && strcmp(class->name, name) != 0) {
         class ++;
     }
-    if (argc < 2 || class->name == NULL) {
+    if (strcmp(name, "whole") == 0) {
+        count = add_whole(one, test);
+    } else if (class->name != NULL) {
+        count = add_class(class, argc > 2 ? argv[2] : NULL, one, test);
+    } else {
         fprintf(stderr, "a class of mutants must be named\n");
         return 1;
     }
-    count = add_rows(class, argc > 2 ? argv[2] : NULL, one, test);
-    if (argc > 2 && count == 0) {
-        fprintf(stderr, "no mutant of that name\n");
-        return 1;
-    }
-    failed = _cmocka_run_group_tests(class->name, test, count, NULL, NULL);
+    failed = _cmocka_run_group_tests(name, test, count, NULL, NULL);
     for (uint32_t i = 0; i < count; i++) {
         printf("%6.2f s  %s\n", one[i].seconds, one[i].row->name);
     }
