@@ -30,7 +30,8 @@ enum ferry_face_v1_form {
  * form: enum ferry_face_v1_form.
  * ret_endpoint: as of ferry_filter_open(); the caller ends it with ferry_face_v1_close().
  * Return: FERRY_OK; FERRY_E_UNSUPPORTED (the device does not migrate), FERRY_E_ARGUMENT
- *   (form), FERRY_E_BUSY, FERRY_E_TIMEOUT, FERRY_E_MEMORY, or what the device answered.
+ *   (form), FERRY_E_LIMIT (a device with P2P and more than 64 mappable areas),
+ *   FERRY_E_BUSY, FERRY_E_TIMEOUT, FERRY_E_MEMORY, or what the device answered.
  * Thread: the one that will run the device.
  */
 FERRY_PUBLIC int ferry_face_v1_open(struct ferry_endpoint *below, uint32_t form,

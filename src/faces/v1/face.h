@@ -30,7 +30,8 @@
 /* Accesses that wait for the one under way. */
 #define FACE_QUEUE_MAX 64u
 /* Device memory that is watched: mappable regions, and their parts. */
-#define FACE_MAPS_MAX 16u
+#define FACE_MAPS_MAX 64u
+#define FACE_REGIONS_MAX 64u
 /* One slice of hashing. */
 #define FACE_HASH_BYTES (1u << 20)
 /* How long a device may take to say what it is. */
@@ -72,6 +73,8 @@ struct face {
     uint32_t form;                  /* enum ferry_face_v1_form */
     struct ferry_device_info info;  /* of the device below */
     struct ferry_identity identity; /* as shown */
+    uint64_t watched;               /* bit i: region i can be mapped, by peers too */
+    uint64_t memory_bytes;          /* of them */
     uint32_t attached;
 
     struct ferry_v1_device device; /* v1: what device_state reads, without ERROR */

@@ -4,6 +4,8 @@
 #include "faces/v1/face.h"
 #include "os/clock.h"
 
+/* What a processor hashes at least, in both passes over a frozen device's memory. */
+#define HASHED_BYTES_PER_NS 2u
 /* Between two looks at a device that takes its time. */
 #define WAIT_NS 500000u
 
@@ -36,6 +38,43 @@ static int ask_now(struct ferry_endpoint *below, struct ferry_request *request)
     return request->status;
 }
 
+static void count_areas(struct face *face, uint32_t region,
+                        const struct ferry_region_info *info, uint32_t *maps)
+{
+    face->watched |= 1ull << region;
+    *maps += info->area_count > 0 ? info->area_count : 1;
+    face->memory_bytes += info->area_count > 0 ? 0 : info->size;
+    for (uint32_t i = 0; i < info->area_count; i++) {
+        face->memory_bytes += info->area[i].size;
+    }
+}
+
+/* What the freeze will have to look at: what nobody is told of nobody can map. */
+static int find_memory(struct face *face, struct ferry_error *reterr)
+{
+    uint32_t maps = 0;
+
+    for (uint32_t i = 0; i < face->info.region_count; i++) {
+        struct ferry_request request = { .kind = FERRY_RQ_GET_REGION_INFO,
+                                         .reterr = reterr };
+        int status;
+
+        request.u.region.index = i;
+        request.u.region.fd = FERRY_NO_REGION_FD;
+        status = ask_now(face->endpoint.below, &request);
+        if (status == FERRY_E_TIMEOUT || status == FERRY_E_CLOSED) {
+            return status;
+        }
+        if (status == FERRY_OK && (request.u.region.flags & FERRY_REGION_MMAP) != 0) {
+            if (i >= FACE_REGIONS_MAX) {
+                return FERRY_E_LIMIT;
+            }
+            count_areas(face, i, &request.u.region, &maps);
+        }
+    }
+    return maps <= FACE_MAPS_MAX ? FERRY_OK : FERRY_E_LIMIT;
+}
+
 static int learn(struct face *face, struct ferry_error *reterr)
 {
     struct ferry_endpoint *below = face->endpoint.below;
@@ -53,16 +92,22 @@ static int learn(struct face *face, struct ferry_error *reterr)
         request.u.identity = &face->identity;
         status = ask_now(below, &request);
     }
+    face->device.implicit = (face->device.features & FERRY_MIG_P2P) != 0;
+    if (status == FERRY_OK && face->device.implicit) {
+        status = find_memory(face, reterr);
+    }
     return status;
 }
 
 /* What version 1 knows: pre-copy always, P2P never. */
 static void show(struct face *face)
 {
-    face->device.implicit = (face->device.features & FERRY_MIG_P2P) != 0;
     face->identity.migration_flags = FERRY_MIG_STOP_COPY | FERRY_MIG_PRE_COPY;
     face->identity.implicit_quiesce = face->device.implicit;
     face->identity.any_chunks = 1;
+    if (face->identity.stop_ns != 0) {
+        face->identity.stop_ns += face->memory_bytes / HASHED_BYTES_PER_NS;
+    }
 }
 
 int ferry_face_v1_open(struct ferry_endpoint *below, uint32_t form,

@@ -64,7 +64,11 @@ static int map_region(struct face *face, int status);
 
 static int ask_region(struct face *face)
 {
-    if (face->watch.region == face->info.region_count) {
+    while (face->watch.region < FACE_REGIONS_MAX &&
+           (face->watched >> face->watch.region & 1) == 0) {
+        face->watch.region++;
+    }
+    if (face->watch.region == FACE_REGIONS_MAX) {
         return hash_all(face, noted);
     }
     (void)face_ask(face, FERRY_RQ_GET_REGION_INFO, map_region);

@@ -135,6 +135,23 @@ static void a_peer_that_writes_after_the_freeze_is_told_of(void **state)
     copied_free(a);
 }
 
+/* A prediction of the downtime has to know of the looks at the memory. */
+static void the_time_of_the_stop_holds_the_looks_at_the_memory(void **state)
+{
+    struct copied *a = copied_new(FERRY_FACE_V1_TRAPPED), *b = copied_new(V1_FORMS);
+    struct ferry_identity v1, v2;
+    struct ferry_request ask = { .kind = FERRY_RQ_IDENTITY, .u.identity = &v1 };
+
+    (void)state;
+    assert_int_equal(toy_ask(&a->toy, &ask), FERRY_OK);
+    ask.u.identity = &v2;
+    assert_int_equal(toy_ask(&b->toy, &ask), FERRY_OK);
+    assert_true(v2.stop_ns > 0);
+    assert_int_equal(v1.stop_ns, v2.stop_ns + MEMORY_BYTES / 2);
+    copied_free(a);
+    copied_free(b);
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -153,6 +170,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_peer_writes_until_the_freeze_and_its_bytes_arrive),
+        cmocka_unit_test(the_time_of_the_stop_holds_the_looks_at_the_memory),
         cmocka_unit_test(a_peer_that_writes_after_the_freeze_is_told_of),
     };
 

@@ -122,6 +122,42 @@ static void a_device_that_does_not_migrate_has_no_such_face(void **state)
     toy_free(toy);
 }
 
+/* 88 areas are too many, which is said at once and not at the freeze. */
+static void make_many_areas(struct ferry_device_desc *desc)
+{
+    for (uint32_t bar = 0; bar < 6; bar += 2) {
+        struct ferry_device_region *region = &desc->region[bar];
+
+        region->size_bytes = 1u << 20;
+        region->flags = FERRY_BAR_MEMORY;
+        region->area_count = FERRY_DEVICE_AREAS_MAX;
+        for (uint32_t i = 0; i < region->area_count; i++) {
+            region->area[i].off = (i + 1) * 8192;
+            region->area[i].size = 4096;
+        }
+    }
+    desc->msix_vectors = 0;
+    desc->extra_count = FERRY_DEVICE_EXTRA_MAX;
+    for (uint32_t i = 0; i < desc->extra_count; i++) {
+        desc->extra[i].region = desc->region[0];
+        desc->extra[i].type = 0x80001234;
+    }
+}
+
+static void memory_that_cannot_be_watched_is_no_quiet_device(void **state)
+{
+    struct toy *toy = toy_new_with(V1_FLAGS_ALL, 1, make_many_areas);
+    struct ferry_endpoint *endpoint = NULL;
+    struct ferry_error error = { 0 };
+
+    (void)state;
+    toy->endpoint->ops->detach(toy->endpoint);
+    assert_int_equal(ferry_face_v1_open(toy->endpoint, 0, &endpoint, &error),
+                     FERRY_E_LIMIT);
+    assert_int_equal(toy->endpoint->ops->attach(toy->endpoint, &toy->port), FERRY_OK);
+    toy_free(toy);
+}
+
 /* In which states what lies at an offset can be accessed in its width. */
 static int expected(uint32_t bits, uint64_t off, uint32_t count, int write)
 {
@@ -264,6 +300,7 @@ int main(void)
         cmocka_unit_test(what_is_not_migration_passes),
         cmocka_unit_test(the_identity_tells_what_version_1_cannot),
         cmocka_unit_test(a_device_that_does_not_migrate_has_no_such_face),
+        cmocka_unit_test(memory_that_cannot_be_watched_is_no_quiet_device),
         cmocka_unit_test(every_access_is_done_or_refused_as_the_protocol_says),
         cmocka_unit_test(the_data_is_reached_inside_of_its_piece_only),
         cmocka_unit_test(a_section_is_wiped_and_renewed),
