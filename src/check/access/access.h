@@ -83,6 +83,17 @@ int access_steady(struct check_run *run, struct check_stream *ret_stream);
 /* The whole stream of a device in RUNNING, which is in RUNNING again. */
 int access_own_stream(struct check_run *run, struct check_stream *ret_stream);
 
+/* Work that lasts: has the driver any? Else the case is skipped. Return: 1 when it has.
+ */
+int access_can_begin(struct check_run *run);
+/* Begins to have so many bytes of the scratch memory written. Return: 1; else BROKEN. */
+int access_begin(struct check_run *run, uint64_t bytes);
+/* All that was begun comes to an end; else the case has FAILED. The device runs. */
+int access_settles(struct check_run *run, const char *when);
+/* Its own state is saved and loaded, with the memory as it was left: it is in STOP.
+ * Return: 1; else FAILED or BROKEN. */
+int access_load_own(struct check_run *run);
+
 /* How each operation is tried; NULL: by a check of its own. */
 extern access_try access_config_read, access_config_write, access_msix_read,
     access_msix_write, access_region_read, access_region_write, access_info,

@@ -54,19 +54,14 @@ static int is_pending(struct check_run *run, const struct access_pci *pci)
  * BROKEN. */
 static int make_pending(struct check_run *run, const struct access_pci *pci)
 {
-    const struct ferry_check_driver *driver = run->options->driver;
     const uint64_t until = ferry_os_now_ns() + PENDING_MS * (uint64_t)FERRY_NS_PER_MS;
-    struct ferry_error error = { .code = FERRY_OK };
 
-    if (!driver->begin || !driver->settle || pci->msix_count == 0) {
-        check_skip(run, "the driver has nothing that lasts, or the device no MSI-X");
+    if (!access_can_begin(run) || !check_drive(run)) {
         return 0;
     }
-    if (!check_drive(run)) {
-        return 0;
-    }
-    if (!set_mask(run, pci, 1)) {
-        check_skip(run, "the mask bits of the MSI-X table do not keep what is written");
+    if (pci->msix_count == 0 || !set_mask(run, pci, 1)) {
+        check_skip(run,
+                   "the device has no MSI-X table whose mask bits keep what is written");
         return 0;
     }
     (void)irq_driver_count(run);
@@ -74,8 +69,8 @@ static int make_pending(struct check_run *run, const struct access_pci *pci)
         check_skip(run, "the pending bits tell nothing");
         return 0;
     }
-    if (driver->begin(run->driver_state, CHECK_SCRATCH_IOVA, RANGE_BYTES, &error) < 0) {
-        return check_broken(run, "the driver cannot begin work: %s", error.text);
+    if (!access_begin(run, RANGE_BYTES)) {
+        return 0;
     }
     while (!is_pending(run, pci)) {
         if (ferry_os_now_ns() >= until) {
@@ -167,21 +162,15 @@ static void run_pending(struct check_run *run, uint32_t at)
 
 static void run_carried(struct check_run *run, uint32_t at)
 {
-    struct check_stream stream = { 0 };
     struct access_pci pci;
 
     (void)at;
     if (!access_pci_read(run, &pci) || !make_pending(run, &pci) || !finish_work(run)) {
         return;
     }
-    if (check_save(run, &stream) && check_go(run, FERRY_STATE_RESUMING) &&
-        check_ok(run, check_write_all(run, stream.data, stream.bytes, 0),
-                 "the load of its own state") &&
-        check_ok(run, check_set_state(run, FERRY_STATE_STOP), "RESUMING to STOP") &&
-        check_go(run, FERRY_STATE_RUNNING)) {
+    if (access_load_own(run) && check_go(run, FERRY_STATE_RUNNING)) {
         unmasked(run, &pci, "after a save and a load");
     }
-    check_stream_free(&stream);
 }
 
 const struct check check_access_irq_pending[] = {

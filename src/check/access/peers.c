@@ -24,29 +24,6 @@ static void p2p_name(const struct check_run *run, uint32_t at,
     snprintf(ret_name, FERRY_CHECK_CASE_BYTES, "%s", ferry_state_name(p2p_states[at]));
 }
 
-static int begin_at(struct check_run *run, uint64_t bytes)
-{
-    struct ferry_error error = { .code = FERRY_OK };
-    int rc =
-        run->options->driver->begin(run->driver_state, CHECK_SCRATCH_IOVA, bytes, &error);
-
-    (void)ferry_check_turn(&run->driven, 0);
-    return rc == FERRY_OK
-               ? 1
-               : check_broken(run, "the driver cannot begin work: %s", error.text);
-}
-
-static int settles(struct check_run *run, const char *when)
-{
-    struct ferry_error error = { .code = FERRY_OK };
-    int rc = run->options->driver->settle(run->driver_state, &error);
-    char expected[160];
-
-    snprintf(expected, sizeof(expected), "work that was begun is completed %s", when);
-    return check_that(run, rc == FERRY_OK, expected, "%s",
-                      error.text[0] != '\0' ? error.text : ferry_status_text(rc));
-}
-
 /* Does the partner's memory change while nobody may write to it? */
 static int watch(struct check_run *run, struct peer_memory *memory, const char *state)
 {
@@ -83,7 +60,7 @@ static int both_go(struct check_run *run, uint32_t first, uint32_t second)
  * the other order. */
 static void two_phases(struct check_run *run, struct peer_memory *memory, uint32_t state)
 {
-    if (!begin_at(run, memory->bytes) || !check_go(run, state) ||
+    if (!access_begin(run, memory->bytes) || !check_go(run, state) ||
         !watch(run, memory, ferry_state_name(state)) ||
         !both_go(run, state, FERRY_STATE_RUNNING_P2P) ||
         !both_go(run, FERRY_STATE_STOP, FERRY_STATE_STOP) ||
@@ -93,7 +70,7 @@ static void two_phases(struct check_run *run, struct peer_memory *memory, uint32
         return;
     }
     if (both_go(run, FERRY_STATE_RUNNING, FERRY_STATE_RUNNING)) {
-        settles(run, "when both run again");
+        access_settles(run, "when both run again");
     }
 }
 
@@ -101,8 +78,7 @@ static void run_peers(struct check_run *run, uint32_t at)
 {
     struct peer_memory memory;
 
-    if (!run->options->driver->begin || !run->options->driver->settle) {
-        check_skip(run, "the driver has nothing that lasts");
+    if (!access_can_begin(run)) {
         return;
     }
     if (!peer_memory_open(run, &run->partner, &memory)) {
@@ -135,19 +111,6 @@ static void latch_name(const struct check_run *run, uint32_t at,
              at % WAYS == 0 ? "RUNNING" : "STOP_COPY>load>RUNNING");
 }
 
-static int loaded(struct check_run *run)
-{
-    struct check_stream stream = { 0 };
-    const int good =
-        check_save(run, &stream) && check_go(run, FERRY_STATE_RESUMING) &&
-        check_ok(run, check_write_all(run, stream.data, stream.bytes, 0),
-                 "the load of its own state") &&
-        check_ok(run, check_set_state(run, FERRY_STATE_STOP), "RESUMING to STOP");
-
-    check_stream_free(&stream);
-    return good;
-}
-
 /* The doorbell was taken: it is performed later, and not now. */
 static void performed(struct check_run *run, uint32_t state, int over_load)
 {
@@ -162,8 +125,8 @@ static void performed(struct check_run *run, uint32_t state, int over_load)
     if (!check_that(run, memcmp(before, memory, sizeof(before)) == 0,
                     "a latched doorbell is performed later", "it writes in %s",
                     ferry_state_name(state)) ||
-        (over_load && !loaded(run)) || !check_go(run, FERRY_STATE_RUNNING) ||
-        !settles(run, "when a device with a latched doorbell runs")) {
+        (over_load && !access_load_own(run)) || !check_go(run, FERRY_STATE_RUNNING) ||
+        !access_settles(run, "when a device with a latched doorbell runs")) {
         return;
     }
     check_that(run, memcmp(before, memory, sizeof(before)) != 0,
@@ -179,11 +142,8 @@ static void run_latch(struct check_run *run, uint32_t at)
     int latches = run->device.has_identity && run->device.identity.doorbell_latch;
     int rc;
 
-    if (!driver->begin || !driver->settle || !driver->works) {
-        check_skip(run, "the driver has nothing that lasts");
-        return;
-    }
-    if (!check_works(run, "at first") || !check_go(run, state)) {
+    if (!access_can_begin(run) || !check_works(run, "at first") ||
+        !check_go(run, state)) {
         return;
     }
     rc = driver->begin(run->driver_state, CHECK_SCRATCH_IOVA, LATCH_BYTES, &error);

@@ -20,46 +20,6 @@
 #define DMA (1u << FERRY_OP_DMA_START)
 #define IRQ (1u << FERRY_OP_IRQ_RAISE)
 
-static int can_begin(struct check_run *run)
-{
-    if (!run->options->driver->begin || !run->options->driver->settle) {
-        check_skip(run, "the driver has nothing that lasts");
-        return 0;
-    }
-    return 1;
-}
-
-/* Gives it work that lasts. Return: 1; 0 with the case BROKEN. */
-static int begin(struct check_run *run)
-{
-    const struct ferry_check_driver *driver = run->options->driver;
-    struct ferry_error error = { .code = FERRY_OK };
-    int rc;
-
-    if (!check_drive(run)) {
-        return 0;
-    }
-    rc = driver->begin(run->driver_state, CHECK_SCRATCH_IOVA, RANGE_BYTES, &error);
-    if (rc != FERRY_OK) {
-        return check_broken(run, "the driver cannot begin work: %s",
-                            error.text[0] != '\0' ? error.text : ferry_status_text(rc));
-    }
-    (void)ferry_check_turn(&run->driven, 0);
-    return 1;
-}
-
-/* All that was begun comes to an end now that it runs. */
-static int settles(struct check_run *run, const char *when)
-{
-    struct ferry_error error = { .code = FERRY_OK };
-    int rc = run->options->driver->settle(run->driver_state, &error);
-    char expected[160];
-
-    snprintf(expected, sizeof(expected), "work that was begun is completed %s", when);
-    return check_that(run, rc == FERRY_OK, expected, "%s",
-                      error.text[0] != '\0' ? error.text : ferry_status_text(rc));
-}
-
 static int report(struct check_run *run, uint64_t page, uint64_t *ret_dirty)
 {
     uint64_t bitmap[RANGE_WORDS] = { 0 };
@@ -170,14 +130,14 @@ void access_work(struct check_run *run, const struct access_case *at)
         works_in(run, at);
         return;
     }
-    if (!can_begin(run) || !check_drive(run)) {
+    if (!access_can_begin(run) || !check_drive(run)) {
         return;
     }
     if (at->operation == FERRY_OP_DMA_START && run->device.has_log &&
         check_log_start(run, PAGE_BYTES, &all, 1, &page) != FERRY_OK) {
         page = 0;
     }
-    if (!begin(run) || !access_enter(run, at->state)) {
+    if (!access_begin(run, RANGE_BYTES) || !access_enter(run, at->state)) {
         return;
     }
     if (at->operation == FERRY_OP_DMA_START) {
@@ -248,34 +208,20 @@ static void go_on_name(const struct check_run *run, uint32_t at,
              ferry_state_name(state));
 }
 
-/* Its own state is saved and loaded with work under way: memory is as it was left. */
-static int over_a_load(struct check_run *run)
-{
-    struct check_stream stream = { 0 };
-    const int good =
-        check_save(run, &stream) && check_go(run, FERRY_STATE_RESUMING) &&
-        check_ok(run, check_write_all(run, stream.data, stream.bytes, 0),
-                 "the load of its own state") &&
-        check_ok(run, check_set_state(run, FERRY_STATE_STOP), "RESUMING to STOP");
-
-    check_stream_free(&stream);
-    return good;
-}
-
 static void run_go_on(struct check_run *run, uint32_t at)
 {
     uint32_t state = 0;
     char when[64];
 
     (void)all_states(run, at, &state);
-    if (!can_begin(run) || !begin(run)) {
+    if (!access_can_begin(run) || !access_begin(run, RANGE_BYTES)) {
         return;
     }
-    if ((state == FERRY_STATE_RESUMING ? over_a_load(run) : check_go(run, state)) &&
+    if ((state == FERRY_STATE_RESUMING ? access_load_own(run) : check_go(run, state)) &&
         check_go(run, FERRY_STATE_RUNNING)) {
         snprintf(when, sizeof(when), "after RUNNING, %s, RUNNING",
                  ferry_state_name(state));
-        if (settles(run, when)) {
+        if (access_settles(run, when)) {
             check_works(run, when);
         }
     }
@@ -289,8 +235,8 @@ static void run_blind(struct check_run *run, uint32_t at)
     int rc;
 
     (void)at;
-    if (!can_begin(run) || !begin(run) || !check_save(run, &stream) ||
-        !check_go(run, FERRY_STATE_RESUMING)) {
+    if (!access_can_begin(run) || !access_begin(run, RANGE_BYTES) ||
+        !check_save(run, &stream) || !check_go(run, FERRY_STATE_RESUMING)) {
         check_stream_free(&stream);
         return;
     }
@@ -302,7 +248,7 @@ static void run_blind(struct check_run *run, uint32_t at)
                  "RESUMING to STOP while no memory is mapped")) {
         rc = check_map(run, CHECK_IOVA, CHECK_MEMORY_BYTES, run->at->memory.fd, 0);
         if (check_ok(run, rc, "the map of all memory in STOP") &&
-            check_go(run, FERRY_STATE_RUNNING) && settles(run, "after the load")) {
+            check_go(run, FERRY_STATE_RUNNING) && access_settles(run, "after the load")) {
             check_works(run, "after a load without memory");
         }
     } else {

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <stdio.h>
+
+#include "check/access/access.h"
+
+/* Work that lasts, given by the driver. */
+
+int access_can_begin(struct check_run *run)
+{
+    const struct ferry_check_driver *driver = run->options->driver;
+
+    if (!driver || !driver->begin || !driver->settle) {
+        check_skip(run, "the driver has nothing that lasts");
+        return 0;
+    }
+    return 1;
+}
+
+int access_begin(struct check_run *run, uint64_t bytes)
+{
+    const struct ferry_check_driver *driver = run->options->driver;
+    struct ferry_error error = { .code = FERRY_OK };
+    int rc;
+
+    if (!check_drive(run)) {
+        return 0;
+    }
+    rc = driver->begin(run->driver_state, CHECK_SCRATCH_IOVA, bytes, &error);
+    if (rc != FERRY_OK) {
+        return check_broken(run, "the driver cannot begin work: %s",
+                            error.text[0] != '\0' ? error.text : ferry_status_text(rc));
+    }
+    (void)ferry_check_turn(&run->driven, 0);
+    return 1;
+}
+
+int access_settles(struct check_run *run, const char *when)
+{
+    struct ferry_error error = { .code = FERRY_OK };
+    int rc = run->options->driver->settle(run->driver_state, &error);
+    char expected[160];
+
+    snprintf(expected, sizeof(expected), "work that was begun is completed %s", when);
+    return check_that(run, rc == FERRY_OK, expected, "%s",
+                      error.text[0] != '\0' ? error.text : ferry_status_text(rc));
+}
+
+int access_load_own(struct check_run *run)
+{
+    struct check_stream stream = { 0 };
+    const int good =
+        check_save(run, &stream) && check_go(run, FERRY_STATE_RESUMING) &&
+        check_ok(run, check_write_all(run, stream.data, stream.bytes, 0),
+                 "the load of its own state") &&
+        check_ok(run, check_set_state(run, FERRY_STATE_STOP), "RESUMING to STOP");
+
+    check_stream_free(&stream);
+    return good;
+}
