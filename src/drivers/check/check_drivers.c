@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "drivers/check/check_drivers.h"
 
+#include <sched.h>
 #include <stddef.h>
 #include <time.h>
 
-#define SPINS 100u
+#define SPIN_MS 2u
 
 const struct ferry_check_driver *check_driver_find(const uint8_t *config)
 {
@@ -36,8 +37,7 @@ static uint64_t now_ms(void)
 int check_driver_wait(struct ferry_check_device *device, int (*done)(void *user),
                       void *user)
 {
-    const uint64_t until = now_ms() + CHECK_DRIVER_TIMEOUT_MS;
-    uint32_t turns = 0;
+    const uint64_t begun = now_ms(), until = begun + CHECK_DRIVER_TIMEOUT_MS;
     int rc;
 
     do {
@@ -45,7 +45,8 @@ int check_driver_wait(struct ferry_check_device *device, int (*done)(void *user)
         if (rc != 0) {
             return rc > 0 ? FERRY_OK : rc;
         }
-        rc = ferry_check_turn(device, turns++ < SPINS ? 0 : 1);
+        (void)sched_yield(); /* to a device in another thread */
+        rc = ferry_check_turn(device, now_ms() - begun < SPIN_MS ? 0 : 1);
     } while (rc == FERRY_OK && now_ms() < until);
     if (rc == FERRY_OK) {
         rc = done(user);
