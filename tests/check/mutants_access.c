@@ -357,7 +357,8 @@ static int put_back_after_reset(struct mutant *mutant, struct ferry_request *req
 static int write_in_error(struct mutant *mutant)
 {
     if (mutant_in(mutant, FERRY_STATE_ERROR)) {
-        (void)mutant_scribble(mutant, SCRATCH, 8);
+        mutant->var[0]++; /* never the same again, however often */
+        (void)mutant_write(mutant, SCRATCH, &mutant->var[0], sizeof(mutant->var[0]));
     }
     return 0;
 }

@@ -157,7 +157,8 @@ static int interrupt_in_resuming(struct mutant *mutant)
 static int write_in(struct mutant *mutant, uint32_t state)
 {
     if (mutant_in(mutant, state)) {
-        (void)mutant_scribble(mutant, ELSEWHERE, 8);
+        mutant->var[1]++; /* never the same again, however often */
+        (void)mutant_write(mutant, ELSEWHERE, &mutant->var[1], sizeof(mutant->var[1]));
         return 1; /* it goes on without being asked */
     }
     return 0;

@@ -94,6 +94,9 @@ int access_settles(struct check_run *run, const char *when);
  * Return: 1; else FAILED or BROKEN. */
 int access_load_own(struct check_run *run);
 
+/* Lets time go by in which something that must not happen could, and says so. */
+void access_watch(struct check_run *run);
+
 /* How each operation is tried; NULL: by a check of its own. */
 extern access_try access_config_read, access_config_write, access_msix_read,
     access_msix_write, access_region_read, access_region_write, access_info,

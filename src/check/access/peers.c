@@ -35,8 +35,7 @@ static int watch(struct check_run *run, struct peer_memory *memory, const char *
         free(before);
         return check_broken(run, "the partner's memory cannot be read");
     }
-    (void)ferry_check_turn(&run->driven, run->look_ms);
-    check_looked(run, run->look_ms);
+    access_watch(run);
     same = peer_memory_read(memory, memory->copy) == FERRY_OK &&
            memcmp(before, memory->copy, memory->bytes) == 0;
     free(before);
@@ -120,8 +119,7 @@ static void performed(struct check_run *run, uint32_t state, int over_load)
 
     memset(before, MARK, sizeof(before));
     memcpy(memory, before, sizeof(before));
-    (void)ferry_check_turn(&run->driven, run->look_ms);
-    check_looked(run, run->look_ms);
+    access_watch(run);
     if (!check_that(run, memcmp(before, memory, sizeof(before)) == 0,
                     "a latched doorbell is performed later", "it writes in %s",
                     ferry_state_name(state)) ||

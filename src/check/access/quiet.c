@@ -62,8 +62,7 @@ static void watch_memory(struct check_run *run, const struct access_case *at,
         return;
     }
     memcpy(before, memory, CHECK_MEMORY_BYTES);
-    (void)ferry_check_turn(&run->driven, run->look_ms);
-    check_looked(run, run->look_ms);
+    access_watch(run);
     where = difference(before, memory);
     snprintf(expected, sizeof(expected), "the device writes to no memory in %s", state);
     check_that(run, where == CHECK_MEMORY_BYTES, expected,
@@ -83,8 +82,7 @@ static void watch_interrupts(struct check_run *run, const struct access_case *at
 
     /* What came before the arc ended is not meant. */
     (void)irq_driver_count(run);
-    (void)ferry_check_turn(&run->driven, run->look_ms);
-    check_looked(run, run->look_ms);
+    access_watch(run);
     count = irq_driver_count(run);
     snprintf(expected, sizeof(expected), "the device raises no interrupt in %s",
              ferry_state_name(at->state));

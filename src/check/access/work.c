@@ -57,3 +57,14 @@ int access_load_own(struct check_run *run)
     check_stream_free(&stream);
     return good;
 }
+
+void access_watch(struct check_run *run)
+{
+    uint32_t state;
+
+    (void)ferry_check_turn(&run->driven, run->look_ms);
+    /* On a busy machine a server may not have run yet: between two answers it has. */
+    (void)check_get_state(run, &state);
+    (void)check_get_state(run, &state);
+    check_looked(run, run->look_ms);
+}
