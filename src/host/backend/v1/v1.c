@@ -160,10 +160,14 @@ static void next_job(struct backend_v1 *v1)
 
         pthread_mutex_lock(&v1->lock);
         request = v1->queue_head;
+        /* All of them: one that finds submitted requests under way gives up, and would
+         * have had the only signal. */
+        if (v1->waits || request == NULL) {
+            pthread_cond_broadcast(&v1->freed);
+        }
         v1->waits = 0;
         if (request == NULL) {
             v1->busy = 0;
-            pthread_cond_signal(&v1->freed);
             pthread_mutex_unlock(&v1->lock);
             return;
         }
@@ -195,6 +199,9 @@ static void sub_done(struct ferry_request *sub)
 /* Answered here. Return: FERRY_OK or a negative code; FERRY_PENDING: it goes through. */
 static int answer(struct backend_v1 *v1, struct ferry_request *request)
 {
+    if (v1->dead) {
+        return FERRY_E_CLOSED; /* below is gone; who hears of the end may ask again */
+    }
     if (request->kind == FERRY_RQ_MIG_FLAGS) {
         request->u.mig_flags = FERRY_MIG_STOP_COPY | FERRY_MIG_PRE_COPY;
         return FERRY_OK;
@@ -217,6 +224,7 @@ static int answer(struct backend_v1 *v1, struct ferry_request *request)
     if (request->kind == FERRY_RQ_REGION_WRITE &&
         request->u.io.index == v1->region.index) {
         v1->known = v1->halted = 0; /* somebody does it himself */
+        v1->foreign = 1;
     }
     return FERRY_PENDING;
 }
@@ -440,6 +448,7 @@ int ferry_v1_create(struct ferry_backend *below, struct backend_v1 **ret_v1)
     v1->below = below;
     v1->region.fd = FERRY_NO_REGION_FD;
     v1->event_fd = -1;
+    ferry_v1_forget_data(v1);
     v1->queue_tail = &v1->queue_head;
     v1->done_tail = &v1->done_head;
     rc = ferry_os_eventfd_create(&v1->event_fd);

@@ -21,8 +21,10 @@ void ferry_v1_forget_data(struct backend_v1 *v1)
 /* Every job of the data needs the state; it is asked for when somebody else wrote it. */
 static int need_state(struct backend_v1 *v1, v1_step_fn *next)
 {
-    return v1->known ? next(v1, FERRY_OK)
-                     : ferry_v1_read(v1, FERRY_V1_STATE_OFF, 4, next);
+    /* Once only: a raw write may come between this look and the next step. */
+    v1->asked = !v1->known;
+    return v1->asked ? ferry_v1_read(v1, FERRY_V1_STATE_OFF, 4, next)
+                     : next(v1, FERRY_OK);
 }
 
 static int know_state(struct backend_v1 *v1, int status)
@@ -30,11 +32,9 @@ static int know_state(struct backend_v1 *v1, int status)
     if (status != FERRY_OK) {
         return ferry_v1_failed(v1, status, "device_state");
     }
-    if (v1->known) {
+    if (!v1->asked) {
         return FERRY_OK;
     }
-    /* What somebody else began is nothing that this side could go on with. */
-    ferry_v1_forget_data(v1);
     return ferry_v1_take_state(v1, (uint32_t)ferry_v1_value(v1));
 }
 

@@ -114,14 +114,17 @@ static int check(const struct finding *finding)
 
 /*
  * Maps what can be mapped. Nobody is obliged to, so what is not a file, or one that its
- * owner could make shorter under the mapping, is reached by requests.
+ * owner could make shorter under the mapping, or of huge pages, which may run out, is
+ * reached by requests.
  */
 static void map_areas(struct backend_v1 *v1)
 {
     struct ferry_region_info *region = &v1->region;
+    struct ferry_os_file file;
 
     if ((region->flags & FERRY_REGION_MMAP) == 0 || region->fd < 0 ||
-        !ferry_os_file_keep_length(region->fd)) {
+        !ferry_os_file_keep_length(region->fd) ||
+        ferry_os_file_look(region->fd, &file) != FERRY_OK || file.huge_pages != 0) {
         region->area_count = 0;
         return;
     }

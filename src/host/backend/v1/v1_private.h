@@ -65,7 +65,9 @@ struct backend_v1 {
 
     /* device_state, as last seen; known 0: somebody else may have written it. */
     uint32_t bits, state;
-    atomic_uint known; /* raw writes come from any thread */
+    atomic_uint known;   /* raw writes come from any thread */
+    atomic_uint foreign; /* one came: what is known of the data is void */
+    uint32_t asked;      /* the job under way reads device_state before it begins */
     /* The user asked for STOP after a load and the device takes only what version 1
      * draws, RUNNING: it stays in RESUMING until then, and is told to be in STOP. */
     atomic_uint halted;
@@ -102,8 +104,8 @@ int ferry_v1_failed(struct backend_v1 *v1, int status, const char *what);
 /* Ends the job because of what the region said. Return: FERRY_E_PROTOCOL. */
 int ferry_v1_lies(struct backend_v1 *v1, const char *what, uint64_t value);
 
-/* v1_state.c: takes in a device_state that was read. Return: FERRY_OK, FERRY_E_PROTOCOL.
- */
+/* v1_state.c: takes in a device_state that was read, and forgets a session that somebody
+ * else interfered with. Return: FERRY_OK, FERRY_E_PROTOCOL. */
 int ferry_v1_take_state(struct backend_v1 *v1, uint32_t bits);
 
 /* First steps of the jobs. */

@@ -10,6 +10,10 @@ static int read_state(struct backend_v1 *v1, v1_step_fn *next)
 
 int ferry_v1_take_state(struct backend_v1 *v1, uint32_t bits)
 {
+    /* What somebody else began is nothing that this side could go on with. */
+    if (atomic_exchange(&v1->foreign, 0) != 0) {
+        ferry_v1_forget_data(v1);
+    }
     if (ferry_state_from_v1(bits & FERRY_V1_MASK, &v1->state) != FERRY_OK) {
         v1->known = 0;
         return ferry_v1_lies(v1, "device_state reads as a combination that is none",

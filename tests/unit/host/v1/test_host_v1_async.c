@@ -179,6 +179,39 @@ static void closing_ends_what_is_under_way_and_what_waits(void **state)
     }
 }
 
+/* Asks on from where he hears of the end: an access that needs no translation. */
+static void ask_on(struct ferry_request *request)
+{
+    struct rig *rig = request->user;
+    uint8_t byte;
+
+    rig->request[1] = (struct ferry_request){ .kind = FERRY_RQ_REGION_READ };
+    rig->request[1].u.io =
+        (struct ferry_region_io){ .index = 7, .count = 1, .data = &byte };
+    assert_int_equal(rig->backend->ops->submit(rig->backend, &rig->request[1]),
+                     FERRY_E_CLOSED);
+    rig->request[2] = (struct ferry_request){ .kind = FERRY_RQ_GET_STATE };
+    assert_int_equal(rig->backend->ops->call(rig->backend, &rig->request[2]),
+                     FERRY_E_CLOSED);
+    rig->done++;
+}
+
+static void who_asks_on_while_it_is_closed_is_told_so(void **state)
+{
+    struct rig rig;
+
+    (void)state;
+    open_rig(&rig);
+    rig.fake.slow = 2;
+    rig.request[0] = (struct ferry_request){ .kind = FERRY_RQ_GET_STATE,
+                                             .done = ask_on,
+                                             .user = &rig };
+    assert_int_equal(rig.backend->ops->submit(rig.backend, &rig.request[0]),
+                     FERRY_PENDING);
+    close_rig(&rig);
+    assert_int_equal(rig.done, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -187,6 +220,7 @@ int main(void)
         cmocka_unit_test(other_requests_pass_those_that_need_the_region),
         cmocka_unit_test(a_device_that_does_not_answer_ends_every_request_in_time),
         cmocka_unit_test(closing_ends_what_is_under_way_and_what_waits),
+        cmocka_unit_test(who_asks_on_while_it_is_closed_is_told_so),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

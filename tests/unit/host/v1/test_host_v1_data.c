@@ -430,6 +430,65 @@ static void a_write_to_the_region_by_somebody_else_is_noticed(void **state)
     v1_rig_close(&rig);
 }
 
+/* Begins another save by hand, and looks at the state as everyone does. */
+static void save_by_hand(struct v1_rig *rig)
+{
+    struct ferry_request request = { .kind = FERRY_RQ_REGION_WRITE };
+    uint32_t bits, state;
+
+    for (uint32_t i = 0; i < 2; i++) {
+        bits = FAKE_V1_RESERVED | (i == 0 ? 0 : FERRY_V1_SAVING);
+        request.u.io = (struct ferry_region_io){ .index = FAKE_V1_REGION,
+                                                 .count = 4,
+                                                 .data = &bits };
+        assert_int_equal(v1_rig_call(rig, &request), FERRY_OK);
+    }
+    assert_int_equal(v1_rig_get_state(rig, &state), FERRY_OK);
+    assert_int_equal(state, FERRY_STATE_STOP_COPY);
+}
+
+static void a_save_that_somebody_else_began_has_its_own_data(void **state)
+{
+    struct v1_rig rig;
+    uint8_t data[256];
+    uint64_t got;
+
+    (void)state;
+    v1_rig_open(&rig);
+    rig.fake.stopped[0] = 9;
+    assert_int_equal(v1_rig_set_state(&rig, FERRY_STATE_STOP_COPY), FERRY_OK);
+    assert_int_equal(v1_rig_read(&rig, data, sizeof(data), &got), FERRY_OK);
+    assert_int_equal(v1_rig_read(&rig, data, sizeof(data), &got), FERRY_OK);
+    assert_int_equal(got, 0);
+    /* Neither the end of the first one is this one's, nor a rest that was not fetched. */
+    save_by_hand(&rig);
+    assert_int_equal(v1_rig_read(&rig, data, 4, &got), FERRY_OK);
+    assert_int_equal(got, 4);
+    save_by_hand(&rig);
+    assert_int_equal(v1_rig_read(&rig, data, sizeof(data), &got), FERRY_OK);
+    assert_int_equal(got, 9);
+    v1_rig_close(&rig);
+}
+
+static void the_rest_of_a_transaction_outlasts_a_stop_that_was_not_answered(void **state)
+{
+    struct v1_rig rig;
+    uint8_t data[256];
+    uint64_t got;
+
+    (void)state;
+    v1_rig_open(&rig);
+    rig.fake.precopy[0] = 9;
+    assert_int_equal(v1_rig_set_state(&rig, FERRY_STATE_PRE_COPY), FERRY_OK);
+    assert_int_equal(v1_rig_read(&rig, data, 4, &got), FERRY_OK);
+    rig.fake.fail_bits = FERRY_V1_SAVING;
+    rig.fake.fail_bits_status = FERRY_E_TIMEOUT;
+    assert_int_equal(v1_rig_set_state(&rig, FERRY_STATE_STOP_COPY), FERRY_E_TIMEOUT);
+    assert_int_equal(v1_rig_read(&rig, data, sizeof(data), &got), FERRY_OK);
+    assert_int_equal(got, 5);
+    v1_rig_close(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -453,6 +512,8 @@ int main(void)
         cmocka_unit_test(the_lies_of_a_resuming_device_are_found_out),
         cmocka_unit_test(the_errno_of_a_transaction_ends_the_write),
         cmocka_unit_test(a_write_to_the_region_by_somebody_else_is_noticed),
+        cmocka_unit_test(a_save_that_somebody_else_began_has_its_own_data),
+        cmocka_unit_test(the_rest_of_a_transaction_outlasts_a_stop_that_was_not_answered),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
