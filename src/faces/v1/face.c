@@ -31,7 +31,7 @@ static int reset_over(struct face *face, int status)
 {
     face->resetting = NULL;
     if (status == FERRY_OK) {
-        face_job_void(face);
+        face_job_void(face, face->before_reset);
         face_renew(face);
     }
     return status;
@@ -56,6 +56,7 @@ static int submit_reset(struct face *face, struct ferry_request *request)
         return FERRY_E_BUSY;
     }
     face->resetting = request;
+    face->before_reset = face->waiting;
     face->reset = (struct ferry_request){ .kind = FERRY_RQ_RESET,
                                           .done = reset_done,
                                           .user = face,

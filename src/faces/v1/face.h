@@ -100,6 +100,7 @@ struct face {
     struct ferry_request sub;
     struct ferry_request *first, **last; /* accesses that wait */
     uint32_t waiting;
+    uint32_t stale; /* the first so many of them came before a reset */
 
     /* The walk under way. */
     uint32_t path[FERRY_STATE_COUNT];
@@ -113,6 +114,7 @@ struct face {
     face_step *frozen; /* what comes after the freeze */
     struct ferry_request *resetting; /* the user's request while the device has reset */
     struct ferry_request reset;
+    uint32_t before_reset; /* accesses that waited when it was asked for */
 };
 
 /* --- face.c --- */
@@ -123,8 +125,9 @@ extern const struct ferry_endpoint_ops face_ops;
 int face_job_submit(struct face *face, struct ferry_request *request);
 /* In work(): goes on with what can. Return: 1 when there is more to do now. */
 int face_job_work(struct face *face);
-/* A reset took place: what the job was about is gone. */
-void face_job_void(struct face *face);
+/* A reset took place: what the job was about is gone, and so for the first so many of
+ * those that wait. */
+void face_job_void(struct face *face, uint32_t waiting);
 /* The user is gone: ends all that waits with FERRY_E_CLOSED. */
 void face_job_close(struct face *face);
 /* Prepares face->sub. Return: FACE_ASK. */

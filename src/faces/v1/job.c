@@ -159,16 +159,21 @@ int face_job_work(struct face *face)
            face->first != NULL) {
         struct ferry_request *request = dequeue(face);
 
-        if (start(face, request) != FERRY_PENDING) {
+        if (face->stale > 0) {
+            face->stale--;
+            request->status = FERRY_E_CANCELLED;
+            tell(request);
+        } else if (start(face, request) != FERRY_PENDING) {
             tell(request);
         }
     }
     return face->later != 0;
 }
 
-void face_job_void(struct face *face)
+void face_job_void(struct face *face, uint32_t waiting)
 {
     face->void_job = face->job != NULL;
+    face->stale = waiting;
 }
 
 void face_job_close(struct face *face)
@@ -179,6 +184,7 @@ void face_job_close(struct face *face)
         assert(!face->asked); /* the device has let go of everything */
         tell(finish(face, FERRY_E_CLOSED));
     }
+    face->stale = 0;
     while ((request = dequeue(face)) != NULL) {
         request->status = FERRY_E_CLOSED;
         tell(request);

@@ -324,6 +324,38 @@ static void a_reset_takes_a_change_of_state_back_that_is_under_way(void **state)
     v1_free(toy);
 }
 
+/* Else the device would be in another state than its reset leaves it in. */
+static void what_waits_when_a_reset_is_asked_for_is_not_done_behind_it(void **state)
+{
+    struct toy *toy = v1_new(V1_FLAGS_PRE, FERRY_FACE_V1_TRAPPED);
+    uint8_t bits[4] = { 2, 0, 0, 0 }, seen[4] = { 9 };
+    struct ferry_request write[2], reset = { .kind = FERRY_RQ_RESET };
+    struct ferry_request read = { .kind = FERRY_RQ_REGION_READ };
+
+    (void)state;
+    toy->odd_from = FERRY_STATE_RUNNING;
+    toy->odd_to = FERRY_STATE_STOP;
+    toy->odd_answer = FERRY_PENDING;
+    for (int i = 0; i < 2; i++) {
+        write[i] = (struct ferry_request){ .kind = FERRY_RQ_REGION_WRITE };
+        write[i].u.io =
+            (struct ferry_region_io){ .index = V1_REGION, .count = 4, .data = bits };
+        assert_int_equal(toy_start(toy, &write[i]), FERRY_PENDING);
+    }
+    toy->odd_answer = 0;
+    assert_int_equal(toy_start(toy, &reset), FERRY_OK);
+    read.u.io = (struct ferry_region_io){ .index = V1_REGION, .count = 4, .data = seen };
+    assert_int_equal(toy_start(toy, &read), FERRY_PENDING);
+    toy_work(toy);
+    assert_true(toy_over(&write[0]) && toy_over(&write[1]) && toy_over(&read));
+    assert_int_equal(write[0].status, FERRY_E_CANCELLED);
+    assert_int_equal(write[1].status, FERRY_E_CANCELLED);
+    assert_int_equal(read.status, FERRY_OK);
+    assert_int_equal(seen[0], FERRY_V1_RUNNING);
+    assert_int_equal(ferry_device_state(toy->device), FERRY_STATE_RUNNING);
+    v1_free(toy);
+}
+
 static void a_user_who_leaves_ends_what_waits(void **state)
 {
     struct toy *toy = v1_new(V1_FLAGS_PRE, FERRY_FACE_V1_TRAPPED);
@@ -387,6 +419,7 @@ int main(void)
         cmocka_unit_test(a_state_that_was_not_loaded_to_its_end_stays_resuming),
         cmocka_unit_test(an_arc_that_takes_time_keeps_later_accesses_waiting),
         cmocka_unit_test(a_reset_takes_a_change_of_state_back_that_is_under_way),
+        cmocka_unit_test(what_waits_when_a_reset_is_asked_for_is_not_done_behind_it),
         cmocka_unit_test(a_user_who_leaves_ends_what_waits),
         cmocka_unit_test(more_than_so_many_accesses_do_not_wait),
     };
