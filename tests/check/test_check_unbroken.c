@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -29,6 +30,49 @@ static void stop_copy_only(struct ferry_device_desc *desc)
 {
     desc->identity.migration_flags = FERRY_MIG_STOP_COPY;
     desc->identity.doorbell_latch = 0;
+}
+
+#define COPY_MEMORY 2u /* the region of the copy model that peers write to */
+#define COPY_MEMORY_BYTES 65536u
+
+/* It works on while it is saved: there is always something new in pre-copy. */
+static int never_dry(struct mutant *mutant, struct ferry_request *request, int status)
+{
+    const struct timespec rest = { .tv_nsec = 200000 }; /* of its search for changes */
+    uint8_t *memory = ferry_device_region_memory(mutant->device, COPY_MEMORY);
+
+    if (!mutant_is(request, FERRY_RQ_DATA_READ) ||
+        !mutant_in(mutant, FERRY_STATE_PRE_COPY) || memory == NULL) {
+        return status;
+    }
+    memory[mutant->var[0]++ % COPY_MEMORY_BYTES] ^= 0xff;
+    for (int i = 0; i < 100 && status == FERRY_E_DRY; i++) {
+        (void)nanosleep(&rest, NULL);
+        status = mutant_call(mutant, request);
+    }
+    return status;
+}
+
+static int keep_memory_over_a_reset(struct mutant *mutant, struct ferry_request *request)
+{
+    const uint8_t *memory = ferry_device_region_memory(mutant->device, COPY_MEMORY);
+
+    if (mutant_is(request, FERRY_RQ_RESET) && memory != NULL) {
+        mutant_keep(mutant, memory, COPY_MEMORY_BYTES, 0);
+    }
+    return MUTANT_PASS;
+}
+
+static int kept_memory_over_a_reset(struct mutant *mutant, struct ferry_request *request,
+                                    int status)
+{
+    uint8_t *memory = ferry_device_region_memory(mutant->device, COPY_MEMORY);
+
+    if (mutant_is(request, FERRY_RQ_RESET) && memory != NULL &&
+        mutant->byte_count == COPY_MEMORY_BYTES) {
+        memcpy(memory, mutant->bytes, mutant->byte_count);
+    }
+    return status;
 }
 
 /* clang-format off */
@@ -58,6 +102,11 @@ static const struct check_mutant unbroken[] = {
       .v1_form = FERRY_FACE_V1_PARTITIONED },
     { .name = "copy that a bad load brings into 110 passes", .uapi = 1, .under = 1,
       .describe = mutant_can_fail, .after = mutant_loads_into_error },
+    { .name = "copy that is never dry in pre-copy passes with the region of v1",
+      .uapi = 1, .under = 1, .after = never_dry, .only = "v1.*" },
+    { .name = "copy whose memory outlasts a reset passes with the region of v1",
+      .uapi = 1, .under = 1, .before = keep_memory_over_a_reset,
+      .after = kept_memory_over_a_reset, .only = "v1.*" },
     { .name = "copy passes with the region of v1 over vfio-user", .uapi = 1,
       .v1_form = FERRY_FACE_V1_PARTITIONED, .served = 1 },
 };
@@ -76,7 +125,7 @@ static void passes(void **state)
 
     assert_non_null(run);
     run->verbose = verbose;
-    assert_int_equal(rig_check(row, NULL, run), FERRY_OK);
+    assert_int_equal(rig_check(row, row->only, run), FERRY_OK);
     for (uint32_t i = 0; i < run->count; i++) {
         const struct rig_verdict *verdict = &run->verdict[i];
 

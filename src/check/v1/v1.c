@@ -238,6 +238,17 @@ int v1_take_all(struct check_run *run, const struct v1_region *region,
                       pieces->count, (unsigned long long)pieces->stream.bytes);
 }
 
+int v1_take_precopy(struct check_run *run, const struct v1_region *region,
+                    struct v1_pieces *pieces)
+{
+    int took = 1;
+
+    for (uint32_t i = 0; i < V1_PRECOPY_PIECES && took > 0; i++) {
+        took = v1_take(run, region, pieces);
+    }
+    return took >= 0;
+}
+
 int v1_save(struct check_run *run, const struct v1_region *region,
             struct v1_pieces *pieces)
 {

@@ -13,6 +13,8 @@
 
 /* A device whose data are more transactions does not end. */
 #define V1_PIECES_MAX (1u << 20)
+/* In pre-copy a device that works may have more for ever: so many are enough. */
+#define V1_PRECOPY_PIECES 256u
 
 struct v1_region {
     uint32_t index;
@@ -57,6 +59,9 @@ int v1_take(struct check_run *run, const struct v1_region *region,
 /* All that is pending. Return: 1, or 0 when the case has its verdict. */
 int v1_take_all(struct check_run *run, const struct v1_region *region,
                 struct v1_pieces *pieces);
+/* In pre-copy: until nothing is pending, or enough was taken. Return: the same. */
+int v1_take_precopy(struct check_run *run, const struct v1_region *region,
+                    struct v1_pieces *pieces);
 /* From RUNNING into stop-and-copy, all of the data. Return: as v1_take_all(). */
 int v1_save(struct check_run *run, const struct v1_region *region,
             struct v1_pieces *pieces);
