@@ -13,19 +13,20 @@ int bridge_migration_call(struct bridge_migration *migration,
     return bridge_link_call(migration->device->link, request);
 }
 
-void bridge_migration_ask(struct bridge_migration *migration, int status)
-{
-    struct ferry_request request = { .kind = FERRY_RQ_GET_STATE };
-
-    if (status == FERRY_E_CLOSED && migration->device) {
-        (void)bridge_migration_call(migration, &request);
-    }
-}
-
 int bridge_migration_loses(const struct bridge_migration *migration)
 {
     return atomic_load(&migration->lost) != 0 ||
            (migration->device && bridge_link_dead(migration->device->link));
+}
+
+void bridge_migration_ask(struct bridge_migration *migration, int status)
+{
+    struct ferry_request request = { .kind = FERRY_RQ_GET_STATE };
+
+    if (status == FERRY_E_CLOSED && migration->device &&
+        !bridge_migration_loses(migration)) {
+        (void)bridge_migration_call(migration, &request);
+    }
 }
 
 void bridge_migration_put(struct bridge_migration *migration)
