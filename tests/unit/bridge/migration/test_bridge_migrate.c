@@ -121,7 +121,8 @@ static void pre_copy_gives_its_data_then_nothing_for_now(void **state)
     assert_int_equal(end_set(&source, FERRY_STATE_PRE_COPY), 0);
     assert_true(vmm_readable(source.fd));
     assert_int_equal(vmm_ioctl(source.fd, BRIDGE_VFIO_MIG_GET_PRECOPY_INFO, &info), 0);
-    assert_int_equal(info.initial_bytes, 5000);
+    /* With the device's own frames. */
+    assert_in_range(info.initial_bytes, 5000, 5000 + 256);
     assert_int_equal(info.flags, 0);
     assert_int_equal(end_read_all(&source, &data, MIB), -ENOMSG);
     assert_false(vmm_readable(source.fd));
