@@ -17,6 +17,11 @@ static int is_frozen(uint32_t state)
 /* Where a device that is quiet implicitly goes when RUNNING is cleared. */
 static uint32_t quiet_state(uint32_t state, uint32_t wanted)
 {
+    /* Its data are not asked for any more: it takes its peers' DMA again, since one of
+     * them may run before it does. Rule MIG-BACK-4. */
+    if (state == FERRY_STATE_STOP_COPY && wanted == STOP) {
+        return FERRY_STATE_RUNNING_P2P;
+    }
     if (is_frozen(state)) {
         return wanted == STOP_AND_COPY ? FERRY_STATE_STOP_COPY : FERRY_STATE_STOP;
     }

@@ -13,7 +13,8 @@
  * together. A device that is quiet implicitly starts no DMA when RUNNING is cleared, but
  * takes that of its peers (RUNNING_P2P, PRE_COPY_P2P), until pending_bytes is read the
  * first time: that freezes it (STOP, STOP_COPY). The user stops all devices before it
- * reads the first one's pending_bytes.
+ * reads the first one's pending_bytes. 000 behind 010 ends the freeze: the user of
+ * devices that are to run again writes it to all of them before the first one runs.
  */
 struct ferry_v1_device {
     uint32_t features; /* FERRY_MIG_* of the v2 device */

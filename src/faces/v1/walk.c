@@ -125,8 +125,9 @@ static int wrote_state(struct face *face, int status)
     if (!ferry_v1_same_session(face->device.v1, face->wanted)) {
         end_data(face);
     }
-    if ((face->wanted & (FERRY_V1_RUNNING | FERRY_V1_RESUMING)) != 0) {
-        face_watch_forget(face);
+    if ((face->wanted & (FERRY_V1_RUNNING | FERRY_V1_RESUMING)) != 0 ||
+        face->device.state == FERRY_STATE_RUNNING_P2P) {
+        face_watch_forget(face); /* what a peer writes now is right */
     }
     face->device.v1 = face->wanted;
     return FERRY_OK;

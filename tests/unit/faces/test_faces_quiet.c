@@ -79,6 +79,26 @@ static void a_quiet_device_runs_again_without_a_freeze(void **state)
     v1_free(toy);
 }
 
+/* MIG-BACK-4: of devices that go back, one runs first. */
+static void a_frozen_device_that_is_to_stop_takes_dma_again(void **state)
+{
+    struct toy *toy = v1_new(V1_FLAGS_ALL, FERRY_FACE_V1_TRAPPED);
+    uint8_t *memory = map_memory(toy);
+
+    (void)state;
+    assert_int_equal(v1_set(toy, SAVING), FERRY_OK);
+    assert_true(v1_save(toy, stream, STREAM_MAX) > 0);
+    assert_int_equal(v1_set(toy, 0), FERRY_OK);
+    assert_int_equal(ferry_device_state(toy->device), FERRY_STATE_RUNNING_P2P);
+    memory[TOY_AREA_OFF] ^= 1;
+    /* It is no peer that was late for the next save. */
+    assert_int_equal(v1_set(toy, SAVING), FERRY_OK);
+    assert_true(v1_save(toy, stream, STREAM_MAX) > 0);
+    assert_int_equal(v1_set(toy, FERRY_V1_RUNNING), FERRY_OK);
+    unmap_memory(memory);
+    v1_free(toy);
+}
+
 /* MIG-QUI-1 */
 static void dma_of_a_peer_before_the_freeze_is_welcome(void **state)
 {
@@ -264,6 +284,7 @@ int main(void)
         cmocka_unit_test(only_the_first_read_of_pending_bytes_freezes),
         cmocka_unit_test(a_stopped_device_is_frozen_by_the_read_too),
         cmocka_unit_test(a_quiet_device_runs_again_without_a_freeze),
+        cmocka_unit_test(a_frozen_device_that_is_to_stop_takes_dma_again),
         cmocka_unit_test(dma_of_a_peer_before_the_freeze_is_welcome),
         cmocka_unit_test(dma_of_a_peer_after_the_freeze_is_told_by_an_errno),
         cmocka_unit_test(dma_of_a_peer_after_the_end_is_told_when_it_is_asked_again),
