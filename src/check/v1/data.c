@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "check/access/memory.h"
+#include "check/access/dma/memory.h"
 #include "check/classes.h"
 #include "check/v1/v1.h"
 

@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "check/access/memory.h"
+#include "check/access/dma/memory.h"
 
 /*
  * Memory that CPUs and peers write to without the device seeing it. Nothing can be

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "check/access/race.h"
+#include "check/access/race/race.h"
 
 #include <sched.h>
 #include <stdio.h>

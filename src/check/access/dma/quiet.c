@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "check/access/access.h"
-#include "check/access/irq.h"
+#include "check/access/irq/line.h"
 #include "check/classes.h"
 
 /*

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "check/access/memory.h"
+#include "check/access/dma/memory.h"
 #include "check/classes.h"
 
 /* Two devices of a kind, one of which writes into the other; and doorbells that ring in

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef FERRY_CHECK_ACCESS_MEMORY_H
-#define FERRY_CHECK_ACCESS_MEMORY_H
+#ifndef FERRY_CHECK_ACCESS_DMA_MEMORY_H
+#define FERRY_CHECK_ACCESS_DMA_MEMORY_H
 
 #include "check/access/access.h"
 #include "os/memory.h"

@@ -2,7 +2,7 @@
 #include <stdio.h>
 
 #include "check/access/access.h"
-#include "check/access/irq.h"
+#include "check/access/irq/line.h"
 #include "check/classes.h"
 
 /* SET_IRQS belongs to the user: it works in every state, and what was set up stays. */

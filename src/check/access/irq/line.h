@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef FERRY_CHECK_ACCESS_IRQ_H
-#define FERRY_CHECK_ACCESS_IRQ_H
+#ifndef FERRY_CHECK_ACCESS_IRQ_LINE_H
+#define FERRY_CHECK_ACCESS_IRQ_LINE_H
 
 #include "check/check.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef FERRY_CHECK_ACCESS_RACE_H
-#define FERRY_CHECK_ACCESS_RACE_H
+#ifndef FERRY_CHECK_ACCESS_RACE_RACE_H
+#define FERRY_CHECK_ACCESS_RACE_RACE_H
 
 #include <pthread.h>
 #include <stdatomic.h>

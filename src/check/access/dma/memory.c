@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "check/access/memory.h"
+#include "check/access/dma/memory.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "check/access/irq.h"
+#include "check/access/irq/line.h"
 
 #include "os/clock.h"
 #include "os/eventfd.h"

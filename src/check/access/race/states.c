@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "check/access/race.h"
+#include "check/access/race/race.h"
 #include "check/classes.h"
 #include "os/clock.h"
 

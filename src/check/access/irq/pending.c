@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "check/access/access.h"
-#include "check/access/irq.h"
+#include "check/access/irq/line.h"
 #include "check/classes.h"
 #include "os/clock.h"
 
