@@ -13,6 +13,30 @@
 #define SWEEP_BYTES 0x2000u /* of each BAR are tried */
 #define DOORBELL_MS 1000u   /* a device that runs takes a doorbell before that */
 
+/* MIG-QUI-1: until its data are read such a device's stop is no more than a P2P state. */
+static int is_only_quiet(const struct check_run *run, uint32_t state)
+{
+    return run->at->is_v1 && run->at->identity.implicit_quiesce != 0 &&
+           state != FERRY_STATE_RESUMING;
+}
+
+static void skip_quiet(struct check_run *run)
+{
+    check_skip(run, "the device is quiet implicitly: it stands still only when its data "
+                    "are read");
+}
+
+/* Into STOP_COPY, to stand still. */
+static int freeze(struct check_run *run)
+{
+    uint8_t byte;
+    uint64_t got;
+
+    return check_go(run, FERRY_STATE_STOP_COPY) &&
+           (!is_only_quiet(run, FERRY_STATE_STOP_COPY) ||
+            check_ok(run, check_read(run, &byte, 1, &got), "a read of data"));
+}
+
 void access_region_read(struct check_run *run, const struct access_case *at)
 {
     const uint8_t ones[4] = { 0xff, 0xff, 0xff, 0xff };
@@ -21,11 +45,8 @@ void access_region_read(struct check_run *run, const struct access_case *at)
     uint64_t off;
     int rc;
 
-    /* MIG-QUI-1: until its data are read its stop is no more than a P2P state. */
-    if (at->cell->verdict == FERRY_REFUSE && run->at->is_v1 &&
-        run->at->identity.implicit_quiesce != 0 && at->state != FERRY_STATE_RESUMING) {
-        check_skip(run, "the device is quiet implicitly: it stands still only when its "
-                        "data are read");
+    if (at->cell->verdict == FERRY_REFUSE && is_only_quiet(run, at->state)) {
+        skip_quiet(run);
         return;
     }
     if (!access_region(run, &region, &off) || !access_enter(run, at->state)) {
@@ -84,7 +105,9 @@ static void refused_writes(struct check_run *run, const struct access_case *at)
         good = good && access_steady(run, &before) && access_enter(run, at->state) &&
                sweep(run, at, &pci) && check_load(run, &before);
     } else if (at->state == FERRY_STATE_STOP || at->state == FERRY_STATE_STOP_COPY) {
-        good = good && access_steady(run, &before) && check_go(run, at->state) &&
+        good = good && access_steady(run, &before) &&
+               (at->state == FERRY_STATE_STOP_COPY ? freeze(run)
+                                                   : check_go(run, at->state)) &&
                sweep(run, at, &pci) && check_go(run, FERRY_STATE_STOP);
     } else {
         good = 0;
@@ -110,7 +133,11 @@ void access_region_write(struct check_run *run, const struct access_case *at)
         return;
     }
     if (at->cell->verdict == FERRY_REFUSE) {
-        refused_writes(run, at);
+        if (at->state == FERRY_STATE_STOP && is_only_quiet(run, at->state)) {
+            skip_quiet(run);
+        } else {
+            refused_writes(run, at);
+        }
         return;
     }
     /* What is there is written back: it must be harmless on any device. */
