@@ -183,6 +183,8 @@ int check_load(struct check_run *run, const struct check_stream *stream);
 int check_device_open(struct check_run *run, struct check_device *device,
                       struct ferry_error *reterr);
 void check_device_close(struct check_run *run, struct check_device *device);
+/* Why an open device answers no more: FERRY_E_CLOSED and the like; FERRY_OK: it does. */
+int check_end_of(const struct check_device *device);
 /* 0: an inherited connection, with one user in its life. */
 int check_can_reopen(const struct check_device *device);
 /* Closes and opens: BROKEN if that fails, SKIP where it cannot be. Return: 1 when done.

@@ -5,10 +5,15 @@
 #include "check/check.h"
 #include "ferry/host.h"
 #include "host/backend/v1/v1.h"
+#include "os/clock.h"
 #include "os/eventfd.h"
 #include "os/memory.h"
 
 #define TIMEOUT_MS 5000u
+/* A server that ended, or takes one client in its life, may be started again by whoever
+ * looks after it. */
+#define RETURN_MS 1000u
+#define RETURN_STEP_MS 10u
 #define FEATURE_LOG_START 6u
 #define MSIX 2u
 
@@ -168,6 +173,20 @@ static int open_backend(struct check_run *run, struct check_device *device,
                                     reterr);
 }
 
+static int open_when_there(struct check_run *run, struct check_device *device,
+                           struct ferry_error *reterr)
+{
+    const uint64_t end = ferry_os_now_ns() + RETURN_MS * FERRY_NS_PER_MS;
+    int rc = open_backend(run, device, reterr);
+
+    while (rc != FERRY_OK && device->target.uri && check_can_reopen(device) &&
+           ferry_os_now_ns() < end) {
+        ferry_os_sleep_ns(RETURN_STEP_MS * FERRY_NS_PER_MS);
+        rc = open_backend(run, device, reterr);
+    }
+    return rc;
+}
+
 /* 1 when it is in RUNNING. */
 static int runs(struct check_run *run)
 {
@@ -202,7 +221,7 @@ int check_device_open(struct check_run *run, struct check_device *device,
     int rc = make_memory(device, reterr);
 
     if (rc == FERRY_OK) {
-        rc = open_backend(run, device, reterr);
+        rc = open_when_there(run, device, reterr);
     }
     if (rc != FERRY_OK) {
         device->backend = NULL;
@@ -270,15 +289,19 @@ int check_reopen(struct check_run *run)
                               error.text[0] != '\0' ? error.text : ferry_status_text(rc));
 }
 
-static int is_dead(struct check_device *device)
+int check_end_of(const struct check_device *device)
 {
     struct ferry_error error = { .code = FERRY_OK };
 
-    if (!device->backend) {
-        return 1;
+    if (device->backend) {
+        device->backend->ops->error(device->backend, &error);
     }
-    device->backend->ops->error(device->backend, &error);
-    return error.code != FERRY_OK;
+    return error.code;
+}
+
+static int is_dead(const struct check_device *device)
+{
+    return !device->backend || check_end_of(device) != FERRY_OK;
 }
 
 static void clear_irqs(struct check_run *run, struct check_device *device)

@@ -18,6 +18,7 @@ struct walk {
     struct ferry_check_summary *summary;
     uint32_t failed_bases;
     struct ferry_error gone;
+    char ended_in[PATTERN_BYTES]; /* the last case that the device did not survive */
 };
 
 /* "arc.legal[RUNNING>STOP]": brackets stand for themselves. */
@@ -172,6 +173,42 @@ static void tell_at_once(struct walk *walk, const struct check *check, uint32_t 
     tell(walk, &result);
 }
 
+/*
+ * A device that ends its connection has failed, whatever was asked for, and the case says
+ * so by itself: the next ones find another process at its address, or none.
+ */
+static void look_at_end(struct walk *walk, struct ferry_check_result *result)
+{
+    struct check_run *run = walk->run;
+    const int end = check_end_of(&run->device);
+    char before[sizeof(result->seen) / 2];
+
+    if (end == FERRY_OK) {
+        return;
+    }
+    snprintf(walk->ended_in, sizeof(walk->ended_in), "%s%s%s%s", result->check->id,
+             result->name[0] != '\0' ? "[" : "", result->name,
+             result->name[0] != '\0' ? "]" : "");
+    if (result->verdict == FERRY_CHECK_FAIL) {
+        return;
+    }
+    snprintf(before, sizeof(before), "%.150s", result->seen);
+    result->verdict = FERRY_CHECK_FAIL;
+    snprintf(result->expected, sizeof(result->expected),
+             "the device answers and keeps the connection");
+    snprintf(result->seen, sizeof(result->seen), "it ended the connection (%s)%s%s",
+             ferry_status_name(end), before[0] != '\0' ? ": " : "", before);
+}
+
+static void tell_gone(struct walk *walk, const struct check *check)
+{
+    char why[sizeof(((struct ferry_check_result *)0)->seen)];
+
+    snprintf(why, sizeof(why), "the device is gone%s%.100s: %.150s",
+             walk->ended_in[0] != '\0' ? " since " : "", walk->ended_in, walk->gone.text);
+    tell_at_once(walk, check, FERRY_CHECK_BROKEN, why);
+}
+
 static void run_case(struct walk *walk, const struct check *check, uint32_t at,
                      const char *name)
 {
@@ -189,6 +226,7 @@ static void run_case(struct walk *walk, const struct check *check, uint32_t at,
         walk->failed_bases = 0;
         check->run(run, at);
         run->at = &run->device;
+        look_at_end(walk, &result);
     } else {
         walk->failed_bases++;
         walk->gone = error;
@@ -218,7 +256,7 @@ static void run_check(struct walk *walk, const struct check *check)
         char name[FERRY_CHECK_CASE_BYTES] = "";
 
         if (walk->failed_bases >= TRIES) {
-            tell_at_once(walk, check, FERRY_CHECK_BROKEN, walk->gone.text);
+            tell_gone(walk, check);
             return;
         }
         if (check->name) {

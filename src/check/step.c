@@ -25,9 +25,21 @@ static int drain(struct check_run *run)
     return rc;
 }
 
+/* The text of v1 draws the ways to these from RUNNING: a device need not know others. */
+static int is_undrawn(const struct check_run *run, uint32_t from, uint32_t to)
+{
+    return run->at->is_v1 && from == FERRY_STATE_STOP &&
+           (to == FERRY_STATE_STOP_COPY || to == FERRY_STATE_RESUMING);
+}
+
 static int walk_arc(struct check_run *run, uint32_t from, uint32_t to)
 {
     int rc = check_set_state(run, to);
+
+    if (rc == FERRY_E_ARGUMENT && is_undrawn(run, from, to) &&
+        check_set_state(run, FERRY_STATE_RUNNING) == FERRY_OK) {
+        rc = check_set_state(run, to);
+    }
 
     if (rc < 0 && from == FERRY_STATE_STOP_COPY && drain(run) == FERRY_OK) {
         rc = check_set_state(run, to);
