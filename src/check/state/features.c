@@ -209,7 +209,7 @@ const struct check check_state_features[] = {
       probe_name,
       run_probe },
     { { "feature.unknown", "MIG-FEAT-3", "PROBE of features that do not exist",
-        FERRY_CHECK_REQUIRED, FERRY_CHECK_NEEDS_V2 },
+        FERRY_CHECK_EXPECTED, FERRY_CHECK_NEEDS_V2 },
       unknown_cases,
       unknown_name,
       run_unknown },

@@ -117,8 +117,10 @@ const struct ferry_rule ferry_rules_state[] = {
     {
         .id = "MIG-FEAT-3",
         .text = "A feature that the device lacks gives ENOTTY.",
-        .why = "EINVAL would say that it was asked for in a wrong way.",
-        .source = "uAPI v2",
+        .why = "EINVAL would say that it was asked for in a wrong way. Linux answers so, "
+               "and "
+               "QEMU tells the two apart; the text of the uAPI names no errno.",
+        .source = "Ferry",
         .chapter = FERRY_CHAPTER_STATES,
         .enforced = 1,
     },
