@@ -142,6 +142,17 @@ static struct hindrances find_hindrances(const struct ferry_device_view *view)
     return list;
 }
 
+static int is_v1(const struct ferry_device_view *view)
+{
+    return (view->extensions & FERRY_VIEW_UAPI_V1) != 0;
+}
+
+/* MIG-V1-11: only the transactions in which a device of uAPI v1 was saved. */
+static int wants_its_transactions(const struct ferry_device_view *view)
+{
+    return is_v1(view) && view->identity.any_chunks == 0;
+}
+
 /* Not hindrances, but limits that its user should know. */
 static struct hindrances find_limits(const struct ferry_device_view *view)
 {
@@ -153,6 +164,8 @@ static struct hindrances find_limits(const struct ferry_device_view *view)
     }
     add(&list, (flags & FERRY_MIG_P2P) == 0 && view->identity.implicit_quiesce == 0,
         "no P2P states: it cannot move while another device's memory is in its DMA map");
+    add(&list, wants_its_transactions(view),
+        "uAPI v1: it takes the state of devices of uAPI v1 only");
     add(&list, (flags & FERRY_MIG_PRE_COPY) == 0,
         "no PRE_COPY: all of its state is sent during the downtime");
     add(&list, view->can_log == 0,
@@ -199,8 +212,14 @@ static struct json_object *json_migration(const struct ferry_device_view *view)
     struct hindrances hindrances = find_hindrances(view), limits = find_limits(view);
     uint32_t flags = view->migration_flags;
 
-    json_object_object_add(
-        object, "uapi", json_u64((view->extensions & FERRY_VIEW_UAPI_V1) != 0 ? 1 : 2));
+    json_object_object_add(object, "uapi", json_u64(is_v1(view) ? 1 : 2));
+    if (is_v1(view)) {
+        json_object_object_add(
+            object, "implicit_quiesce",
+            json_object_new_boolean(view->identity.implicit_quiesce != 0));
+        json_object_object_add(object, "any_chunks",
+                               json_object_new_boolean(view->identity.any_chunks != 0));
+    }
     json_object_object_add(object, "stop_copy",
                            json_object_new_boolean((flags & FERRY_MIG_STOP_COPY) != 0));
     json_object_object_add(object, "p2p",
@@ -379,6 +398,13 @@ static int compare(struct ferry_context *context, const struct info_args *args,
         return status == FERRY_E_ARGUMENT ? EXIT_USAGE : EXIT_FAILED;
     }
     status = ferry_compat_check(&view->identity, &other.identity, &error);
+    if (status >= 0 && wants_its_transactions(&other) && !is_v1(view)) {
+        /* As a target says it in a migration. */
+        status = ferry_error_set(&error, FERRY_E_INCOMPATIBLE, "host", "MIG-V1-14", 0,
+                                 "it migrates by uAPI v1 and takes its state only in the "
+                                 "transactions in which such a device was saved; the "
+                                 "source's has none (uAPI v2)");
+    }
     if (json == NULL) {
         if (status < 0) {
             printf("to           %s: no: %s\n", args->to, error.text);

@@ -5,7 +5,9 @@ they move to and from devices of both versions, and through files.
 Usage: test_uapi_v1.py FERRY
 """
 import json
+import socket
 import sys
+import threading
 
 from kill_rig import COPY, KillRig, expect, main_of
 
@@ -86,7 +88,50 @@ def info_tells_the_version(ferry):
         assert "(uAPI v1)" in rig.run("info", uri).stdout
 
 
+def silent_about_transactions(path, server):
+    """A socket before a server, whose device says nothing of any_chunks there: it is one that
+    takes its own transactions only. Descriptors do not pass."""
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen()
+
+    def carry(source, sink):
+        while data := source.recv(65536):
+            # A member that nobody knows is ignored.
+            sink.sendall(data.replace(b'"any_chunks"', b'"any_chunkz"'))
+        sink.shutdown(socket.SHUT_WR)
+
+    def serve():
+        while True:
+            user, device = listener.accept()[0], socket.socket(socket.AF_UNIX)
+            device.connect(server)
+            for ends in ((user, device), (device, user)):
+                threading.Thread(target=carry, args=ends, daemon=True).start()
+
+    threading.Thread(target=serve, daemon=True).start()
+
+
+def info_tells_what_takes_its_own_transactions_only(ferry):
+    """Before a migration would: such a device takes nothing that uAPI v2 saved."""
+    with V1Rig(ferry, A="v1", B="v2", C="v1") as rig:
+        for side in "ABC":
+            rig.start_device("copy0", side)
+        uri = {side: "vfio-user:" + rig.path("copy0-%s.sock" % side) for side in "ABC"}
+        silent_about_transactions(rig.path("silent"), rig.path("copy0-A.sock"))
+        silent = "vfio-user:" + rig.path("silent")
+        migration = json.loads(rig.run("info", "--json", silent).stdout)["migration"]
+        expect("any_chunks", migration["any_chunks"], False)
+        assert "of uAPI v1 only" in rig.run("info", silent).stdout
+        done = rig.run("info", uri["B"], "--to", silent)
+        expect("from v2: " + done.stderr, done.returncode, 3)
+        assert "transactions" in done.stdout, done.stdout
+        expect("from v1", rig.run("info", uri["C"], "--to", silent).returncode, 0)
+        expect("from v2 to what takes any",
+               rig.run("info", uri["B"], "--to", uri["C"]).returncode, 0)
+
+
 if __name__ == "__main__":
     sys.exit(main_of([work_moves_between_devices_of_version_1, work_moves_between_the_versions,
-                      work_goes_through_files_of_both_versions, info_tells_the_version],
+                      work_goes_through_files_of_both_versions, info_tells_the_version,
+                      info_tells_what_takes_its_own_transactions_only],
                      sys.argv[1]))
