@@ -38,9 +38,10 @@ struct unit {
 struct device {
     uint32_t reg[REGS];
     uint8_t *memory;
-    uint32_t value_waits, has_dma, moving, complete, at;
-    /* The stream, out and in: a unit, the memory, and at last the registers. */
-    uint8_t stream[sizeof(struct unit) + MEMORY_BYTES + sizeof(uint32_t[REGS])];
+    uint32_t value_waits, has_dma, moving, complete, bad, at;
+    /* The stream, out and in: a unit, the memory, and at last the registers. Out it may
+     * hold the rest of a unit of pre-copy before the last one. */
+    uint8_t stream[2 * (sizeof(struct unit) + MEMORY_BYTES + sizeof(uint32_t[REGS]))];
     uint32_t stream_bytes, state;
 };
 
@@ -134,27 +135,32 @@ static ssize_t memory(vfu_ctx_t *ctx, char *data, size_t count, loff_t off, bool
 static void begin_save(uint32_t last)
 {
     struct unit unit = { .bytes = MEMORY_BYTES, .last = last };
-    uint8_t *at = device.stream;
+    /* A unit that was begun in pre-copy is given to its end. */
+    const uint32_t rest = last && device.state == VFU_MIGR_STATE_PRE_COPY && device.at > 0
+                              ? device.stream_bytes - device.at
+                              : 0;
+    uint8_t *at = device.stream + rest;
 
+    memmove(device.stream, device.stream + device.at, rest);
     memcpy(at, &unit, sizeof(unit));
     memcpy(at + sizeof(unit), device.memory, MEMORY_BYTES);
     memcpy(at + sizeof(unit) + MEMORY_BYTES, device.reg, sizeof(device.reg));
     device.stream_bytes =
-        (uint32_t)(sizeof(unit) + MEMORY_BYTES + (last ? sizeof(device.reg) : 0));
+        rest + (uint32_t)(sizeof(unit) + MEMORY_BYTES + (last ? sizeof(device.reg) : 0));
     device.at = 0;
 }
 
 static int transition(vfu_ctx_t *ctx, vfu_migr_state_t state)
 {
     (void)ctx;
-    if (device.state == VFU_MIGR_STATE_RESUME && !device.complete) {
+    if (device.state == VFU_MIGR_STATE_RESUME && (!device.complete || device.bad)) {
         errno = EINVAL;
         return -1;
     }
     if (state == VFU_MIGR_STATE_PRE_COPY || state == VFU_MIGR_STATE_STOP_AND_COPY) {
         begin_save(state == VFU_MIGR_STATE_STOP_AND_COPY);
     } else if (state == VFU_MIGR_STATE_RESUME) {
-        device.stream_bytes = device.complete = 0;
+        device.stream_bytes = device.complete = device.bad = 0;
     }
     device.state = state;
     return 0;
@@ -179,7 +185,8 @@ static ssize_t write_data(vfu_ctx_t *ctx, void *data, uint64_t count)
     for (uint64_t i = 0; i < count; i++) {
         struct unit unit;
 
-        if (device.complete) {
+        if (device.complete || device.bad) {
+            device.bad = 1; /* until the load begins anew */
             errno = EINVAL;
             return -1;
         }
@@ -189,10 +196,12 @@ static ssize_t write_data(vfu_ctx_t *ctx, void *data, uint64_t count)
         }
         memcpy(&unit, device.stream, sizeof(unit));
         if (unit.bytes != MEMORY_BYTES || unit.last > 1) {
+            device.bad = 1;
             errno = EINVAL;
             return -1;
         }
-        if (unit.last && device.stream_bytes < sizeof(device.stream)) {
+        if (unit.last &&
+            device.stream_bytes < sizeof(unit) + MEMORY_BYTES + sizeof(device.reg)) {
             continue;
         }
         memcpy(device.memory, device.stream + sizeof(unit), MEMORY_BYTES);
