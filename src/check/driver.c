@@ -2,10 +2,9 @@
 #include <poll.h>
 
 #include "check/check.h"
+#include "ferry/host.h"
 #include "os/clock.h"
 #include "os/eventfd.h"
-
-#define MSIX 2u
 
 int ferry_check_region_read(struct ferry_check_device *device, uint32_t region,
                             uint64_t off, void *ret_data, size_t count)
@@ -43,7 +42,7 @@ int ferry_check_irqs(struct ferry_check_device *device, uint32_t count)
     struct ferry_request request = { .kind = FERRY_RQ_SET_IRQS };
     int rc = FERRY_OK;
 
-    if (count > CHECK_VECTORS_MAX || count > subject->vectors[MSIX]) {
+    if (count > CHECK_VECTORS_MAX || count > subject->vectors[FERRY_IRQ_MSIX]) {
         return FERRY_E_LIMIT;
     }
     while (rc == FERRY_OK && subject->eventfd_count < count) {
@@ -54,7 +53,7 @@ int ferry_check_irqs(struct ferry_check_device *device, uint32_t count)
         return rc;
     }
     request.u.irq_set.flags = FERRY_IRQ_SET_DATA_EVENTFD | FERRY_IRQ_SET_TRIGGER;
-    request.u.irq_set.index = MSIX;
+    request.u.irq_set.index = FERRY_IRQ_MSIX;
     request.u.irq_set.count = count;
     request.u.irq_set.fds = subject->eventfd;
     request.u.irq_set.fd_count = count;

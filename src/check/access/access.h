@@ -3,10 +3,14 @@
 #define FERRY_CHECK_ACCESS_ACCESS_H
 
 #include "check/check.h"
+#include "ferry/device.h"
+
+/* -- cases.c -- */
 
 /*
- * The checks of the access table (cells.c) take their cases from the table itself: a case
- * is a cell, named "CONFIG_READ@STOP". Each operation has one function that tries it.
+ * The checks of the access table (cells/cells.c) take their cases from the table itself:
+ * a case is a cell, named "CONFIG_READ@STOP". Each operation has one function that tries
+ * it.
  */
 struct access_case {
     uint32_t operation; /* enum ferry_operation */
@@ -37,6 +41,8 @@ uint32_t access_pick(const struct check_run *run, uint32_t operations, uint32_t 
                      struct access_case *ret_case);
 void access_name(const struct access_case *at, char ret_name[FERRY_CHECK_CASE_BYTES]);
 
+/* -- places.c -- */
+
 /* What config space says. Offsets and counts are 0 where something is not there. */
 struct access_pci {
     uint32_t pm_off;   /* power management capability */
@@ -60,6 +66,8 @@ struct access_place {
     uint64_t off;
     uint8_t old, fresh; /* what it holds, and another value */
 };
+/* The message data of vector 0, in the MSI-X table. */
+struct access_place access_msix_data(const struct access_pci *pci);
 /* In config space, in the MSI-X table. Return: 1; 0 with the case skipped or BROKEN. */
 int access_config_place(struct check_run *run, struct access_place *ret_place);
 int access_msix_place(struct check_run *run, struct access_place *ret_place);
@@ -69,6 +77,8 @@ int access_keeps(struct check_run *run, struct access_place *place);
 int access_put(struct check_run *run, const struct access_place *place, uint8_t value);
 int access_look(struct check_run *run, const struct access_place *place,
                 uint8_t *ret_value);
+
+/* -- streams.c -- */
 
 /* A stream of the device as it stands (in STOP), after which it is in STOP again.
  * Return: 1; else the case is BROKEN. */
@@ -82,6 +92,11 @@ int access_steady(struct check_run *run, struct check_stream *ret_stream);
 
 /* The whole stream of a device in RUNNING, which is in RUNNING again. */
 int access_own_stream(struct check_run *run, struct check_stream *ret_stream);
+/* Its own state is saved and loaded, with the memory as it was left: it is in STOP.
+ * Return: 1; else FAILED or BROKEN. */
+int access_load_own(struct check_run *run);
+
+/* -- work.c -- */
 
 /* Work that lasts: has the driver any? Else the case is skipped. Return: 1 when it has.
  */
@@ -90,12 +105,11 @@ int access_can_begin(struct check_run *run);
 int access_begin(struct check_run *run, uint64_t bytes);
 /* All that was begun comes to an end; else the case has FAILED. The device runs. */
 int access_settles(struct check_run *run, const char *when);
-/* Its own state is saved and loaded, with the memory as it was left: it is in STOP.
- * Return: 1; else FAILED or BROKEN. */
-int access_load_own(struct check_run *run);
 
 /* Lets time go by in which something that must not happen could, and says so. */
 void access_watch(struct check_run *run);
+
+/* -- cells/ -- */
 
 /* How each operation is tried; NULL: by a check of its own. */
 extern access_try access_config_read, access_config_write, access_msix_read,

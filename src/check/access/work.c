@@ -45,19 +45,6 @@ int access_settles(struct check_run *run, const char *when)
                       error.text[0] != '\0' ? error.text : ferry_status_text(rc));
 }
 
-int access_load_own(struct check_run *run)
-{
-    struct check_stream stream = { 0 };
-    const int good =
-        check_save(run, &stream) && check_go(run, FERRY_STATE_RESUMING) &&
-        check_ok(run, check_write_all(run, stream.data, stream.bytes, 0),
-                 "the load of its own state") &&
-        check_ok(run, check_set_state(run, FERRY_STATE_STOP), "RESUMING to STOP");
-
-    check_stream_free(&stream);
-    return good;
-}
-
 void access_watch(struct check_run *run)
 {
     uint32_t state;

@@ -3,8 +3,7 @@
 #include <string.h>
 
 #include "check/data/data.h"
-
-#define CONFIG 7u
+#include "ferry/device.h"
 
 /* A read that must find the end: 0, whatever was asked before. */
 static int at_end(struct check_run *run, uint64_t bytes, const char *when)
@@ -30,7 +29,7 @@ static int ask_around(struct check_run *run)
     uint32_t state;
 
     (void)check_data_size(run, &bytes);
-    (void)check_region_read(run, CONFIG, 0, config, sizeof(config));
+    (void)check_region_read(run, FERRY_REGION_CONFIG, 0, config, sizeof(config));
     return check_ok(run, check_get_state(run, &state), "GET_STATE between reads");
 }
 

@@ -4,13 +4,12 @@
 
 #include "check/classes.h"
 #include "check/state/state.h"
+#include "ferry/host.h"
 #include "os/eventfd.h"
 #include "os/memory.h"
 
 #define EXTRA_IOVA 0x40000000u
 #define EXTRA_BYTES 0x10000u
-#define MSI 1u
-#define MSIX 2u
 #define PAGE 4096u
 
 /* The user goes and another one comes. */
@@ -119,7 +118,8 @@ static int set_irqs(struct check_run *run, uint32_t flags, uint32_t index, const
 /* The uAPI's loopback: a trigger without data raises the vector as the device would. */
 static void run_irq(struct check_run *run, uint32_t at)
 {
-    const uint32_t index = run->device.vectors[MSIX] > 0 ? MSIX : MSI;
+    const uint32_t index =
+        run->device.vectors[FERRY_IRQ_MSIX] > 0 ? FERRY_IRQ_MSIX : FERRY_IRQ_MSI;
     char text[160];
     uint64_t count = 0;
     int fd = -1, rc;

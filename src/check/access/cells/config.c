@@ -6,25 +6,20 @@
 
 /* Config space and MSI-X: what VMMs save and restore while the device does not run. */
 
-#define CONFIG 7u
 #define PCI_COMMAND 0x04u
-#define PCI_CACHE_LINE 0x0cu
-#define PCI_INTERRUPT_LINE 0x3cu
 #define COMMAND_INTX_OFF 0x0400u
-#define ENTRY_DATA 8u /* of an MSI-X table entry */
-#define PATTERN 0x5au
 
 void access_config_read(struct check_run *run, const struct access_case *at)
 {
     uint8_t before[64], now[64];
-    int rc = check_region_read(run, CONFIG, 0, before, sizeof(before));
+    int rc = check_region_read(run, FERRY_REGION_CONFIG, 0, before, sizeof(before));
 
     if (!check_ok(run, rc, "a read of config space in RUNNING") ||
         !access_enter(run, at->state)) {
         return;
     }
     memset(now, 0, sizeof(now));
-    rc = check_region_read(run, CONFIG, 0, now, sizeof(now));
+    rc = check_region_read(run, FERRY_REGION_CONFIG, 0, now, sizeof(now));
     if (access_judge(run, at, rc, "a read of config space") && rc >= 0) {
         check_that(run, memcmp(before, now, 4) == 0,
                    "config space names the same device in every state",
@@ -32,32 +27,6 @@ void access_config_read(struct check_run *run, const struct access_case *at)
                    before[0], before[3], before[2], now[1], now[0], now[3], now[2],
                    ferry_state_name(at->state));
     }
-}
-
-int access_put(struct check_run *run, const struct access_place *place, uint8_t value)
-{
-    return check_region_write(run, place->region, place->off, &value, 1);
-}
-
-int access_look(struct check_run *run, const struct access_place *place,
-                uint8_t *ret_value)
-{
-    return check_region_read(run, place->region, place->off, ret_value, 1);
-}
-
-int access_keeps(struct check_run *run, struct access_place *place)
-{
-    uint8_t seen = 0;
-
-    if (access_look(run, place, &place->old) < 0) {
-        return 0;
-    }
-    place->fresh = place->old ^ PATTERN;
-    if (access_put(run, place, place->fresh) < 0 || access_look(run, place, &seen) < 0 ||
-        access_put(run, place, place->old) < 0) {
-        return 0;
-    }
-    return seen == place->fresh;
 }
 
 /* A write in that state, and what is read afterwards. */
@@ -86,55 +55,25 @@ static void try_write(struct check_run *run, const struct access_case *at,
 static void try_command(struct check_run *run, const struct access_case *at)
 {
     uint8_t old[2], fresh[2], seen[2];
-    int rc = check_region_read(run, CONFIG, PCI_COMMAND, old, sizeof(old));
+    int rc = check_region_read(run, FERRY_REGION_CONFIG, PCI_COMMAND, old, sizeof(old));
 
     if (!check_ok(run, rc, "a read of the command register")) {
         return;
     }
     fresh[0] = old[0];
     fresh[1] = old[1] ^ (uint8_t)(COMMAND_INTX_OFF >> 8);
-    rc = check_region_write(run, CONFIG, PCI_COMMAND, fresh, sizeof(fresh));
+    rc = check_region_write(run, FERRY_REGION_CONFIG, PCI_COMMAND, fresh, sizeof(fresh));
     if (!access_judge(run, at, rc, "a write of the command register") || rc < 0) {
         return;
     }
-    rc = check_region_read(run, CONFIG, PCI_COMMAND, seen, sizeof(seen));
+    rc = check_region_read(run, FERRY_REGION_CONFIG, PCI_COMMAND, seen, sizeof(seen));
     if (check_ok(run, rc, "a read of the command register")) {
         check_that(run, memcmp(seen, old, 2) == 0 || memcmp(seen, fresh, 2) == 0,
                    "the command register holds the old or the new value", "0x%02x%02x",
                    seen[1], seen[0]);
     }
-    rc = check_region_write(run, CONFIG, PCI_COMMAND, old, sizeof(old));
+    rc = check_region_write(run, FERRY_REGION_CONFIG, PCI_COMMAND, old, sizeof(old));
     check_ok(run, rc, "writing the command register back");
-}
-
-int access_config_place(struct check_run *run, struct access_place *ret_place)
-{
-    *ret_place = (struct access_place){ .region = CONFIG, .off = PCI_INTERRUPT_LINE };
-    if (access_keeps(run, ret_place)) {
-        return 1;
-    }
-    ret_place->off = PCI_CACHE_LINE;
-    if (access_keeps(run, ret_place)) {
-        return 1;
-    }
-    check_skip(run, "neither interrupt line nor cache line size keeps a value");
-    return 0;
-}
-
-int access_msix_place(struct check_run *run, struct access_place *ret_place)
-{
-    struct access_pci pci;
-
-    if (!access_pci_read(run, &pci)) {
-        return 0;
-    }
-    *ret_place = (struct access_place){ .region = pci.table_bar,
-                                        .off = pci.table_off + ENTRY_DATA };
-    if (pci.msix_count == 0 || !access_keeps(run, ret_place)) {
-        check_skip(run, "the device has no MSI-X table that keeps what is written");
-        return 0;
-    }
-    return 1;
 }
 
 void access_config_write(struct check_run *run, const struct access_case *at)
@@ -188,8 +127,7 @@ void access_msix_write(struct check_run *run, const struct access_case *at)
     if (!need_msix(run, &pci)) {
         return;
     }
-    place = (struct access_place){ .region = pci.table_bar,
-                                   .off = pci.table_off + ENTRY_DATA };
+    place = access_msix_data(&pci);
     kept = access_keeps(run, &place);
     if (!access_enter(run, at->state)) {
         return;
@@ -255,7 +193,7 @@ static int power_passes(struct check_run *run, const struct access_case *at,
 void access_power(struct check_run *run, const struct access_case *at)
 {
     struct check_stream before = { 0 }, after = { 0 };
-    struct access_place pm = { .region = CONFIG };
+    struct access_place pm = { .region = FERRY_REGION_CONFIG };
     struct access_pci pci;
     const int stops = at->state == FERRY_STATE_STOP;
 

@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "check/access/irq/line.h"
 
+#include "ferry/host.h"
 #include "os/clock.h"
 #include "os/eventfd.h"
 #include "os/memory.h"
 
-#define MSI 1u
-#define MSIX 2u
-
 int irq_line_make(struct check_run *run, struct irq_line *ret_line)
 {
-    ret_line->index = run->at->vectors[MSIX] > 0 ? MSIX : MSI;
+    ret_line->index =
+        run->at->vectors[FERRY_IRQ_MSIX] > 0 ? FERRY_IRQ_MSIX : FERRY_IRQ_MSI;
     ret_line->fd = -1;
     return ferry_os_eventfd_create(&ret_line->fd) == FERRY_OK ||
            check_broken(run, "no eventfd can be made");

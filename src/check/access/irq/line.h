@@ -6,7 +6,7 @@
 
 /* An eventfd of a check's own on vector 0 of MSI-X, or of MSI where that is all. */
 struct irq_line {
-    uint32_t index; /* 2 MSI-X, 1 MSI */
+    uint32_t index; /* FERRY_IRQ_MSIX or FERRY_IRQ_MSI */
     int fd;
 };
 
