@@ -307,6 +307,11 @@ static void a_device_that_knows_no_stop_after_a_load_is_told_to_be_in_stop(void 
     assert_int_equal(v1_rig_set_state(&rig, FERRY_STATE_RESUMING), FERRY_E_ARC);
     assert_int_equal(v1_rig_set_state(&rig, FERRY_STATE_STOP_COPY), FERRY_E_ARC);
     v1_rig_assert_trace(&rig, "s4 s4");
+    rig.fake.fail_bits = FERRY_V1_RUNNING;
+    rig.fake.fail_bits_status = FERRY_E_ARGUMENT;
+    assert_int_equal(v1_rig_set_state(&rig, FERRY_STATE_RUNNING), FERRY_E_ARGUMENT);
+    v1_rig_assert_text(&rig, "it is in RESUMING");
+    fake_v1_forget(&rig.fake);
     assert_int_equal(v1_rig_set_state(&rig, FERRY_STATE_RUNNING), FERRY_OK);
     v1_rig_assert_trace(&rig, "s4 w1 s1");
     /* It is over: RESUMING is RESUMING again. */
