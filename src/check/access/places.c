@@ -94,24 +94,47 @@ static int place_in(const struct check_device *device, const struct access_pci *
     return 0;
 }
 
+/* There are registers that take another width only. */
+static int takes_words(struct check_run *run, uint32_t region, uint64_t off)
+{
+    uint8_t word[4];
+
+    return check_region_read(run, region, off, word, sizeof(word)) == FERRY_OK;
+}
+
 int access_region(struct check_run *run, uint32_t *ret_region, uint64_t *ret_off)
 {
     const struct check_device *device = run->at;
     struct access_pci pci;
+    int found = 0;
 
     if (!access_pci_read(run, &pci)) {
         return 0;
     }
     for (int strict = 1; strict >= 0; strict--) {
         for (uint32_t i = 0; i < 6 && i < device->region_count; i++) {
-            if (place_in(device, &pci, i, strict, ret_off)) {
+            const int first = !found;
+            uint64_t off;
+
+            if (!place_in(device, &pci, i, strict, &off)) {
+                continue;
+            }
+            found = 1;
+            if (takes_words(run, i, off)) {
                 *ret_region = i;
+                *ret_off = off;
                 return 1;
+            }
+            if (first) { /* this one when no other is better */
+                *ret_region = i;
+                *ret_off = off;
             }
         }
     }
-    check_skip(run, "the device has no BAR beside its MSI-X table");
-    return 0;
+    if (!found) {
+        check_skip(run, "the device has no BAR beside its MSI-X table");
+    }
+    return found;
 }
 
 int access_put(struct check_run *run, const struct access_place *place, uint8_t value)
