@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "check/data/data.h"
+#include "check/v1/v1.h"
 
 #include <assert.h>
 #include <stdarg.h>
@@ -195,11 +196,27 @@ int data_begin_load(struct check_run *run)
     return check_go(run, FERRY_STATE_RESUMING);
 }
 
+/* v1 draws no way from RESUMING but to RUNNING: there a device says at the latest whether
+ * it takes what was written. */
+static int is_still_resuming(struct check_run *run)
+{
+    struct v1_region region;
+    uint32_t bits;
+
+    return run->at->is_v1 && v1_find(run, &region) && v1_bits(run, &region, &bits) &&
+           bits == FERRY_V1_RESUMING;
+}
+
 int data_offer(struct check_run *run, const uint8_t *data, uint64_t bytes)
 {
-    const int rc = data_write_cut(run, DATA_CUT_WHOLE, data, bytes);
+    int rc = data_write_cut(run, DATA_CUT_WHOLE, data, bytes);
 
-    return rc == FERRY_OK ? check_set_state(run, FERRY_STATE_STOP) : rc;
+    if (rc == FERRY_OK) {
+        rc = check_set_state(run, FERRY_STATE_STOP);
+    }
+    return rc == FERRY_OK && is_still_resuming(run)
+               ? check_set_state(run, FERRY_STATE_RUNNING)
+               : rc;
 }
 
 int data_refused_state(struct check_run *run, const char *what)

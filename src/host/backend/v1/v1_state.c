@@ -132,6 +132,7 @@ static int read_after_failure(struct backend_v1 *v1, int status)
         return ferry_v1_failed(v1, status, "device_state after a write that failed");
     }
     now = (uint32_t)ferry_v1_value(v1) & FERRY_V1_MASK;
+    v1->halted = 0; /* it refuses to run what was loaded: the load is not over */
     rc = ferry_v1_take_state(v1, (uint32_t)ferry_v1_value(v1));
     if (rc != FERRY_OK) {
         return rc;
