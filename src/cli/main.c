@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/commands.h"
 #include "ferry/version.h"
@@ -58,10 +60,25 @@ static void print_help(FILE *to)
         to);
 }
 
+/* What a caller closed is opened as nothing: a connection to a device would take the
+ * number of standard output, and be sent what is printed. */
+static int open_standard(void)
+{
+    int fd;
+
+    do {
+        fd = open("/dev/null", O_RDWR);
+    } while (fd >= 0 && fd <= STDERR_FILENO);
+    return fd < 0 || close(fd) == 0;
+}
+
 int main(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "";
 
+    if (!open_standard()) {
+        return EXIT_FAILED;
+    }
     argp_err_exit_status = EXIT_USAGE;
     argp_program_version = NULL;
     if (strcmp(name, "--help") == 0 || strcmp(name, "help") == 0) {
