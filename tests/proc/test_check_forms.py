@@ -19,6 +19,9 @@ VERDICTS = ("passed", "failed", "waived", "skipped", "broken")
 LEGAL = ("--check", "arc.legal")
 # What a device whose estimate fails breaks: something that is required.
 BAD = ("model:acc", "--filter", "error=data_size:EIO", "--check", "access.data.*")
+# What breaks a recommendation and nothing else.
+RECOMMENDED = ("model:copy,memory=1M", "--filter", "error=identity:EIO", "--check",
+               "access.p2p.*")
 
 
 def expect(what, have, want):
@@ -94,8 +97,7 @@ def the_exit_status_says_how_bad_it_is(rig):
             (0, "model:acc", *LEGAL),
             (1, "model:acc", "--filter", "error=set_state:EIO@1", *LEGAL),
             (3, "model:acc", "--filter", "error=mig_flags:EIO", *LEGAL),
-            (8, "model:copy,memory=1M", "--filter", "error=identity:EIO", "--check",
-             "access.p2p.*"),
+            (8, *RECOMMENDED),
             (9, "model:acc", "--filter", "error=log_stop:EIO", "--check", "access.log"),
             (10, *BAD)):
         done = check(rig, *args)
@@ -122,7 +124,7 @@ def a_finding_is_told_with_a_command_that_shows_it_again(rig):
         ["sh", "-c", 'ferry() { "$FERRY" "$@"; }; ' + again], capture_output=True,
         text=True, check=False, env=dict(os.environ, FERRY=rig.ferry))
     expect("status of " + again, repeated.returncode, 10)
-    assert seen in repeated.stdout and "\n1 cases in" in repeated.stdout, repeated.stdout
+    assert seen in repeated.stdout and "\n1 case in" in repeated.stdout, repeated.stdout
     assert os.path.exists(rig.path("it's a log"))
 
 
@@ -174,6 +176,16 @@ def read_tap(text):
     return points
 
 
+def the_summary_says_which_options_check_more(rig):
+    """The number of checks, and nothing for options that are there."""
+    done = check(rig, "model:acc", "--driver", "none", "--check", "dma.p2p", "--check",
+                 "race.readers", "--quiet")
+    assert ("\nMore is checked with --driver (1 check), --destructive (1 check).\n"
+            in done.stdout), done.stdout
+    done = check(rig, "model:acc", "--check", "dma.p2p", "--destructive", "--quiet")
+    assert "More is checked" not in done.stdout, done.stdout
+
+
 def tap_is_well_formed(rig):
     """Points that passed, failed and were skipped."""
     done = check(rig, "model:acc", "--tap", "--rule", "MIG-ARC")
@@ -196,9 +208,24 @@ def output_that_goes_nowhere_is_no_success(rig):
                                   check=False)
             expect("status of " + form, done.returncode, 1)
             assert "standard output: No space left" in done.stderr, done.stderr
-    done = check(rig, "model:acc", "--junit", "/dev/full", *LEGAL)
-    expect("status of --junit", done.returncode, 1)
-    assert "/dev/full: No space left" in done.stderr, done.stderr
+        for form in ([], ["--json"]):
+            done = subprocess.run([rig.ferry, "check", "--list", *form], stdout=full,
+                                  stderr=subprocess.PIPE, text=True, check=False)
+            expect("status of --list", done.returncode, 1)
+    # Also where only a recommendation is broken, which a build may let pass.
+    for what in (("model:acc", *LEGAL), RECOMMENDED):
+        done = check(rig, *what, "--junit", "/dev/full")
+        expect("status of --junit", done.returncode, 1)
+        assert "/dev/full: No space left" in done.stderr, done.stderr
+
+
+def output_that_nobody_wants_goes_nowhere(rig):
+    """Not into the report or the device, which get the number of a closed descriptor."""
+    report = rig.path("closed.xml")
+    subprocess.run(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", rig.ferry, "check",
+                    "model:acc", "--json", "--junit", report, *LEGAL], check=True)
+    with open(report, encoding="ascii") as text:
+        expect("begin of the report", text.read(5), "<?xml")
 
 
 def tap_of_what_cannot_be_checked_bails_out(rig):
@@ -345,7 +372,9 @@ CASES = (wrong_options_exit_with_2_and_say_why,
          the_list_names_rule_and_profile_of_each_check, the_exit_status_says_how_bad_it_is,
          a_finding_is_told_with_a_command_that_shows_it_again,
          the_table_is_by_rule_and_sums_passed_cases_up, skips_say_what_is_missing,
-         output_that_goes_nowhere_is_no_success, tap_is_well_formed, tap_of_what_cannot_be_checked_bails_out,
+         the_summary_says_which_options_check_more,
+         output_that_goes_nowhere_is_no_success, output_that_nobody_wants_goes_nowhere,
+         tap_is_well_formed, tap_of_what_cannot_be_checked_bails_out,
          json_has_each_result_and_the_summary_is_their_sum,
          json_of_what_cannot_be_checked_has_the_error, junit_counts_what_it_holds,
          waivers_take_findings_out_of_the_status, waivers_that_are_not_needed_are_told,

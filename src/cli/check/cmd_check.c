@@ -145,8 +145,8 @@ static void check_args(const struct checker_args *args, const struct argp_state 
     if (args->quiet && args->verbose) {
         argp_error(state, "one of --quiet and --verbose");
     }
-    if (args->list && (args->tap || args->uri != NULL)) {
-        argp_error(state, "--list takes neither a URI nor --tap");
+    if (args->list && (args->tap || args->junit != NULL || args->uri != NULL)) {
+        argp_error(state, "--list takes no URI, no --tap and no --junit");
     }
     if (!args->list && args->uri == NULL) {
         argp_error(state, "the URI of a device is needed, such as "
@@ -312,14 +312,22 @@ static void tell_no_driver(const struct checker *checker)
     }
 }
 
-/* 0 when what was printed went nowhere, as on a full disk. */
+/* What was printed may have gone nowhere, as on a full disk. */
 static int told(void)
 {
     if (fflush(stdout) != 0 || ferror(stdout)) {
         print_error("check", NULL, "standard output: %s", strerror(errno));
-        return 0;
+        return EXIT_FAILED;
     }
-    return 1;
+    return EXIT_OK;
+}
+
+/* Who lets recommendations pass must not take a report that is not there for one. */
+static int outcome(int result, int written)
+{
+    return written != EXIT_OK && (result == EXIT_OK || result == EXIT_RECOMMENDED)
+               ? written
+               : result;
 }
 
 static int check(struct checker *checker)
@@ -347,7 +355,7 @@ static int check(struct checker *checker)
     written = junit_write(checker);
     tell_no_driver(checker);
     tell_stale(checker);
-    return result != EXIT_OK ? result : told() ? written : EXIT_FAILED;
+    return outcome(outcome(result, written), told());
 }
 
 int command_check(int argc, char **argv)
@@ -359,7 +367,7 @@ int command_check(int argc, char **argv)
     argp_parse(&check_argp, argc, argv, 0, NULL, &args);
     if (args.list) {
         list_print(&args);
-        return EXIT_OK;
+        return told();
     }
     checker = calloc(1, sizeof(*checker));
     if (checker == NULL) {

@@ -247,7 +247,52 @@ static void put_summary(const struct checker *checker)
                tally.failed > 0 ? off(checker) : "", tally.waived, tally.skipped,
                tally.broken);
     }
-    printf("%zu cases in %s\n", checker->count, text_time(checker->duration_ns, took));
+    printf("%zu case%s in %s\n", checker->count, checker->count == 1 ? "" : "s",
+           text_time(checker->duration_ns, took));
+}
+
+static int lacks(const struct checker_target *target)
+{
+    return target->target.uri == NULL && target->target.endpoint == NULL;
+}
+
+/* The checks that an option would have let run. One that lacks several counts for each.
+ */
+static void put_wants(const struct checker *checker)
+{
+    const struct {
+        uint32_t need;
+        int absent;
+        const char *option;
+    } wants[] = {
+        { FERRY_CHECK_NEEDS_DRIVER, checker->driver.struct_size == 0, "--driver" },
+        { FERRY_CHECK_NEEDS_PARTNER, lacks(&checker->partner), "--partner" },
+        { FERRY_CHECK_NEEDS_FOREIGN, lacks(&checker->foreign), "--foreign" },
+        { FERRY_CHECK_DESTRUCTIVE, !(checker->args->allowed & FERRY_CHECK_DESTRUCTIVE),
+          "--destructive" },
+    };
+    /* Those of the other uAPI are of no use here. */
+    const uint32_t other =
+        checker->summary.uapi == 1 ? FERRY_CHECK_NEEDS_V2 : FERRY_CHECK_NEEDS_V1;
+    const char *before = "More is checked with ";
+
+    for (size_t i = 0; i < sizeof(wants) / sizeof(wants[0]); i++) {
+        uint32_t count = 0;
+
+        for (size_t k = 0; k < checker->count && wants[i].absent; k++) {
+            const struct ferry_check_result *found = &checker->result[k].found;
+
+            count += found->verdict == FERRY_CHECK_SKIP && found->name[0] == '\0' &&
+                     (found->check->needs & wants[i].need) != 0 &&
+                     (found->check->needs & other) == 0;
+        }
+        if (count > 0) {
+            printf("%s%s (%u check%s)", before, wants[i].option, count,
+                   count == 1 ? "" : "s");
+            before = ", ";
+        }
+    }
+    fputs(before[0] == ',' ? ".\n" : "", stdout);
 }
 
 static void put_outcome(const struct checker *checker)
@@ -288,6 +333,7 @@ void table_print(const struct checker *checker)
     }
     if (checker->end != CHECKER_ERROR) {
         put_summary(checker);
+        put_wants(checker);
         put_outcome(checker);
     }
 }
