@@ -199,6 +199,9 @@ static int take_size(struct backend_v1 *v1, int status)
         return ferry_v1_failed(v1, status, "data_size");
     }
     v1->data_size = ferry_v1_value(v1);
+    if (v1->data_size == 0 && v1->state == FERRY_STATE_PRE_COPY) {
+        return FERRY_E_DRY; /* some tell what the stop will give: nothing for now */
+    }
     if (v1->data_size == 0) {
         return ferry_v1_lies(v1, "data_size is 0 while pending_bytes is not",
                              v1->pending);

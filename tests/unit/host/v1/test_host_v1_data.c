@@ -219,6 +219,26 @@ static void the_lies_of_a_saving_device_are_found_out(void **state)
     }
 }
 
+/* Its pending_bytes tells what a stop would give; users of v1 have always gone on. */
+static void a_piece_of_no_bytes_in_pre_copy_is_nothing_for_now(void **state)
+{
+    struct v1_rig rig;
+    uint8_t data[256];
+    uint64_t got;
+
+    (void)state;
+    v1_rig_open(&rig);
+    rig.fake.precopy[0] = rig.fake.stopped[0] = 100;
+    assert_int_equal(v1_rig_set_state(&rig, FERRY_STATE_PRE_COPY), FERRY_OK);
+    rig.fake.lie = FAKE_SIZE_ZERO;
+    assert_int_equal(v1_rig_read(&rig, data, sizeof(data), &got), FERRY_E_DRY);
+    rig.fake.lie = FAKE_HONEST;
+    assert_int_equal(v1_rig_set_state(&rig, FERRY_STATE_STOP_COPY), FERRY_OK);
+    assert_int_equal(v1_rig_read(&rig, data, sizeof(data), &got), FERRY_OK);
+    assert_int_equal(got, 100);
+    v1_rig_close(&rig);
+}
+
 static void a_stopped_device_whose_data_never_end_is_given_up(void **state)
 {
     struct v1_rig rig;
@@ -501,6 +521,7 @@ int main(void)
         cmocka_unit_test(the_end_is_not_asked_for_again),
         cmocka_unit_test(stopping_reads_no_pending_bytes),
         cmocka_unit_test(the_lies_of_a_saving_device_are_found_out),
+        cmocka_unit_test(a_piece_of_no_bytes_in_pre_copy_is_nothing_for_now),
         cmocka_unit_test(a_stopped_device_whose_data_never_end_is_given_up),
         cmocka_unit_test(the_errno_of_a_register_ends_the_read),
         cmocka_unit_test(data_belong_to_their_states),
