@@ -3,7 +3,7 @@
 
 The client may have learned to ask in another order, or for more: an answer is looked for by
 the request, and what the server of then was never asked is refused as it refused unknown
-things, with EINVAL. Descriptors are eventfds.
+things, with EINVAL. Descriptors are eventfds, a twin socket one that stays silent.
 """
 import errno
 import os
@@ -44,6 +44,7 @@ class Player:
         self.answers = {}
         self.used = set()
         self.refused = []
+        self.twins = []
         asked = {}
         for sender, message, fds in messages(transcript):
             number = HEADER.unpack_from(message)[0]
@@ -80,7 +81,11 @@ class Player:
                     return
                 size = HEADER.unpack(header)[2]
                 reply, count = self.answer(header + stream.read(size - HEADER.size))
-                fds = [os.eventfd(0) for _ in range(count)]
+                twins = [socket.socketpair() for _ in range(count)
+                         if HEADER.unpack(header)[1] == VERSION]
+                fds = ([theirs.detach() for _, theirs in twins] or
+                       [os.eventfd(0) for _ in range(count)])
+                self.twins += [ours for ours, _ in twins]
                 socket.send_fds(client, [reply], fds)
                 for number in fds:
                     os.close(number)

@@ -111,4 +111,5 @@ def main():
         test_sample_client(ferry, samples, folder)
 
 
-main()
+if __name__ == "__main__":
+    main()
