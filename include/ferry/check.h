@@ -157,14 +157,31 @@ struct ferry_check_options {
     uint32_t allowed;    /* FERRY_CHECK_DESTRUCTIVE, FERRY_CHECK_MAY_HANG */
     uint32_t timeout_ms; /* of each request; 0: 5000 */
     uint32_t look_ms;    /* how long to look for what must not happen; 0: 20 */
-    const char *only;    /* fnmatch(3) over "id" and "id[case]"; NULL: all */
-    const char *rule;    /* prefix of the rule's identifier; NULL: all */
+    /* Patterns with * and ? over "id" and "id[case]", between spaces; NULL: all. */
+    const char *only;
+    const char *rule; /* prefix of the rule's identifier; NULL: all */
     /* A case begins, and has ended; borrowed for the call. Both may be NULL. A result
      * that returns other than 0 ends the run. */
     void (*begin)(void *user, const struct ferry_check_info *check, const char *name);
     int (*result)(void *user, const struct ferry_check_result *result);
     void *user;
 };
+
+/*
+ * Does a pattern mean a case? only: as of the options, patterns between spaces; name: of
+ * the case, "" of the only one; NULL: of any case that the check may have.
+ * Return: 1 when it does, else 0. Thread: any.
+ */
+FERRY_PUBLIC int ferry_check_matches(const char *only,
+                                     const struct ferry_check_info *info,
+                                     const char *name);
+/*
+ * Would ferry_check_run() try cases of this check? Of the options, profile, rule and only
+ * decide; the device may still lack what the check needs.
+ * Return: 1 when it would, else 0. Thread: any.
+ */
+FERRY_PUBLIC int ferry_check_wanted(const struct ferry_check_options *options,
+                                    const struct ferry_check_info *info);
 
 struct ferry_check_summary {
     uint32_t passed, failed, skipped, broken;

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,61 +19,6 @@ struct walk {
     struct ferry_error gone;
     char ended_in[PATTERN_BYTES]; /* the last case that the device did not survive */
 };
-
-/* "arc.legal[RUNNING>STOP]": brackets stand for themselves. */
-static int matches_one(const char *pattern, size_t length, const char *text)
-{
-    char escaped[PATTERN_BYTES];
-    size_t used = 0;
-
-    for (size_t i = 0; i < length && used + 3 < sizeof(escaped); i++) {
-        if (pattern[i] == '[' || pattern[i] == ']') {
-            escaped[used++] = '\\';
-        }
-        escaped[used++] = pattern[i];
-    }
-    escaped[used] = '\0';
-    return fnmatch(escaped, text, 0) == 0;
-}
-
-/* only: patterns between spaces; NULL: everything. */
-static int matches(const char *only, const char *id, const char *name)
-{
-    char full[PATTERN_BYTES];
-
-    if (!only) {
-        return 1;
-    }
-    snprintf(full, sizeof(full), "%s[%s]", id, name);
-    while (*only != '\0') {
-        const size_t length = strcspn(only, " ");
-
-        if (length > 0 &&
-            (matches_one(only, length, id) || matches_one(only, length, full))) {
-            return 1;
-        }
-        only += length + (only[length] == ' ');
-    }
-    return 0;
-}
-
-/* Could a case of this check be meant? */
-static int may_match(const char *only, const char *id)
-{
-    if (!only) {
-        return 1;
-    }
-    while (*only != '\0') {
-        const size_t length = strcspn(only, " ");
-        const size_t to_case = strcspn(only, " [");
-
-        if (length > 0 && matches_one(only, to_case, id)) {
-            return 1;
-        }
-        only += length + (only[length] == ' ');
-    }
-    return 0;
-}
 
 static int has_target(const struct ferry_check_target *target)
 {
@@ -262,28 +206,10 @@ static void run_check(struct walk *walk, const struct check *check)
         if (check->name) {
             check->name(walk->run, i, name);
         }
-        if (matches(options->only, check->info.id, name)) {
+        if (!options->only || ferry_check_matches(options->only, &check->info, name)) {
             run_case(walk, check, i, name);
         }
     }
-}
-
-/* "MIG-ARC-1" begins MIG-ARC-1 and not MIG-ARC-10. */
-static int begins(const char *prefix, const char *rule)
-{
-    const size_t length = strlen(prefix);
-
-    return strncmp(rule, prefix, length) == 0 &&
-           (length == 0 || prefix[length - 1] < '0' || prefix[length - 1] > '9' ||
-            rule[length] < '0' || rule[length] > '9');
-}
-
-static int wanted(const struct ferry_check_options *options,
-                  const struct ferry_check_info *info)
-{
-    return (options->profile == 0 || info->profile <= options->profile) &&
-           (!options->rule || begins(options->rule, info->rule)) &&
-           may_match(options->only, info->id);
 }
 
 static int open_all(struct check_run *run, struct ferry_error *reterr)
@@ -325,7 +251,13 @@ int ferry_check_run(const struct ferry_check_options *options,
     int rc;
 
     memset(ret_summary, 0, sizeof(*ret_summary));
-    if (options->struct_size != sizeof(*options) || !has_target(&options->device)) {
+    if (options->struct_size != sizeof(*options)) {
+        return ferry_error_set(reterr, FERRY_E_ARGUMENT, "check", NULL, 0,
+                               "struct_size is %zu and not %zu, that of struct "
+                               "ferry_check_options",
+                               options->struct_size, sizeof(*options));
+    }
+    if (!has_target(&options->device)) {
         return ferry_error_set(reterr, FERRY_E_ARGUMENT, "check", NULL, 0,
                                "a device must be named");
     }
@@ -347,7 +279,7 @@ int ferry_check_run(const struct ferry_check_options *options,
     for (const struct check_class *class = check_classes; class->check && rc == FERRY_OK;
          class ++) {
         for (const struct check *check = class->check; check->info.id; check++) {
-            if (!run->stopped && wanted(options, &check->info)) {
+            if (!run->stopped && ferry_check_wanted(options, &check->info)) {
                 run_check(&walk, check);
             }
         }

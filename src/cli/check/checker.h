@@ -14,7 +14,7 @@
 /*
  * `ferry check': cmd_check.c reads the command line, target.c opens what is checked,
  * driver.c finds who has it work, run.c runs the checks and keeps what they found, and
- * there is a file for each form of output.
+ * forms/ has a file for each form in which it is told.
  */
 #define CHECKER_PATTERNS_MAX 64
 #define CHECKER_PATTERN_BYTES 128
@@ -109,13 +109,12 @@ struct checker {
 /* Is the check among those that the options name? */
 int checker_wants(const struct checker_args *args, const struct ferry_check_info *info);
 
-/* -- pattern.c -- */
-/* Is this case meant? pattern: over "id", "id[case]" or the rule's identifier, with * and
- * ?. A result without a case's name stands for all cases of its check. */
-int checker_matches(const char *pattern, const struct ferry_check_info *info,
-                    const char *name);
-/* Can the pattern mean a case of this check? */
-int checker_may_match(const char *pattern, const struct ferry_check_info *info);
+/* -- result.c: names and words of what was found -- */
+/* Did it fail, or could it not be tried? Return: 1 or 0. */
+int checker_is_finding(const struct ferry_check_result *found);
+/* Does the pattern mean this case? A result without a case's name stands for all cases of
+ * its check. Return: 1 or 0. */
+int checker_means(const char *pattern, const struct ferry_check_result *found);
 /* "arc.legal[RUNNING>STOP]"; Return: ret_text. */
 const char *checker_case_name(const struct ferry_check_result *found,
                               char ret_text[CHECKER_PATTERN_BYTES]);
@@ -157,7 +156,7 @@ int checker_status(const struct checker *checker);
 /* How it ended, for people; "" when it is done. */
 const char *checker_end_text(const struct checker *checker);
 
-/* -- Output -- */
+/* -- forms/ -- */
 void list_print(const struct checker_args *args);
 void tap_begin(const struct checker *checker);
 void tap_result(const struct checker *checker, const struct checker_result *result);

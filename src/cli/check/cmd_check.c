@@ -95,11 +95,14 @@ static void add_pattern(struct checker_args *args, const char *text,
         argp_error(state, "--check takes a name without blanks, not '%s'", text);
     }
     for (size_t i = 0; (info = ferry_check_get(i)) != NULL && !found; i++) {
-        found = checker_may_match(text, info);
+        found = ferry_check_matches(text, info, NULL);
     }
     if (!found) {
-        argp_error(state, "--check: there is no check like '%s'; see ferry check --list",
-                   text);
+        argp_error(
+            state,
+            "--check: there is no check like '%s'; see ferry check --list, and --rule "
+            "for rules",
+            text);
     }
     args->pattern[args->pattern_count++] = text;
 }
@@ -113,25 +116,17 @@ static void add_filter(struct checker_args *args, const char *text,
     args->filter[args->filter_count++] = text;
 }
 
-/* "MIG-ARC-1" begins MIG-ARC-1 and not MIG-ARC-10; as in libferry. */
-static int begins(const char *prefix, const char *rule)
-{
-    const size_t length = strlen(prefix);
-
-    return strncmp(rule, prefix, length) == 0 &&
-           (length == 0 || prefix[length - 1] < '0' || prefix[length - 1] > '9' ||
-            rule[length] < '0' || rule[length] > '9');
-}
-
 int checker_wants(const struct checker_args *args, const struct ferry_check_info *info)
 {
+    const struct ferry_check_options options = { .struct_size = sizeof(options),
+                                                 .profile = args->profile,
+                                                 .rule = args->rule };
     int meant = args->pattern_count == 0;
 
     for (size_t i = 0; i < args->pattern_count && !meant; i++) {
-        meant = checker_may_match(args->pattern[i], info);
+        meant = ferry_check_matches(args->pattern[i], info, NULL);
     }
-    return meant && (args->profile == 0 || info->profile <= args->profile) &&
-           (args->rule == NULL || begins(args->rule, info->rule));
+    return meant && ferry_check_wanted(&options, info);
 }
 
 static void check_args(const struct checker_args *args, const struct argp_state *state)

@@ -70,8 +70,7 @@ static int hangs(struct checker *checker, const struct ferry_check_result *found
     const uint32_t limit_ms =
         checker->args->timeout_ms != 0 ? checker->args->timeout_ms : CHECKER_TIMEOUT_MS;
     const int overdue =
-        (found->verdict == FERRY_CHECK_FAIL || found->verdict == FERRY_CHECK_BROKEN) &&
-        found->duration_ns >= limit_ms * NS_PER_MS;
+        checker_is_finding(found) && found->duration_ns >= limit_ms * NS_PER_MS;
 
     checker->hung = overdue ? checker->hung + 1 : 0;
     checker->overdue += overdue != 0;
@@ -98,8 +97,7 @@ static int on_result(void *user, const struct ferry_check_result *found)
     checker_clean(result->found.seen);
     result->waived = checker_waive(checker, &result->found);
     for (size_t i = 0; i < checker->args->pattern_count; i++) {
-        checker->pattern_uses[i] +=
-            checker_matches(checker->args->pattern[i], found->check, found->name) != 0;
+        checker->pattern_uses[i] += checker_means(checker->args->pattern[i], found) != 0;
     }
     if (found->check != checker->at) {
         progress_check(checker, found->check, found->name); /* it never began */
@@ -136,7 +134,7 @@ static int is_left(const struct checker_args *args, const char *pattern)
     const struct ferry_check_info *info;
 
     for (size_t i = 0; (info = ferry_check_get(i)) != NULL; i++) {
-        if (checker_may_match(pattern, info) && checker_wants(args, info)) {
+        if (ferry_check_matches(pattern, info, NULL) && checker_wants(args, info)) {
             return 1;
         }
     }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
+#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +12,12 @@ static int wrong(const struct checker *checker, uint32_t line, const char *what)
 {
     print_error("check", NULL, "%s:%u: %s", checker->args->waive, line, what);
     return EXIT_USAGE;
+}
+
+/* A waiver may be for all checks of a rule. */
+static int names_rule(const char *pattern, const struct ferry_check_info *info)
+{
+    return fnmatch(pattern, info->rule, 0) == 0;
 }
 
 static int add(struct checker *checker, uint32_t line, const char *pattern,
@@ -30,7 +37,8 @@ static int add(struct checker *checker, uint32_t line, const char *pattern,
     checker_clean(waiver->reason);
     waiver->unknown = 1;
     for (size_t i = 0; (info = ferry_check_get(i)) != NULL && waiver->unknown; i++) {
-        waiver->unknown = !checker_may_match(waiver->pattern, info);
+        waiver->unknown = !ferry_check_matches(waiver->pattern, info, NULL) &&
+                          !names_rule(waiver->pattern, info);
     }
     return EXIT_OK;
 }
@@ -127,8 +135,7 @@ void checker_free_waivers(struct checker *checker)
 const struct checker_waiver *checker_waive(struct checker *checker,
                                            const struct ferry_check_result *found)
 {
-    const int finding =
-        found->verdict == FERRY_CHECK_FAIL || found->verdict == FERRY_CHECK_BROKEN;
+    const int finding = checker_is_finding(found);
     const struct checker_waiver *first = NULL;
 
     if (found->verdict == FERRY_CHECK_SKIP) {
@@ -137,7 +144,8 @@ const struct checker_waiver *checker_waive(struct checker *checker,
     for (size_t i = 0; i < checker->waiver_count; i++) {
         struct checker_waiver *waiver = &checker->waiver[i];
 
-        if (checker_matches(waiver->pattern, found->check, found->name)) {
+        if (checker_means(waiver->pattern, found) ||
+            names_rule(waiver->pattern, found->check)) {
             waiver->tried++;
             waiver->matched += finding != 0;
             first = first == NULL && finding ? waiver : first;

@@ -62,8 +62,7 @@ static void put_details(const struct checker *checker,
 void tap_result(const struct checker *checker, const struct checker_result *result)
 {
     const struct ferry_check_result *found = &result->found;
-    const int fails =
-        found->verdict == FERRY_CHECK_FAIL || found->verdict == FERRY_CHECK_BROKEN;
+    const int fails = checker_is_finding(found);
     char name[CHECKER_PATTERN_BYTES];
 
     if (!checker->args->tap) {

@@ -23,12 +23,6 @@ static const char *off(const struct checker *checker)
     return checker->coloured ? "\033[0m" : "";
 }
 
-static int is_finding(const struct checker_result *result)
-{
-    return result->found.verdict == FERRY_CHECK_FAIL ||
-           result->found.verdict == FERRY_CHECK_BROKEN;
-}
-
 /* "pass" of a check with hundreds of cases is that of the worst. */
 static void put_verdict(const struct checker *checker, const struct checker_tally *tally)
 {
@@ -164,7 +158,7 @@ static void put_check_whole(const struct checker *checker,
         if (result->found.check != info) {
             continue;
         }
-        if (is_finding(result) &&
+        if (checker_is_finding(&result->found) &&
             (result->waived == NULL || args->verbose || !args->quiet)) {
             put_finding(checker, result);
         } else if (args->verbose) {
@@ -193,8 +187,8 @@ static int rule_has_findings(const struct checker *checker, const char *rule)
     for (size_t i = 0; i < checker->count; i++) {
         const struct checker_result *result = &checker->result[i];
 
-        if (strcmp(result->found.check->rule, rule) == 0 && is_finding(result) &&
-            result->waived == NULL) {
+        if (strcmp(result->found.check->rule, rule) == 0 &&
+            checker_is_finding(&result->found) && result->waived == NULL) {
             return 1;
         }
     }

@@ -1,45 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/check/checker.h"
 
-/* Brackets stand for themselves, as in libferry. */
-static int matches_text(const char *pattern, size_t length, const char *text)
+int checker_is_finding(const struct ferry_check_result *found)
 {
-    char escaped[2 * CHECKER_PATTERN_BYTES];
-    size_t used = 0;
-
-    for (size_t i = 0; i < length && used + 3 < sizeof(escaped); i++) {
-        if (pattern[i] == '[' || pattern[i] == ']' || pattern[i] == '\\') {
-            escaped[used++] = '\\';
-        }
-        escaped[used++] = pattern[i];
-    }
-    escaped[used] = '\0';
-    return fnmatch(escaped, text, 0) == 0;
+    return found->verdict == FERRY_CHECK_FAIL || found->verdict == FERRY_CHECK_BROKEN;
 }
 
-int checker_may_match(const char *pattern, const struct ferry_check_info *info)
+int checker_means(const char *pattern, const struct ferry_check_result *found)
 {
-    return matches_text(pattern, strcspn(pattern, "["), info->id) ||
-           matches_text(pattern, strlen(pattern), info->rule);
-}
-
-int checker_matches(const char *pattern, const struct ferry_check_info *info,
-                    const char *name)
-{
-    const size_t length = strlen(pattern);
-    char full[CHECKER_PATTERN_BYTES];
-
-    if (name[0] == '\0') {
-        return checker_may_match(pattern, info);
-    }
-    snprintf(full, sizeof(full), "%s[%s]", info->id, name);
-    return matches_text(pattern, length, info->id) ||
-           matches_text(pattern, length, full) ||
-           matches_text(pattern, length, info->rule);
+    return ferry_check_matches(pattern, found->check,
+                               found->name[0] != '\0' ? found->name : NULL);
 }
 
 const char *checker_case_name(const struct ferry_check_result *found,
