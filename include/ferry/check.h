@@ -157,7 +157,8 @@ struct ferry_check_options {
     uint32_t allowed;    /* FERRY_CHECK_DESTRUCTIVE, FERRY_CHECK_MAY_HANG */
     uint32_t timeout_ms; /* of each request; 0: 5000 */
     uint32_t look_ms;    /* how long to look for what must not happen; 0: 20 */
-    /* Patterns with * and ? over "id" and "id[case]", between spaces; NULL: all. */
+    /* Patterns between spaces, over "id" and "id[case]": * and ? stand for any, brackets
+     * for themselves. What picks nothing is no error. NULL: all. */
     const char *only;
     const char *rule; /* prefix of the rule's identifier; NULL: all */
     /* A case begins, and has ended; borrowed for the call. Both may be NULL. A result
@@ -191,9 +192,10 @@ struct ferry_check_summary {
 };
 
 /*
- * Runs the checks. Return: FERRY_OK, whatever they found; FERRY_E_UNSUPPORTED (the device
- * does not migrate at all), FERRY_E_ARGUMENT, FERRY_E_MEMORY, or what opening it
- * returned; FERRY_E_CANCELLED (a result callback ended it).
+ * Runs the checks. ret_summary may be NULL, and reterr too. Return: FERRY_OK, whatever
+ * they found; FERRY_E_UNSUPPORTED (the device does not migrate at all), FERRY_E_ARGUMENT,
+ * FERRY_E_MEMORY, or what opening it returned; FERRY_E_CANCELLED (a result callback ended
+ * it).
  */
 FERRY_PUBLIC int ferry_check_run(const struct ferry_check_options *options,
                                  struct ferry_check_summary *ret_summary,

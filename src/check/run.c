@@ -246,10 +246,12 @@ static void end(struct check_run *run)
 int ferry_check_run(const struct ferry_check_options *options,
                     struct ferry_check_summary *ret_summary, struct ferry_error *reterr)
 {
+    struct ferry_check_summary unwanted;
     struct check_run *run;
-    struct walk walk = { .summary = ret_summary };
+    struct walk walk = { .summary = ret_summary ? ret_summary : &unwanted };
     int rc;
 
+    ret_summary = walk.summary;
     memset(ret_summary, 0, sizeof(*ret_summary));
     if (options->struct_size != sizeof(*options)) {
         return ferry_error_set(reterr, FERRY_E_ARGUMENT, "check", NULL, 0,
@@ -259,7 +261,7 @@ int ferry_check_run(const struct ferry_check_options *options,
     }
     if (!has_target(&options->device)) {
         return ferry_error_set(reterr, FERRY_E_ARGUMENT, "check", NULL, 0,
-                               "a device must be named");
+                               "struct_size must be set and a device be named");
     }
     run = calloc(1, sizeof(*run));
     if (!run) {

@@ -210,6 +210,10 @@ static void test_a_result_can_end_the_run(void **state)
     rig.seen.stop_after = 3;
     assert_int_equal(run(&rig), FERRY_E_CANCELLED);
     assert_int_equal(rig.seen.count, 3);
+    /* Who has that need not have the summary. */
+    rig.seen.count = 0;
+    assert_int_equal(ferry_check_run(&rig.options, NULL, NULL), FERRY_E_CANCELLED);
+    assert_int_equal(rig.seen.count, 3);
     tear_down(&rig);
 }
 
