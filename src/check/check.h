@@ -26,7 +26,9 @@
 #define CHECK_SCRATCH_BYTES (16u << 20) /* behind: what devices are asked to write */
 #define CHECK_MEMORY_BYTES (CHECK_DRIVER_BYTES + CHECK_SCRATCH_BYTES)
 #define CHECK_SCRATCH_IOVA (CHECK_IOVA + CHECK_DRIVER_BYTES)
-#define CHECK_STREAM_MAX (4ull << 30) /* a stream that is longer does not end */
+#define CHECK_STREAM_MAX (1ull << 30) /* of state that is kept in memory */
+#define CHECK_ENDLESS_BYTES (256ull << 20)
+#define CHECK_CASE_TIMEOUTS 12u /* limits of a request that one case may take */
 #define CHECK_VECTORS_MAX 16u
 #define CHECK_REGIONS_MAX 32u
 
@@ -87,7 +89,9 @@ struct check_run {
     const struct check *check;         /* whose cases are counted, named and run now */
     struct ferry_check_result *result; /* of the present case */
     uint32_t look_ms;
-    uint32_t stopped; /* the result callback has had enough */
+    uint64_t case_ends_ns; /* no request is made behind it; 0: between cases */
+    uint32_t case_is_over; /* one would have been */
+    uint32_t stopped;      /* the result callback has had enough */
 };
 
 /* -- What a check says. The first word of a case stands. -- */

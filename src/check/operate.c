@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "check/check.h"
+#include "os/clock.h"
 #include "wire/status.h"
 
 int check_call(struct check_run *run, struct ferry_request *request)
@@ -13,6 +14,11 @@ int check_call(struct check_run *run, struct ferry_request *request)
     memset(&device->error, 0, sizeof(device->error));
     if (!device->backend) {
         return request->status = FERRY_E_CLOSED;
+    }
+    if (run->case_ends_ns != 0 && ferry_os_now_ns() > run->case_ends_ns) {
+        /* Answers that come in time, and to no end. */
+        run->case_is_over = 1;
+        return request->status = FERRY_E_TIMEOUT;
     }
     request->reterr = &device->error;
     rc = device->backend->ops->call(device->backend, request);

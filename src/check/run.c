@@ -9,6 +9,7 @@
 #include "os/memory.h"
 
 #define LOOK_MS 20u
+#define TIMEOUT_MS 5000u
 #define TRIES 2u /* cases that may fail to begin before the device is given up */
 #define PATTERN_BYTES 256u
 
@@ -167,8 +168,23 @@ static void run_case(struct walk *walk, const struct check *check, uint32_t at,
     }
     run->result = &result;
     if (check_base(run, &error) == FERRY_OK) {
+        const uint64_t limit_ms =
+            CHECK_CASE_TIMEOUTS *
+            (uint64_t)(run->options->timeout_ms ? run->options->timeout_ms : TIMEOUT_MS);
+
         walk->failed_bases = 0;
+        run->case_is_over = 0;
+        run->case_ends_ns = ferry_os_now_ns() + limit_ms * FERRY_NS_PER_MS;
         check->run(run, at);
+        run->case_ends_ns = 0;
+        if (run->case_is_over) {
+            /* What it said was about requests that nobody made. */
+            result.verdict = 0;
+            check_broken(run,
+                         "not over after %llu ms (so many times the limit of a "
+                         "request: %u)",
+                         (unsigned long long)limit_ms, CHECK_CASE_TIMEOUTS);
+        }
         run->at = &run->device;
         look_at_end(walk, &result);
     } else {

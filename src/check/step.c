@@ -59,7 +59,11 @@ int check_go(struct check_run *run, uint32_t state)
     }
     /* Nothing but a reset is sure to leave these. */
     if ((from == FERRY_STATE_ERROR || from == FERRY_STATE_RESUMING) && from != state) {
-        rc = check_reset(run);
+        if (run->at->can_reset) {
+            rc = check_reset(run);
+        } else if (!check_reopen(run)) {
+            return 0;
+        }
         if (rc == FERRY_OK) {
             rc = check_get_state(run, &from);
         }
@@ -211,16 +215,44 @@ static uint64_t piece_of(const struct check_run *run, uint64_t piece)
     return piece == 0 || piece > most ? (most < PIECE_BYTES ? most : PIECE_BYTES) : piece;
 }
 
+/*
+ * So many bytes, of a device that says how many there are, are far more than it has.
+ * ret_dry: pre-copy, which may have more and more and may be left at any time.
+ */
+static uint64_t far_too_many(struct check_run *run, int *ret_dry)
+{
+    uint64_t size = 0;
+    uint32_t state;
+
+    *ret_dry = check_get_state(run, &state) == FERRY_OK &&
+               (state == FERRY_STATE_PRE_COPY || state == FERRY_STATE_PRE_COPY_P2P);
+    if (check_data_size(run, &size) != FERRY_OK || size > CHECK_STREAM_MAX) {
+        return *ret_dry ? CHECK_ENDLESS_BYTES : UINT64_MAX;
+    }
+    return 4 * size + (*ret_dry ? 65536u : CHECK_ENDLESS_BYTES);
+}
+
+/* Nothing else is asked before so many bytes came: it could disturb the stream. */
+#define LONG_BYTES (256u << 10)
+
 int check_read_all(struct check_run *run, struct check_stream *stream, uint64_t piece)
 {
-    uint64_t got = 0;
-    int rc;
+    const uint64_t from = stream->bytes;
+    uint64_t got = 0, most = LONG_BYTES;
+    int rc, asked = 0, pre_copy = 0;
 
     if (!run->at->backend) {
         return FERRY_E_CLOSED;
     }
     piece = piece_of(run, piece);
     do {
+        if (stream->bytes - from > most && !asked) {
+            most = far_too_many(run, &pre_copy);
+            asked = 1;
+        }
+        if (stream->bytes - from > most) {
+            return pre_copy ? FERRY_OK : FERRY_E_LIMIT;
+        }
         rc = check_stream_room(stream, piece);
         if (rc == FERRY_OK) {
             rc = check_read(run, stream->data + stream->bytes, piece, &got);
@@ -262,6 +294,14 @@ int check_save(struct check_run *run, struct check_stream *ret_stream)
         return 0;
     }
     rc = check_read_all(run, ret_stream, 0);
+    if (rc == FERRY_E_LIMIT) {
+        check_skip(run,
+                   "its state has no end, or is larger than what is kept in memory "
+                   "(%llu MiB): %llu bytes came",
+                   CHECK_STREAM_MAX >> 20, (unsigned long long)ret_stream->bytes);
+        check_stream_free(ret_stream);
+        return 0;
+    }
     if (rc != FERRY_OK) {
         check_stream_free(ret_stream);
         return check_broken(run, "its state cannot be read: %s",
@@ -277,7 +317,11 @@ int check_load(struct check_run *run, const struct check_stream *stream)
     int rc = check_get_state(run, &state);
 
     if (rc == FERRY_OK && state == FERRY_STATE_RESUMING) {
-        rc = check_reset(run);
+        if (run->at->can_reset) {
+            rc = check_reset(run);
+        } else if (!check_reopen(run)) {
+            return 0;
+        }
     }
     if (rc != FERRY_OK || !check_go(run, FERRY_STATE_RESUMING)) {
         return check_broken(run, "a load cannot begin: %s",

@@ -81,6 +81,7 @@ struct check_mutant {
     const char *partner; /* its model; NULL: the same as of the device */
     uint32_t sound_partner; /* 1: the partner of the same kind has no fault */
     uint32_t sound_device;  /* 1: only the partner has it */
+    uint32_t undriven;      /* 1: nobody has it work */
     const char *only; /* instead of the class's checks, when a run would take long */
 };
 

@@ -209,7 +209,9 @@ int rig_check(const struct check_mutant *row, const char *only, struct rig_run *
     }
     options.partner.endpoint = partner.top;
     options.foreign.endpoint = foreign.top;
-    options.driver = is_copy ? &check_driver_copy : &check_driver_acc;
+    options.driver = row->undriven ? NULL
+                     : is_copy     ? &check_driver_copy
+                                   : &check_driver_acc;
     options.allowed = FERRY_CHECK_DESTRUCTIVE | FERRY_CHECK_MAY_HANG;
     options.timeout_ms = row->timeout_ms > 0 ? row->timeout_ms : TIMEOUT_MS;
     options.look_ms = LOOK_MS;

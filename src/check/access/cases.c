@@ -29,6 +29,10 @@ int access_judge(struct check_run *run, const struct access_case *at, int status
 
     if (verdict == FERRY_LATCH) {
         /* A power state waits on every device; doorbells on those that say so. */
+        if (at->operation != FERRY_OP_POWER && !run->at->has_identity && status >= 0) {
+            check_skip(run, "the device does not say whether it latches doorbells");
+            return 0;
+        }
         verdict =
             at->operation == FERRY_OP_POWER || latches(run) ? FERRY_ALLOW : FERRY_REFUSE;
     }

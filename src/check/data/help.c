@@ -7,12 +7,17 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "os/clock.h"
+
 /* So many small pieces at each end of a stream. */
 #define SMALL_PIECES 2048u
 /* A case that tries again and again writes about so much. */
 #define CASE_BYTES (64ull << 20)
 /* Pre-copy of an idle device that gives this and four times its size has no end. */
 #define DRY_BYTES (64ull << 20)
+/* In little pieces that would take long: this and four times its size, for so long. */
+#define DRY_SLACK_BYTES 65536u
+#define DRY_NS 200000000u
 
 /* By the cut: sizes in turn; the largest that the backend takes is 0. */
 static const uint32_t cut_sizes[DATA_CUTS][8] = {
@@ -85,13 +90,15 @@ int data_has(const struct check_run *run, uint32_t state)
 int data_until_dry(struct check_run *run, struct check_stream *stream)
 {
     const uint64_t from = stream->bytes;
-    uint64_t most = DRY_BYTES, size = 0, got = 0;
+    const uint64_t begun = ferry_os_now_ns();
+    uint64_t most = DRY_BYTES, idle, size = 0, got = 0;
     char text[160];
     int rc;
 
     if (check_data_size(run, &size) == FERRY_OK && size < CHECK_STREAM_MAX) {
         most += 4 * size;
     }
+    idle = size > 0 ? most - DRY_BYTES + DRY_SLACK_BYTES : most;
     do {
         const uint64_t piece = 1u << 20;
 
@@ -100,7 +107,8 @@ int data_until_dry(struct check_run *run, struct check_stream *stream)
             rc = check_read(run, stream->data + stream->bytes, piece, &got);
         }
         stream->bytes += rc == FERRY_OK ? got : 0;
-    } while (rc == FERRY_OK && got > 0 && stream->bytes - from < most);
+    } while (rc == FERRY_OK && got > 0 && stream->bytes - from < most &&
+             (stream->bytes - from < idle || ferry_os_now_ns() - begun < DRY_NS));
     if (rc == FERRY_OK && got > 0) {
         check_skip(run, "pre-copy of an idle device gives more and more: %llu bytes",
                    (unsigned long long)(stream->bytes - from));

@@ -66,7 +66,8 @@ static int goes_on(struct check_run *run, uint32_t state)
     if (state == FERRY_STATE_ERROR ||
         (state == FERRY_STATE_RESUMING && check_get_state(run, &now) == FERRY_OK &&
          now == state)) {
-        return check_ok(run, check_reset(run), "a reset");
+        return run->at->can_reset ? check_ok(run, check_reset(run), "a reset")
+                                  : check_reopen(run);
     }
     return check_ok(run, check_set_state(run, FERRY_STATE_RUNNING),
                     "SET_STATE to RUNNING");
