@@ -8,6 +8,7 @@ import glob
 import json
 import os
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -137,6 +138,46 @@ def test_checks(ferry, folder, work):
             assert len(passed) == count, (name, check, len(passed))
 
 
+SET_STATE = 1 << 17 | 2  # DEVICE_FEATURE: flags of a SET of feature 2
+
+
+class Quitter(player.Player):
+    """A server that ends the connection when it is to change its state."""
+
+    def answer(self, message):
+        command = player.HEADER.unpack_from(message)[1]
+        body = message[player.HEADER.size:]
+        if command == 16 and struct.unpack_from("<II", body)[1] == SET_STATE:
+            raise ConnectionResetError
+        return super().answer(message)
+
+    def serve(self):
+        try:
+            super().serve()
+        except ConnectionResetError:
+            pass
+
+
+def test_check_of_a_server_that_ends(ferry, folder, work):
+    """The case in which it ends has failed, the others name it."""
+    path = os.path.join(work, "quitter")
+    Quitter(os.path.join(folder, "servers/libvfio-user-device-check.trc"), path)
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(path)
+        out = subprocess.run(
+            [ferry, "check", "--json", "--check", "access.stopped.config",
+             f"vfio-user-fd:{client.fileno()}"], pass_fds=[client.fileno()],
+            capture_output=True, text=True, timeout=30, check=False)
+    assert out.returncode == 10, (out.returncode, out.stderr)
+    results = json.loads(out.stdout)["results"]
+    first = results[0]
+    assert first["verdict"] == "fail", first
+    assert first["expected"] == "the device answers and keeps the connection", first
+    assert first["seen"].startswith("it ended the connection (FERRY_E_CLOSED): on the way"), first
+    assert [result["verdict"] for result in results[1:]] == ["broken"] * (len(results) - 1)
+    assert f"since access.stopped.config[{first['case']}]" in results[-1]["seen"], results[-1]
+
+
 def main():
     ferry, folder = sys.argv[1:3]
     test_clients(ferry, folder)
@@ -144,6 +185,7 @@ def main():
         test_gpio_server(ferry, folder, work)
         test_v1_servers(ferry, folder, work)
         test_checks(ferry, folder, work)
+        test_check_of_a_server_that_ends(ferry, folder, work)
 
 
 main()
