@@ -17,8 +17,8 @@ KNOWN = "TO" "DO"  # TAP's directive for failures that are known
 PROFILES = ("required", "expected", "recommended")
 VERDICTS = ("passed", "failed", "waived", "skipped", "broken")
 LEGAL = ("--check", "arc.legal")
-# What a device whose estimate fails breaks: something that is required.
-BAD = ("model:acc", "--filter", "error=data_size:EIO", "--check", "access.data.*")
+# What a device whose DMA log does not start breaks: something that is required.
+BAD = ("model:acc", "--filter", "error=log_start:EIO", "--check", "access.running")
 # What breaks a recommendation and nothing else.
 RECOMMENDED = ("model:copy,memory=1M", "--filter", "error=identity:EIO", "--check",
                "access.p2p.*")
@@ -43,6 +43,7 @@ def wrong_options_exit_with_2_and_say_why(rig):
             (["nonsense"], "unknown scheme"),
             (["model:acc", "--profile", "all"], "--profile"),
             (["model:acc", "--check", "none"], "no check like 'none'"),
+            (["model:acc", "--check", "MIG-ARC-1"], "--rule"),
             (["model:acc", "--check", "arc.legal arc.same"], "without blanks"),
             (["model:acc", "--check", ""], "--check"),
             (["model:acc", "--check", "arc.legal[NONE]"], "no such case"),
@@ -296,8 +297,8 @@ def waivers_take_findings_out_of_the_status(rig):
     """By check, by case and by rule; they are told all the same."""
     path, known = rig.path("waivers"), "  # known\n\n%s   the reason, with # and \"\n"
     rule = json.loads(check(rig, "--list", "--json", "--check",
-                            "access.data.size").stdout)[0]["rule"]
-    for pattern in ("access.data.size", "access.data.size[*]", rule, "access.*"):
+                            "access.running").stdout)[0]["rule"]
+    for pattern in ("access.running", "access.running[*]", rule, "access.*"):
         with open(path, "w", encoding="ascii") as file:
             file.write(known % pattern)
         done = check(rig, *BAD, "--waive", path, "--json")

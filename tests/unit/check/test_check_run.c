@@ -142,6 +142,34 @@ static void test_rules_and_profiles_pick_checks(void **state)
     tear_down(&rig);
 }
 
+static void test_it_is_told_before_a_run_what_is_picked(void **state)
+{
+    const struct ferry_check_info info = { .id = "arc.legal",
+                                           .rule = "MIG-ARC-1",
+                                           .profile = FERRY_CHECK_EXPECTED };
+    struct ferry_check_options options = { .struct_size = sizeof(options) };
+
+    (void)state;
+    assert_true(ferry_check_matches("x arc.*", &info, "RUNNING>STOP"));
+    assert_true(ferry_check_matches("arc.legal[RUNNING>STOP]", &info, NULL));
+    assert_true(ferry_check_matches("arc.legal[RUNNING>*]", &info, "RUNNING>STOP"));
+    assert_false(ferry_check_matches("arc.legal[RUNNING>STOP]", &info, "STOP>RUNNING"));
+    assert_false(ferry_check_matches("MIG-ARC-1", &info, NULL));
+    assert_false(ferry_check_matches("", &info, NULL));
+    assert_true(ferry_check_wanted(&options, &info));
+    options.profile = FERRY_CHECK_REQUIRED;
+    assert_false(ferry_check_wanted(&options, &info));
+    options.profile = FERRY_CHECK_EXPECTED;
+    options.rule = "MIG-ARC";
+    options.only = "arc.legal[NOWHERE]";
+    assert_true(ferry_check_wanted(&options, &info));
+    options.rule = "MIG-ARC-10";
+    assert_false(ferry_check_wanted(&options, &info));
+    options.rule = NULL;
+    options.only = "arc.legal.more";
+    assert_false(ferry_check_wanted(&options, &info));
+}
+
 static void test_a_broken_rule_is_told_with_what_was_expected_and_seen(void **state)
 {
     struct rig rig;
@@ -257,6 +285,7 @@ int main(void)
         cmocka_unit_test(test_every_legal_pair_of_the_features_is_a_case),
         cmocka_unit_test(test_patterns_pick_checks_and_cases),
         cmocka_unit_test(test_rules_and_profiles_pick_checks),
+        cmocka_unit_test(test_it_is_told_before_a_run_what_is_picked),
         cmocka_unit_test(test_a_broken_rule_is_told_with_what_was_expected_and_seen),
         cmocka_unit_test(test_what_fails_before_a_check_is_no_finding),
         cmocka_unit_test(test_a_device_that_does_not_come_back_ends_the_cases_soon),
