@@ -12,7 +12,7 @@
 #include "ferry/access.h"
 #include "models/copy/copy_regs.h"
 #include "models/models.h"
-#include "mutant.h"
+#include "tests/check/rig/mutant.h"
 
 /*
  * No cell of the access table is left without a check: each operation is tried in each

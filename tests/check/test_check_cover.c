@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "rig.h"
+#include "tests/check/rig/rig.h"
 
 /*
  * The table check x mutant has no gap: whether the mutants are caught as it says is

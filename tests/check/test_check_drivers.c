@@ -12,8 +12,8 @@
 #include <cmocka.h>
 
 #include "drivers/check/check_drivers.h"
-#include "mutant.h"
 #include "models/models.h"
+#include "tests/check/rig/mutant.h"
 
 /*
  * The checker's drivers do what ferry/check.h says. The checker's side of them is here in

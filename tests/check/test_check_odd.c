@@ -9,8 +9,8 @@
 
 #include <cmocka.h>
 
-#include "odd.h"
-#include "rig.h"
+#include "tests/check/odd/odd.h"
+#include "tests/check/rig/rig.h"
 
 /*
  * Devices that are other than Ferry's and conform all the same: no check that the text

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "rig.h"
+#include "tests/check/rig/rig.h"
 
 /*
  * One class of mutants: each is caught by exactly the checks that its row names.

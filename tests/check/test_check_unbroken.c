@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "ferry/face.h"
-#include "rig.h"
+#include "tests/check/rig/rig.h"
 
 /* The models without a fault pass every check, and each check is tried on one of them. */
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <string.h>
 
-#include "odd.h"
+#include "tests/check/odd/odd.h"
 
 #define HEAD_BYTES 4u
 #define IS_PADDING 0x80000000u

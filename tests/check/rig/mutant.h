@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef FERRY_TESTS_CHECK_MUTANT_H
-#define FERRY_TESTS_CHECK_MUTANT_H
+#ifndef FERRY_TESTS_CHECK_RIG_MUTANT_H
+#define FERRY_TESTS_CHECK_RIG_MUTANT_H
 
 #include <stddef.h>
 #include <stdint.h>

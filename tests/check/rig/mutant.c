@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "mutant.h"
+#include "tests/check/rig/mutant.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "mutants.h"
+#include "tests/check/mutants/mutants.h"
 
 /* What breaks the rules of the DMA log. */
 

@@ -3,7 +3,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "mutants.h"
+#include "tests/check/mutants/mutants.h"
 
 /* What breaks the rules of the data descriptor, over vfio-user. */
 

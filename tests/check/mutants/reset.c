@@ -2,7 +2,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "mutants.h"
+#include "tests/check/mutants/mutants.h"
 
 /* What breaks the rules of cancelled sessions, resets and reopening. */
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "odd.h"
+#include "tests/check/odd/odd.h"
 
 #include <stddef.h>
 #include <unistd.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "wire.h"
+#include "tests/check/rig/wire.h"
 
 #include <assert.h>
 #include <poll.h>

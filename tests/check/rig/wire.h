@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef FERRY_TESTS_CHECK_WIRE_H
-#define FERRY_TESTS_CHECK_WIRE_H
+#ifndef FERRY_TESTS_CHECK_RIG_WIRE_H
+#define FERRY_TESTS_CHECK_RIG_WIRE_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "models/copy/copy_regs.h"
-#include "mutants.h"
+#include "tests/check/mutants/mutants.h"
 
 /* What breaks the rules between two devices, and of requests that come at once. */
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "mutants.h"
+#include "tests/check/mutants/mutants.h"
 
 /* Each class with the checks that it is about; every check is in one class. */
 const struct mutant_class mutant_classes[] = {

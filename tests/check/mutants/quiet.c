@@ -3,7 +3,7 @@
 #include <unistd.h>
 
 #include "models/copy/copy_regs.h"
-#include "mutants.h"
+#include "tests/check/mutants/mutants.h"
 
 /* What breaks the rules of interrupts and DMA: devices that are not quiet, or that do not
  * go on with what they had. */

@@ -3,7 +3,7 @@
 
 #include "device/migration/stream.h"
 #include "models/le.h"
-#include "mutants.h"
+#include "tests/check/mutants/mutants.h"
 
 /* What takes data that a device must refuse. */
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef FERRY_TESTS_CHECK_MUTANTS_H
-#define FERRY_TESTS_CHECK_MUTANTS_H
+#ifndef FERRY_TESTS_CHECK_MUTANTS_MUTANTS_H
+#define FERRY_TESTS_CHECK_MUTANTS_MUTANTS_H
 
-#include "mutant.h"
-#include "wire.h"
+#include "tests/check/rig/mutant.h"
+#include "tests/check/rig/wire.h"
 
 /* The rows of each class, ended by one without name; mutants.c lists them. */
 extern const struct check_mutant mutants_state[], mutants_reset[], mutants_data[],

@@ -3,7 +3,7 @@
 #include <unistd.h>
 
 #include "models/copy/copy_regs.h"
-#include "mutants.h"
+#include "tests/check/mutants/mutants.h"
 
 /* What breaks the rules of the access table, by request. */
 

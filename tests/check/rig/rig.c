@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "rig.h"
+#include "tests/check/rig/rig.h"
 
 #include <assert.h>
 #include <pthread.h>
@@ -13,7 +13,7 @@
 #include "ferry/face.h"
 #include "ferry/filter.h"
 #include "models/models.h"
-#include "wire.h"
+#include "tests/check/rig/wire.h"
 
 #define TIMEOUT_MS 2000u
 #define LOOK_MS 5u

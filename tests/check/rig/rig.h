@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef FERRY_TESTS_CHECK_RIG_H
-#define FERRY_TESTS_CHECK_RIG_H
+#ifndef FERRY_TESTS_CHECK_RIG_RIG_H
+#define FERRY_TESTS_CHECK_RIG_RIG_H
 
 #include <stddef.h>
 #include <stdint.h>
 
 #include "ferry/check.h"
-#include "mutant.h"
+#include "tests/check/rig/mutant.h"
 
 /* Makes the devices of a row and runs checks over them. */
 

@@ -3,7 +3,7 @@
 
 #include "core/v1/region.h"
 #include "ferry/face.h"
-#include "mutants.h"
+#include "tests/check/mutants/mutants.h"
 
 /* What breaks the rules of the migration region of uAPI v1. */
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef FERRY_TESTS_CHECK_ODD_H
-#define FERRY_TESTS_CHECK_ODD_H
+#ifndef FERRY_TESTS_CHECK_ODD_ODD_H
+#define FERRY_TESTS_CHECK_ODD_ODD_H
 
-#include "mutant.h"
+#include "tests/check/rig/mutant.h"
 
 #define ODD_MAX 64u
 
@@ -10,7 +10,7 @@
 extern const struct check_mutant odd_devices[];
 
 /*
- * A stream of its own form (odd_stream.c): pieces with a head of four bytes, and padding
+ * A stream of its own form (stream.c): pieces with a head of four bytes, and padding
  * that differs in length and bytes from session to session.
  */
 int odd_stream_before(struct mutant *mutant, struct ferry_request *request);
