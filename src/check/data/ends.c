@@ -168,7 +168,7 @@ static int read_around_nothing(struct check_run *run, uint64_t total,
                                struct check_stream *stream)
 {
     uint64_t got = 0;
-    int rc = check_stream_room(stream, total);
+    int rc = check_stream_room(stream, total + 1);
 
     if (rc == FERRY_OK) {
         rc = check_read(run, stream->data, total / 2 + 1, &got);
