@@ -86,6 +86,7 @@ struct check_run {
     struct ferry_check_device driven;
     void *driver_state; /* the driver is started */
     int driver_started;
+    char driver_fault[400];            /* why it is of no use, though it starts; "" */
     const struct check *check;         /* whose cases are counted, named and run now */
     struct ferry_check_result *result; /* of the present case */
     uint32_t look_ms;
@@ -156,6 +157,9 @@ int check_is(struct check_run *run, uint32_t state, const char *when);
 int check_works(struct check_run *run, const char *when);
 /* Starts the driver unless it is. BROKEN if it cannot. */
 int check_drive(struct check_run *run);
+/* Before the first case: a driver whose work fails with a device that nothing was done to
+ * proves nothing afterwards; what needs it is not tried then. */
+void check_driver_try(struct check_run *run);
 
 /* A stream of one session. */
 struct check_stream {

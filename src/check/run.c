@@ -277,7 +277,7 @@ int ferry_check_run(const struct ferry_check_options *options,
     }
     if (!has_target(&options->device)) {
         return ferry_error_set(reterr, FERRY_E_ARGUMENT, "check", NULL, 0,
-                               "struct_size must be set and a device be named");
+                               "a device must be named");
     }
     run = calloc(1, sizeof(*run));
     if (!run) {
@@ -292,6 +292,9 @@ int ferry_check_run(const struct ferry_check_options *options,
     run->look_ms = options->look_ms ? options->look_ms : LOOK_MS;
     walk.run = run;
     rc = open_all(run, reterr);
+    if (rc == FERRY_OK) {
+        check_driver_try(run);
+    }
     ret_summary->features = run->device.features;
     ret_summary->uapi = run->device.is_v1 ? 1 : 2;
     for (const struct check_class *class = check_classes; class->check && rc == FERRY_OK;

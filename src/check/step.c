@@ -117,6 +117,9 @@ int check_drive(struct check_run *run)
     if (!driver || !driver->start) {
         return check_broken(run, "there is no driver for it");
     }
+    if (run->driver_fault[0] != '\0') {
+        return check_broken(run, "%s", run->driver_fault);
+    }
     memset(run->device.memory.address, 0, CHECK_DRIVER_BYTES);
     rc = driver->start(&run->driven, &run->driver_state, &error);
     if (rc != FERRY_OK) {
@@ -134,6 +137,27 @@ void check_undrive(struct check_run *run)
     }
     run->driver_started = 0;
     run->driver_state = NULL;
+}
+
+void check_driver_try(struct check_run *run)
+{
+    const struct ferry_check_driver *driver = run->options->driver;
+    struct ferry_check_result unseen = { .check = NULL };
+    struct ferry_error error = { .code = FERRY_OK };
+    int rc;
+
+    if (!driver || !driver->works || check_base(run, &error) != FERRY_OK) {
+        return;
+    }
+    run->result = &unseen;
+    rc = check_drive(run) ? driver->works(run->driver_state, &error) : FERRY_OK;
+    run->result = NULL;
+    if (rc != FERRY_OK) {
+        snprintf(run->driver_fault, sizeof(run->driver_fault),
+                 "the driver '%s' has even a device that was just opened not work: %s",
+                 driver->name,
+                 error.text[0] != '\0' ? error.text : ferry_status_text(rc));
+    }
 }
 
 /* Without a driver: the least that a device does. */
