@@ -228,9 +228,11 @@ int checker_status(const struct checker *checker)
         return EXIT_CANCELLED;
     }
     if (checker->end == CHECKER_ERROR) {
-        return checker->error.code == FERRY_E_UNSUPPORTED ? EXIT_REFUSED
-               : checker->error.code == FERRY_E_ARGUMENT  ? EXIT_USAGE
-                                                          : EXIT_FAILED;
+        /* A server that refuses us: no mistake of our user, and no word on the device. */
+        return strcmp(checker->error.layer, "link") == 0    ? EXIT_FAILED
+               : checker->error.code == FERRY_E_UNSUPPORTED ? EXIT_REFUSED
+               : checker->error.code == FERRY_E_ARGUMENT    ? EXIT_USAGE
+                                                            : EXIT_FAILED;
     }
     for (uint32_t i = FERRY_CHECK_REQUIRED; i <= FERRY_CHECK_EXPECTED; i++) {
         if (checker_count(checker, NULL, i).failed > 0) {

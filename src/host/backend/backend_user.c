@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "host/backend/backend_user.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "os/memory.h"
 #include "os/socket.h"
@@ -90,6 +92,18 @@ static const struct ferry_backend_ops user_ops = {
     .extensions = user_extensions,
 };
 
+/* Who opens several devices is told which. */
+static void name_path(struct ferry_error *error, const char *path)
+{
+    char text[sizeof(error->text) + 128]; /* a socket's path has 107 bytes */
+
+    if (error != NULL && path != NULL && strstr(error->text, path) == NULL) {
+        snprintf(text, sizeof(text), "%.107s: %s", path, error->text);
+        snprintf(error->text, sizeof(error->text), "%.*s", (int)sizeof(error->text) - 1,
+                 text);
+    }
+}
+
 static int open_client(const char *path, int fd,
                        const struct ferry_backend_options *options,
                        struct ferry_backend **ret_backend, struct ferry_error *reterr)
@@ -110,6 +124,7 @@ static int open_client(const char *path, int fd,
     rc = path != NULL ? ferry_client_connect(path, &client_options, &user->client, reterr)
                       : ferry_client_from_fd(fd, &client_options, &user->client, reterr);
     if (rc != FERRY_OK) {
+        name_path(reterr, path);
         free(user);
         return rc;
     }
