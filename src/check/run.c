@@ -149,7 +149,7 @@ static void tell_gone(struct walk *walk, const struct check *check)
 {
     char why[sizeof(((struct ferry_check_result *)0)->seen)];
 
-    snprintf(why, sizeof(why), "the device is gone%s%.100s: %.150s",
+    snprintf(why, sizeof(why), "the device cannot be brought back%s%.100s: %.150s",
              walk->ended_in[0] != '\0' ? " since " : "", walk->ended_in, walk->gone.text);
     tell_at_once(walk, check, FERRY_CHECK_BROKEN, why);
 }

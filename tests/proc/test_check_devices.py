@@ -184,6 +184,23 @@ def a_device_that_dies_ends_the_run(rig):
     assert "not tried" in text and "could not be tried" in text, text
 
 
+def a_device_that_is_started_again_is_checked_to_the_end(rig):
+    """The case in which it died has failed; none is left out."""
+    def again(_):
+        rig.process["again"].kill()
+        rig.process["again"].wait()
+        time.sleep(0.2)
+        os.unlink(rig.path("again"))
+        rig.start("again", "serve", "acc", "--socket", rig.path("again"))
+    rig.start("again", "serve", "acc", "--socket", rig.path("again"))
+    status, text, _, _ = run_until(rig, again, rig.path("again"), *ARCS,
+                                   "--check", "session.*")
+    assert status in (0, 8, 9, 10), (status, text)
+    assert "could not be tried" not in text, text
+    assert re.search(r"^  pass   session\.direction ", text, re.M), text
+    assert text.count("it ended the connection") <= 1, text
+
+
 def a_device_that_falls_silent_is_given_up(rig):
     """After as many limits as one may wait for."""
     rig.start("silent", "serve", "acc", "--socket", rig.path("silent"))
@@ -235,7 +252,8 @@ def the_guide_shows_code_that_is_built(rig):
 
 CASES = (a_served_model_is_checked, an_inherited_socket_is_checked_once,
          others_are_named_or_made, a_plug_in_has_its_device_work, bad_plug_ins_are_refused,
-         a_device_that_dies_ends_the_run, a_device_that_falls_silent_is_given_up,
+         a_device_that_dies_ends_the_run,
+         a_device_that_is_started_again_is_checked_to_the_end, a_device_that_falls_silent_is_given_up,
          a_request_that_hangs_in_each_case_ends_the_run,
          an_interrupt_ends_the_run_with_what_was_found, the_guide_shows_code_that_is_built)
 
