@@ -6,6 +6,7 @@
  * delay=OPERATION:TIME: the device hears of a request that much later. What came after it
  * waits as well, for a read must not overtake a write before it; only a change of state
  * is held alone, since the protocol lets other requests go on while one is under way.
+ * Who the device is is no request of the protocol: VERSION tells it, and does not wait.
  */
 
 #define DELAY_MAX_NS (3600ull * FERRY_NS_PER_S)
@@ -163,6 +164,9 @@ static int delay_submit(struct ferry_filter *filter, struct ferry_request *reque
 {
     const uint64_t due_ns = ferry_os_now_ns() + (matched ? filter->u.delay.ns : 0);
 
+    if (request->kind == FERRY_RQ_IDENTITY) {
+        return filter_forward(filter, request);
+    }
     if (filter->u.delay.first != NULL) {
         return hold(filter, request, due_ns);
     }

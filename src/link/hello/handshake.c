@@ -60,17 +60,21 @@ static int agree(struct ferry_connection *connection,
     return FERRY_OK;
 }
 
+static void told_late(struct ferry_request *request)
+{
+    (void)request; /* VERSION was answered without it */
+}
+
 /* Return: 1 when the endpoint told who it is. */
-static int ask_identity(struct ferry_connection *connection,
-                        struct ferry_identity *ret_identity)
+static int ask_identity(struct ferry_connection *connection)
 {
     struct ferry_endpoint *endpoint = connection->server->endpoint;
-    struct ferry_request request = { .kind = FERRY_RQ_IDENTITY };
+    struct ferry_request *request = &connection->identity_request;
 
-    memset(ret_identity, 0, sizeof(*ret_identity));
-    request.u.identity = ret_identity;
+    *request = (struct ferry_request){ .kind = FERRY_RQ_IDENTITY, .done = told_late };
+    request->u.identity = &connection->identity;
     return connection->agreed.extension != 0 &&
-           endpoint->ops->submit(endpoint, &request) == FERRY_OK;
+           endpoint->ops->submit(endpoint, request) == FERRY_OK;
 }
 
 static int reply(struct ferry_connection *connection,
@@ -78,7 +82,6 @@ static int reply(struct ferry_connection *connection,
 {
     struct ferry_link_version say = connection->agreed;
     struct ferry_wire_message message = *asked;
-    struct ferry_identity identity;
     struct ferry_job *job = ferry_job_get(connection);
     uint8_t *data;
     size_t size;
@@ -106,9 +109,9 @@ static int reply(struct ferry_connection *connection,
     say.max_msg_fds = connection->agreed.max_msg_fds > FERRY_LINK_CAUTIOUS_FDS
                           ? FERRY_OS_FDS_MAX
                           : FERRY_LINK_CAUTIOUS_FDS;
-    rc = ferry_link_version_format(&say,
-                                   ask_identity(connection, &identity) ? &identity : NULL,
-                                   data, FERRY_LINK_VERSION_MAX, &size);
+    rc = ferry_link_version_format(
+        &say, ask_identity(connection) ? &connection->identity : NULL, data,
+        FERRY_LINK_VERSION_MAX, &size);
     message.reply = 1;
     message.fd_count = 0;
     message.u.version.major = say.major;

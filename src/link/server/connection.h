@@ -108,6 +108,9 @@ struct ferry_connection {
     struct ferry_rx rx;
     struct ferry_tx tx;
     struct ferry_link_version agreed;
+    /* Asked in the handshake; an endpoint that does not answer at once keeps it. */
+    struct ferry_request identity_request;
+    struct ferry_identity identity;
     struct ferry_wire_limits limits;
     struct ferry_client_port port;
     struct ferry_port_call call;

@@ -51,6 +51,23 @@ static void a_read_does_not_overtake_a_delayed_write(void **state)
     filtered_free(toy);
 }
 
+/* VERSION tells it, which does not wait. */
+static void who_a_device_is_is_told_at_once(void **state)
+{
+    struct toy *toy = filtered_new("delay=any:3600s");
+    struct ferry_identity identity = { .model = "" };
+    struct ferry_request request = { .kind = FERRY_RQ_IDENTITY };
+    struct ferry_request read = { .kind = FERRY_RQ_GET_STATE };
+
+    (void)state;
+    request.u.identity = &identity;
+    assert_int_equal(toy_start(toy, &read), FERRY_PENDING);
+    assert_int_equal(toy_ask(toy, &request), FERRY_OK);
+    assert_true(identity.model[0] != '\0');
+    filtered_free(toy);
+    assert_int_equal(read.status, FERRY_E_CLOSED);
+}
+
 static void other_requests_go_on_while_a_change_of_state_is_delayed(void **state)
 {
     struct toy *toy = filtered_new("delay=stop:3600s");
@@ -178,6 +195,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_delayed_request_ends_when_its_descriptor_says_so),
         cmocka_unit_test(a_read_does_not_overtake_a_delayed_write),
+        cmocka_unit_test(who_a_device_is_is_told_at_once),
         cmocka_unit_test(other_requests_go_on_while_a_change_of_state_is_delayed),
         cmocka_unit_test(a_reset_takes_a_delayed_change_of_state_back),
         cmocka_unit_test(detach_closes_all_that_is_held),

@@ -337,6 +337,10 @@ static int perform(struct fake *fake, struct ferry_request *request)
         }
         return data_io(fake, request);
     case FERRY_RQ_IDENTITY:
+        if (atomic_load(&fake->identity_slow)) {
+            atomic_fetch_add(&fake->data_held, 1);
+            return hold(fake, request);
+        }
         identity(request->u.identity);
         return FERRY_OK;
     default:

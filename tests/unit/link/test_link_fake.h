@@ -56,7 +56,8 @@ struct fake {
     uint64_t data_left;             /* bytes that DATA_READ still has; then end, or dry */
     uint32_t data_piece;            /* most bytes of one DATA_READ; 0: no limit */
     atomic_int data_slow;           /* 1: data requests end in work() */
-    atomic_int data_held;           /* of these, that came */
+    atomic_int identity_slow;       /* 1: so does what it is asked in the handshake */
+    atomic_int data_held;           /* of both, that came */
     atomic_int data_status;         /* below 0: they end with it */
     atomic_uint_least64_t data_taken; /* bytes of DATA_WRITE */
     atomic_uint_least64_t data_sum;

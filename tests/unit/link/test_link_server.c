@@ -359,6 +359,26 @@ static void test_a_server_that_spins_still_hears_everybody(void **state)
     served_stop(&spinning);
 }
 
+static void test_a_device_may_take_its_time_to_say_who_it_is(void **state)
+{
+    const char *text = "{\"capabilities\":{\"ferry\":{\"version\":1}}}";
+    uint8_t bytes[512], back[4096];
+    int fd = raw_connect(listening.path);
+
+    (void)state;
+    atomic_store(&listening.fake.identity_slow, 1);
+    raw_send(fd, bytes, raw_version(bytes, 3, text));
+    assert_true(raw_receive(fd, back, sizeof(back) - 1) >= 20);
+    raw_send(fd, bytes, raw_region(bytes, 4, RAW_REGION_READ, 0, 0, 4, NULL));
+    assert_int_equal(raw_receive(fd, back, sizeof(back)), 36);
+    /* It still has the request: it ends when the client is gone. */
+    assert_int_equal(atomic_load(&listening.fake.data_held), 1);
+    close(fd);
+    await_int(&listening.fake.detaches, 1);
+    atomic_store(&listening.fake.identity_slow, 0);
+    raw_assert_serves(listening.path);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, listening_start, listening_stop)
 
 int main(void)
@@ -367,6 +387,7 @@ int main(void)
         TEST(test_messages_may_come_byte_by_byte),
         cmocka_unit_test(test_a_server_that_spins_still_hears_everybody),
         TEST(test_many_messages_may_come_at_once),
+        TEST(test_a_device_may_take_its_time_to_say_who_it_is),
         TEST(test_a_message_may_fill_the_buffer_while_a_reply_waits),
         TEST(test_a_client_may_close_at_any_byte),
         TEST(test_a_client_that_stops_in_a_message_is_dropped),
