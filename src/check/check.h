@@ -10,9 +10,14 @@
 
 /*
  * The engine:
- *   run.c       picks checks and cases, brings the device to RUNNING before each
+ *   pick.c      which checks and cases are meant
+ *   run.c       runs them, brings the device to RUNNING before each
  *   device.c    opening, what the device is, memory, reset and reopening
  *   operate.c   one request each, for the checks
+ *   find.c      what a check says of its case
+ *   step.c      what takes several: going to a state, saves and loads
+ *   work.c      work of the driver's that lasts
+ *   cases.c     the states of a device, as cases
  *   driver.c    what drivers call
  *   table.c     the classes of checks
  * The checks: one folder per chapter of the specification; each file ends with a table.
@@ -160,6 +165,34 @@ int check_drive(struct check_run *run);
 /* Before the first case: a driver whose work fails with a device that nothing was done to
  * proves nothing afterwards; what needs it is not tried then. */
 void check_driver_try(struct check_run *run);
+
+/* -- Work of the driver's that lasts -- */
+
+/* Has the driver any? Else the case is skipped. Return: 1 when it has. */
+int check_can_begin(struct check_run *run);
+/* Begins to have [iova, iova + bytes) written, as the driver's begin(). SKIP where it has
+ * no such work, BROKEN if it cannot. Return: 1 when begun. */
+int check_begin(struct check_run *run, uint64_t iova, uint64_t bytes);
+/* All that was begun comes to an end; else the case has FAILED. The device runs.
+ * Return: 1 when it did. */
+int check_settles(struct check_run *run, const char *when);
+/* The same on the way to something else: BROKEN if it does not. */
+int check_settle(struct check_run *run);
+
+/* -- States as cases -- */
+
+/* States that the device has; without: bits 1 << state of those that are left out.
+ * Return: how many there are; with `at` below that, *ret_state is the at-th. */
+uint32_t check_states(const struct check_run *run, uint32_t without, uint32_t at,
+                      uint32_t *ret_state);
+/* The states that it can be asked to go to: all but ERROR. For tables: a case for each,
+ * named by it. */
+uint32_t check_state_count(const struct check_run *run);
+uint32_t check_state_at(const struct check_run *run, uint32_t at);
+void check_state_name(const struct check_run *run, uint32_t at,
+                      char ret_name[FERRY_CHECK_CASE_BYTES]);
+
+/* -- Streams -- */
 
 /* A stream of one session. */
 struct check_stream {

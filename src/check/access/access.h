@@ -41,6 +41,9 @@ uint32_t access_pick(const struct check_run *run, uint32_t operations, uint32_t 
                      struct access_case *ret_case);
 void access_name(const struct access_case *at, char ret_name[FERRY_CHECK_CASE_BYTES]);
 
+/* Lets time go by in which something that must not happen could, and says so. */
+void access_watch(struct check_run *run);
+
 /* -- places.c -- */
 
 /* What config space says. Offsets and counts are 0 where something is not there. */
@@ -95,19 +98,6 @@ int access_own_stream(struct check_run *run, struct check_stream *ret_stream);
 /* Its own state is saved and loaded, with the memory as it was left: it is in STOP.
  * Return: 1; else FAILED or BROKEN. */
 int access_load_own(struct check_run *run);
-
-/* -- work.c -- */
-
-/* Work that lasts: has the driver any? Else the case is skipped. Return: 1 when it has.
- */
-int access_can_begin(struct check_run *run);
-/* Begins to have so many bytes of the scratch memory written. Return: 1; else BROKEN. */
-int access_begin(struct check_run *run, uint64_t bytes);
-/* All that was begun comes to an end; else the case has FAILED. The device runs. */
-int access_settles(struct check_run *run, const char *when);
-
-/* Lets time go by in which something that must not happen could, and says so. */
-void access_watch(struct check_run *run);
 
 /* -- cells/ -- */
 

@@ -10,34 +10,6 @@
 #define RUNS_MAX 100000u /* replies, before a device is said not to end */
 #define MAP_BITS ((CHECK_MEMORY_BYTES / DIRTY_PAGE + 63) / 64)
 
-/* Every state but ERROR. */
-static uint32_t count_states(const struct check_run *run)
-{
-    uint32_t count = 0;
-
-    for (uint32_t state = FERRY_STATE_STOP; state < FERRY_STATE_COUNT; state++) {
-        count += ferry_state_exists(state, run->device.features) != 0;
-    }
-    return count;
-}
-
-static uint32_t pick_state(const struct check_run *run, uint32_t at)
-{
-    uint32_t state = FERRY_STATE_STOP;
-
-    while (!ferry_state_exists(state, run->device.features) || at-- > 0) {
-        state++;
-    }
-    return state;
-}
-
-static void name_state(const struct check_run *run, uint32_t at,
-                       char ret_name[FERRY_CHECK_CASE_BYTES])
-{
-    snprintf(ret_name, FERRY_CHECK_CASE_BYTES, "%s",
-             ferry_state_name(pick_state(run, at)));
-}
-
 static int write_some(struct check_run *run, struct dirty_pages *written)
 {
     for (uint32_t page = 5; page < 200; page += 13) {
@@ -50,7 +22,7 @@ static int write_some(struct check_run *run, struct dirty_pages *written)
 
 static void run_states(struct check_run *run, uint32_t at)
 {
-    const uint32_t state = pick_state(run, at);
+    const uint32_t state = check_state_at(run, at);
     struct dirty_pages written = { { 0 } }, reported = { { 0 } };
     struct dirty_pages later = { { 0 } }, again = { { 0 } };
     uint64_t unit;
@@ -85,7 +57,7 @@ static void run_reset(struct check_run *run, uint32_t at)
     uint64_t unit;
 
     if (!dirty_drive(run) || !dirty_start(run, &unit) || !write_some(run, &written) ||
-        !check_go(run, pick_state(run, at)) || !reset(run) ||
+        !check_go(run, check_state_at(run, at)) || !reset(run) ||
         !dirty_report_all(run, &reported) ||
         !dirty_complete(run, &written, &reported, "before a reset") ||
         !check_drive(run)) {
@@ -242,15 +214,15 @@ const struct check check_dirty_keep[] = {
     { { "log.states", "MIG-LOG-8", "the log in each state, and on the way back",
         FERRY_CHECK_REQUIRED,
         FERRY_CHECK_NEEDS_LOG | FERRY_CHECK_NEEDS_DRIVER | FERRY_CHECK_NEEDS_V2 },
-      count_states,
-      name_state,
+      check_state_count,
+      check_state_name,
       run_states },
     { { "log.reset", "MIG-RST-5", "the log over a reset in each state",
         FERRY_CHECK_RECOMMENDED,
         FERRY_CHECK_NEEDS_LOG | FERRY_CHECK_NEEDS_DRIVER | FERRY_CHECK_NEEDS_RESET |
             FERRY_CHECK_NEEDS_V2 },
-      count_states,
-      name_state,
+      check_state_count,
+      check_state_name,
       run_reset },
     { { "log.runs", "MIG-LOG-17", "a report of runs tells what a bitmap tells",
         FERRY_CHECK_RECOMMENDED, FERRY_CHECK_NEEDS_LOG | FERRY_CHECK_NEEDS_DRIVER },

@@ -144,13 +144,10 @@ static void run_ranges(struct check_run *run, uint32_t at)
 static int follow(struct check_run *run, struct dirty_copy *copy, uint64_t bytes,
                   uint32_t rounds)
 {
-    const struct ferry_check_driver *driver = run->options->driver;
-    struct ferry_error error = { .code = FERRY_OK };
     uint32_t quiet = 0, count = 0;
-    int rc = driver->begin(run->driver_state, S + 100, bytes, &error);
 
-    if (rc != FERRY_OK) {
-        return check_broken(run, "work cannot begin: %s", error.text);
+    if (!check_begin(run, S + 100, bytes)) {
+        return 0;
     }
     for (uint32_t round = 0; round < rounds && quiet < QUIET_ROUNDS; round++) {
         if (ferry_check_turn(&run->driven, 0) != FERRY_OK) {
@@ -187,18 +184,12 @@ static void busy_name(const struct check_run *run, uint32_t at,
 /* stop: in the middle, instead of when its work is done. */
 static void follow_to_the_end(struct check_run *run, uint32_t at, int stop)
 {
-    const struct ferry_check_driver *driver = run->options->driver;
-    struct ferry_error error = { .code = FERRY_OK };
     struct dirty_copy copy = { NULL };
     uint32_t count;
     uint64_t unit;
     int ready;
 
-    if (!dirty_drive(run)) {
-        return;
-    }
-    if (!driver->begin || !driver->settle) {
-        check_skip(run, "the driver '%s' cannot begin work", driver->name);
+    if (!dirty_drive(run) || !check_can_begin(run)) {
         return;
     }
     ready = dirty_start(run, &unit) && dirty_copy_begin(run, &copy) &&
@@ -206,9 +197,7 @@ static void follow_to_the_end(struct check_run *run, uint32_t at, int stop)
     if (ready && stop) {
         ready = check_go(run, FERRY_STATE_STOP);
     } else if (ready) {
-        int rc = driver->settle(run->driver_state, &error);
-
-        ready = rc == FERRY_OK || check_broken(run, "work does not end: %s", error.text);
+        ready = check_settle(run);
     }
     if (ready && dirty_copy_round(run, &copy, &count)) {
         dirty_copy_same(run, &copy,

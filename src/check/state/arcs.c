@@ -53,7 +53,7 @@ static int set_same(struct check_run *run, uint32_t state)
 
 static void run_same(struct check_run *run, uint32_t at)
 {
-    const uint32_t state = state_at(run, at);
+    const uint32_t state = check_state_at(run, at);
 
     if (state_has_session(state)) {
         state_interrupt(run, state, set_same, "after a SET_STATE to the same state");
@@ -89,7 +89,7 @@ static void be_busy(struct check_run *run, uint32_t state)
 
 static void run_alone(struct check_run *run, uint32_t at)
 {
-    const uint32_t state = state_at(run, at);
+    const uint32_t state = check_state_at(run, at);
 
     if (check_go(run, state)) {
         be_busy(run, state);
@@ -106,13 +106,13 @@ const struct check check_state_arcs[] = {
       run_legal },
     { { "arc.same", "MIG-ARC-4", "a change to the present state, in the middle of it",
         FERRY_CHECK_RECOMMENDED, FERRY_CHECK_NEEDS_V2 },
-      state_count,
-      state_name,
+      check_state_count,
+      check_state_name,
       run_same },
     { { "arc.alone", "MIG-ARC-6", "the state while data moves and nobody changes it",
         FERRY_CHECK_REQUIRED, FERRY_CHECK_NEEDS_V2 },
-      state_count,
-      state_name,
+      check_state_count,
+      check_state_name,
       run_alone },
     { { NULL, NULL, NULL, 0, 0 }, NULL, NULL, NULL },
 };

@@ -13,8 +13,8 @@ static uint32_t saving_pick(const struct check_run *run, uint32_t at, uint32_t *
 {
     uint32_t count = 0;
 
-    for (uint32_t i = 0; i < state_count(run); i++) {
-        const uint32_t state = state_at(run, i);
+    for (uint32_t i = 0; i < check_state_count(run); i++) {
+        const uint32_t state = check_state_at(run, i);
 
         if (ferry_state_is_saving(state) && count++ == at) {
             *ret_state = state;
@@ -107,10 +107,11 @@ static void run_repeat(struct check_run *run, uint32_t at)
 
 static void run_work(struct check_run *run, uint32_t at)
 {
-    if (state_begin_work(run, WORK_BYTES) && check_go(run, state_other_at(run, at)) &&
+    if (check_begin(run, CHECK_SCRATCH_IOVA, WORK_BYTES) &&
+        check_go(run, state_other_at(run, at)) &&
         check_ok(run, check_set_state(run, FERRY_STATE_RUNNING),
                  "SET_STATE to RUNNING") &&
-        state_end_work(run, "after a way back")) {
+        check_settles(run, "after a way back")) {
         check_works(run, "after a way back");
     }
 }

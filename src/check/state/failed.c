@@ -98,7 +98,8 @@ static void run_seen(struct check_run *run, uint32_t at)
 
     (void)seen_pick(run, at, &pair);
     /* With work in hand an arc takes its time. */
-    if (driver && driver->begin && driver->settle && !state_begin_work(run, WORK_BYTES)) {
+    if (driver && driver->begin && driver->settle &&
+        !check_begin(run, CHECK_SCRATCH_IOVA, WORK_BYTES)) {
         return;
     }
     if (!check_go(run, pair.from)) {
@@ -200,7 +201,7 @@ static void run_error(struct check_run *run, uint32_t at)
                    ferry_state_name(state));
         return;
     }
-    if (check_refused(run, check_set_state(run, state_at(run, at)),
+    if (check_refused(run, check_set_state(run, check_state_at(run, at)),
                       "SET_STATE in ERROR") &&
         check_is(run, FERRY_STATE_ERROR, "until there is a reset") &&
         check_ok(run, check_reset(run), "a reset in ERROR") &&
@@ -227,8 +228,8 @@ const struct check check_state_failed[] = {
       run_go_on },
     { { "arc.error", "MIG-ERR-4", "ERROR is left by a reset only", FERRY_CHECK_REQUIRED,
         FERRY_CHECK_NEEDS_RESET | FERRY_CHECK_NEEDS_V2 },
-      state_count,
-      state_name,
+      check_state_count,
+      check_state_name,
       run_error },
     { { NULL, NULL, NULL, 0, 0 }, NULL, NULL, NULL },
 };

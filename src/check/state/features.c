@@ -22,16 +22,16 @@ static int get_flags(struct check_run *run, uint64_t *ret_flags)
 /* In each state, then after a reset and after a reopening. */
 static uint32_t flags_cases(const struct check_run *run)
 {
-    return state_count(run) + 2;
+    return check_state_count(run) + 2;
 }
 
 static void flags_name(const struct check_run *run, uint32_t at,
                        char ret_name[FERRY_CHECK_CASE_BYTES])
 {
-    const uint32_t count = state_count(run);
+    const uint32_t count = check_state_count(run);
 
     if (at < count) {
-        state_name(run, at, ret_name);
+        check_state_name(run, at, ret_name);
     } else {
         snprintf(ret_name, FERRY_CHECK_CASE_BYTES, at == count ? "reset" : "reopen");
     }
@@ -39,7 +39,7 @@ static void flags_name(const struct check_run *run, uint32_t at,
 
 static void run_flags(struct check_run *run, uint32_t at)
 {
-    const uint32_t count = state_count(run);
+    const uint32_t count = check_state_count(run);
     uint64_t before, after;
 
     if (!check_ok(run, get_flags(run, &before), "GET of the migration flags") ||
@@ -52,7 +52,7 @@ static void run_flags(struct check_run *run, uint32_t at)
         check_skip(run, "the device has no reset");
         return;
     }
-    if (at < count    ? !check_go(run, state_at(run, at))
+    if (at < count    ? !check_go(run, check_state_at(run, at))
         : at == count ? !check_ok(run, check_reset(run), "a reset")
                       : !check_reopen(run)) {
         return;
@@ -188,7 +188,7 @@ static int probe_all(struct check_run *run, uint32_t state)
 
 static void run_still(struct check_run *run, uint32_t at)
 {
-    const uint32_t state = state_at(run, at);
+    const uint32_t state = check_state_at(run, at);
 
     if (state_has_session(state)) {
         state_interrupt(run, state, probe_all, "after PROBEs");
@@ -215,8 +215,8 @@ const struct check check_state_features[] = {
       run_unknown },
     { { "feature.still", "MIG-FEAT-4", "PROBE changes nothing", FERRY_CHECK_REQUIRED,
         FERRY_CHECK_NEEDS_V2 },
-      state_count,
-      state_name,
+      check_state_count,
+      check_state_name,
       run_still },
     { { NULL, NULL, NULL, 0, 0 }, NULL, NULL, NULL },
 };

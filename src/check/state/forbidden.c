@@ -18,7 +18,7 @@ static uint32_t forbidden_count(const struct check_run *run)
 /* Every state with every wish that cannot be. */
 static uint32_t all_cases(const struct check_run *run)
 {
-    return state_count(run) * forbidden_count(run);
+    return check_state_count(run) * forbidden_count(run);
 }
 
 static void all_at(const struct check_run *run, uint32_t at, uint32_t *ret_from,
@@ -26,7 +26,7 @@ static void all_at(const struct check_run *run, uint32_t at, uint32_t *ret_from,
 {
     const uint32_t each = forbidden_count(run);
 
-    *ret_from = state_at(run, at / each);
+    *ret_from = check_state_at(run, at / each);
     *ret_to = 0;
     (void)state_forbidden(run, at % each, ret_to);
 }
@@ -100,9 +100,9 @@ static void run_work(struct check_run *run, uint32_t at)
 {
     const uint32_t state = state_other_at(run, at);
 
-    if (state_begin_work(run, WORK_BYTES) && check_go(run, state) &&
+    if (check_begin(run, CHECK_SCRATCH_IOVA, WORK_BYTES) && check_go(run, state) &&
         ask_forbidden(run, state) && check_go(run, FERRY_STATE_RUNNING) &&
-        state_end_work(run, "after changes that were refused")) {
+        check_settles(run, "after changes that were refused")) {
         check_works(run, "after changes that were refused");
     }
 }

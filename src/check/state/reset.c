@@ -59,7 +59,8 @@ static void run_clean(struct check_run *run, uint32_t at)
 
 static void run_twice(struct check_run *run, uint32_t at)
 {
-    if (check_go(run, state_at(run, at)) && check_ok(run, check_reset(run), "a reset") &&
+    if (check_go(run, check_state_at(run, at)) &&
+        check_ok(run, check_reset(run), "a reset") &&
         check_ok(run, check_reset(run), "a second reset") &&
         check_is(run, FERRY_STATE_RUNNING, "after two resets")) {
         check_works(run, "after two resets");
@@ -73,7 +74,7 @@ static void run_map(struct check_run *run, uint32_t at)
 
     if (rc != FERRY_OK) {
         check_broken(run, "nothing can be mapped: %s", check_status_text(run, rc, text));
-    } else if (check_go(run, state_at(run, at)) && state_reset(run)) {
+    } else if (check_go(run, check_state_at(run, at)) && state_reset(run)) {
         check_ok(run, check_unmap(run, EXTRA_IOVA, EXTRA_BYTES),
                  "DMA_UNMAP, after a reset, of what was mapped before it");
         return;
@@ -98,8 +99,8 @@ static int writes(struct check_run *run)
 
 static void run_quiet(struct check_run *run, uint32_t at)
 {
-    if (state_begin_work(run, WORK_BYTES) && check_go(run, state_at(run, at)) &&
-        state_reset(run)) {
+    if (check_begin(run, CHECK_SCRATCH_IOVA, WORK_BYTES) &&
+        check_go(run, check_state_at(run, at)) && state_reset(run)) {
         check_looked(run, run->look_ms);
         check_that(run, !writes(run), "no DMA of work from before the reset",
                    "memory was written");
@@ -125,19 +126,19 @@ const struct check check_state_reset[] = {
       run_clean },
     { { "reset.twice", "MIG-RST-1", "a reset after a reset", FERRY_CHECK_REQUIRED,
         FERRY_CHECK_NEEDS_RESET | FERRY_CHECK_NEEDS_V2 },
-      state_count,
-      state_name,
+      check_state_count,
+      check_state_name,
       run_twice },
     { { "reset.map", "MIG-RST-5", "DMA maps stay over a reset", FERRY_CHECK_RECOMMENDED,
         FERRY_CHECK_NEEDS_RESET | FERRY_CHECK_NEEDS_V2 },
-      state_count,
-      state_name,
+      check_state_count,
+      check_state_name,
       run_map },
     { { "reset.quiet", "MIG-RST-4", "no DMA of what was begun before a reset",
         FERRY_CHECK_EXPECTED,
         FERRY_CHECK_NEEDS_RESET | FERRY_CHECK_NEEDS_DRIVER | FERRY_CHECK_NEEDS_V2 },
-      state_count,
-      state_name,
+      check_state_count,
+      check_state_name,
       run_quiet },
     { { NULL, NULL, NULL, 0, 0 }, NULL, NULL, NULL },
 };

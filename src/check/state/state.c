@@ -24,32 +24,6 @@ uint64_t state_cut_bytes(uint32_t cut, uint64_t whole)
     return whole;
 }
 
-uint32_t state_count(const struct check_run *run)
-{
-    uint32_t count = 0;
-
-    for (uint32_t state = FERRY_STATE_STOP; state < FERRY_STATE_COUNT; state++) {
-        count += ferry_state_exists(state, run->device.features) != 0;
-    }
-    return count;
-}
-
-uint32_t state_at(const struct check_run *run, uint32_t at)
-{
-    uint32_t state = FERRY_STATE_STOP;
-
-    while (!ferry_state_exists(state, run->device.features) || at-- > 0) {
-        state++;
-    }
-    return state;
-}
-
-void state_name(const struct check_run *run, uint32_t at,
-                char ret_name[FERRY_CHECK_CASE_BYTES])
-{
-    snprintf(ret_name, FERRY_CHECK_CASE_BYTES, "%s", ferry_state_name(state_at(run, at)));
-}
-
 int state_has_session(uint32_t state)
 {
     return ferry_state_is_saving(state) || state == FERRY_STATE_RESUMING;
@@ -59,8 +33,8 @@ uint32_t state_session_count(const struct check_run *run)
 {
     uint32_t count = 0;
 
-    for (uint32_t i = 0; i < state_count(run); i++) {
-        count += state_has_session(state_at(run, i)) != 0;
+    for (uint32_t i = 0; i < check_state_count(run); i++) {
+        count += state_has_session(check_state_at(run, i)) != 0;
     }
     return count;
 }
@@ -69,10 +43,10 @@ uint32_t state_session_at(const struct check_run *run, uint32_t at)
 {
     uint32_t i = 0;
 
-    while (!state_has_session(state_at(run, i)) || at-- > 0) {
+    while (!state_has_session(check_state_at(run, i)) || at-- > 0) {
         i++;
     }
-    return state_at(run, i);
+    return check_state_at(run, i);
 }
 
 void state_session_name(const struct check_run *run, uint32_t at,
@@ -84,14 +58,14 @@ void state_session_name(const struct check_run *run, uint32_t at,
 
 uint32_t state_other_count(const struct check_run *run)
 {
-    return state_count(run) - 1;
+    return check_state_count(run) - 1;
 }
 
 uint32_t state_other_at(const struct check_run *run, uint32_t at)
 {
-    const uint32_t state = state_at(run, at);
+    const uint32_t state = check_state_at(run, at);
 
-    return state < FERRY_STATE_RESUMING ? state : state_at(run, at + 1);
+    return state < FERRY_STATE_RESUMING ? state : check_state_at(run, at + 1);
 }
 
 void state_other_name(const struct check_run *run, uint32_t at,
@@ -105,8 +79,8 @@ uint32_t state_cut_count(const struct check_run *run)
 {
     uint32_t count = 0;
 
-    for (uint32_t i = 0; i < state_count(run); i++) {
-        count += state_has_session(state_at(run, i)) ? STATE_CUTS : 1;
+    for (uint32_t i = 0; i < check_state_count(run); i++) {
+        count += state_has_session(check_state_at(run, i)) ? STATE_CUTS : 1;
     }
     return count;
 }
@@ -116,11 +90,11 @@ void state_cut_at(const struct check_run *run, uint32_t at, uint32_t *ret_state,
 {
     uint32_t i = 0;
 
-    while (at >= (state_has_session(state_at(run, i)) ? STATE_CUTS : 1u)) {
-        at -= state_has_session(state_at(run, i)) ? STATE_CUTS : 1u;
+    while (at >= (state_has_session(check_state_at(run, i)) ? STATE_CUTS : 1u)) {
+        at -= state_has_session(check_state_at(run, i)) ? STATE_CUTS : 1u;
         i++;
     }
-    *ret_state = state_at(run, i);
+    *ret_state = check_state_at(run, i);
     *ret_cut = at;
 }
 

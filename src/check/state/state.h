@@ -27,13 +27,7 @@ enum state_cut {
 extern const char *const state_cut_names[STATE_CUTS]; /* "0", "1", "half", ... */
 uint64_t state_cut_bytes(uint32_t cut, uint64_t whole);
 
-/* States that it can be asked to go to. */
-uint32_t state_count(const struct check_run *run);
-uint32_t state_at(const struct check_run *run, uint32_t at);
-/* For tables: a case for each, named by it. */
-void state_name(const struct check_run *run, uint32_t at,
-                char ret_name[FERRY_CHECK_CASE_BYTES]);
-/* Those but RESUMING, which nothing but a whole state or a reset leaves. */
+/* States but ERROR and RESUMING, which nothing but a whole state or a reset leaves. */
 uint32_t state_other_count(const struct check_run *run);
 uint32_t state_other_at(const struct check_run *run, uint32_t at);
 void state_other_name(const struct check_run *run, uint32_t at,
@@ -60,7 +54,7 @@ void state_pair_name(const struct state_pair *pair,
 
 /* Is there a data session in this state? */
 int state_has_session(uint32_t state);
-/* Those, as state_count() and so on. */
+/* Those, as check_state_count() and so on. */
 uint32_t state_session_count(const struct check_run *run);
 uint32_t state_session_at(const struct check_run *run, uint32_t at);
 void state_session_name(const struct check_run *run, uint32_t at,
@@ -111,11 +105,5 @@ void state_interrupt(struct check_run *run, uint32_t state,
  * features lack. Return: how many there are; with `at` below that, *ret_state.
  */
 uint32_t state_forbidden(const struct check_run *run, uint32_t at, uint32_t *ret_state);
-
-/* The driver has the device write so many bytes of the scratch memory over and over.
- * Skipped where it cannot. Return: 1 when it has begun. */
-int state_begin_work(struct check_run *run, uint64_t bytes);
-/* All of it ends well, or FAILED; the device is in RUNNING. */
-int state_end_work(struct check_run *run, const char *when);
 
 #endif

@@ -215,34 +215,3 @@ void state_interrupt(struct check_run *run, uint32_t state,
     check_stream_free(&taken);
     state_own_free(&own);
 }
-
-int state_begin_work(struct check_run *run, uint64_t bytes)
-{
-    const struct ferry_check_driver *driver = run->options->driver;
-    struct ferry_error error = { .code = FERRY_OK };
-    int rc;
-
-    if (!driver->begin || !driver->settle) {
-        check_skip(run, "the driver '%s' cannot begin work", driver->name);
-        return 0;
-    }
-    if (!check_drive(run)) {
-        return 0;
-    }
-    rc = driver->begin(run->driver_state, CHECK_SCRATCH_IOVA, bytes, &error);
-    return rc == FERRY_OK
-               ? 1
-               : check_broken(run, "work cannot begin: %s",
-                              error.text[0] != '\0' ? error.text : ferry_status_text(rc));
-}
-
-int state_end_work(struct check_run *run, const char *when)
-{
-    struct ferry_error error = { .code = FERRY_OK };
-    int rc = run->options->driver->settle(run->driver_state, &error);
-    char expected[160];
-
-    snprintf(expected, sizeof(expected), "work in hand ends well %s", when);
-    return check_that(run, rc == FERRY_OK, expected, "%s",
-                      error.text[0] != '\0' ? error.text : ferry_status_text(rc));
-}

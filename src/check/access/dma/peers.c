@@ -59,7 +59,7 @@ static int both_go(struct check_run *run, uint32_t first, uint32_t second)
  * the other order. */
 static void two_phases(struct check_run *run, struct peer_memory *memory, uint32_t state)
 {
-    if (!access_begin(run, memory->bytes) || !check_go(run, state) ||
+    if (!check_begin(run, CHECK_SCRATCH_IOVA, memory->bytes) || !check_go(run, state) ||
         !watch(run, memory, ferry_state_name(state)) ||
         !both_go(run, state, FERRY_STATE_RUNNING_P2P) ||
         !both_go(run, FERRY_STATE_STOP, FERRY_STATE_STOP) ||
@@ -69,7 +69,7 @@ static void two_phases(struct check_run *run, struct peer_memory *memory, uint32
         return;
     }
     if (both_go(run, FERRY_STATE_RUNNING, FERRY_STATE_RUNNING)) {
-        access_settles(run, "when both run again");
+        check_settles(run, "when both run again");
     }
 }
 
@@ -77,7 +77,7 @@ static void run_peers(struct check_run *run, uint32_t at)
 {
     struct peer_memory memory;
 
-    if (!access_can_begin(run)) {
+    if (!check_can_begin(run)) {
         return;
     }
     if (!peer_memory_open(run, &run->partner, &memory)) {
@@ -124,7 +124,7 @@ static void performed(struct check_run *run, uint32_t state, int over_load)
                     "a latched doorbell is performed later", "it writes in %s",
                     ferry_state_name(state)) ||
         (over_load && !access_load_own(run)) || !check_go(run, FERRY_STATE_RUNNING) ||
-        !access_settles(run, "when a device with a latched doorbell runs")) {
+        !check_settles(run, "when a device with a latched doorbell runs")) {
         return;
     }
     check_that(run, memcmp(before, memory, sizeof(before)) != 0,
@@ -140,8 +140,7 @@ static void run_latch(struct check_run *run, uint32_t at)
     int latches = run->device.has_identity && run->device.identity.doorbell_latch;
     int rc;
 
-    if (!access_can_begin(run) || !check_works(run, "at first") ||
-        !check_go(run, state)) {
+    if (!check_can_begin(run) || !check_works(run, "at first") || !check_go(run, state)) {
         return;
     }
     rc = driver->begin(run->driver_state, CHECK_SCRATCH_IOVA, LATCH_BYTES, &error);

@@ -128,14 +128,15 @@ void access_work(struct check_run *run, const struct access_case *at)
         works_in(run, at);
         return;
     }
-    if (!access_can_begin(run) || !check_drive(run)) {
+    if (!check_can_begin(run) || !check_drive(run)) {
         return;
     }
     if (at->operation == FERRY_OP_DMA_START && run->device.has_log &&
         check_log_start(run, PAGE_BYTES, &all, 1, &page) != FERRY_OK) {
         page = 0;
     }
-    if (!access_begin(run, RANGE_BYTES) || !access_enter(run, at->state)) {
+    if (!check_begin(run, CHECK_SCRATCH_IOVA, RANGE_BYTES) ||
+        !access_enter(run, at->state)) {
         return;
     }
     if (at->operation == FERRY_OP_DMA_START) {
@@ -176,24 +177,11 @@ static void run_quiet(struct check_run *run, uint32_t at)
 
 /* -- It goes on with what it had -- */
 
-static uint32_t all_states(const struct check_run *run, uint32_t at, uint32_t *ret_state)
-{
-    uint32_t count = 0;
-
-    for (uint32_t state = FERRY_STATE_STOP; state < FERRY_STATE_COUNT; state++) {
-        if (state != FERRY_STATE_RUNNING &&
-            ferry_state_exists(state, run->device.features) && count++ == at) {
-            *ret_state = state;
-        }
-    }
-    return count;
-}
+#define LEFT_OUT (1u << FERRY_STATE_ERROR | 1u << FERRY_STATE_RUNNING)
 
 static uint32_t go_on_cases(const struct check_run *run)
 {
-    uint32_t state;
-
-    return all_states(run, UINT32_MAX, &state);
+    return check_states(run, LEFT_OUT, UINT32_MAX, NULL);
 }
 
 static void go_on_name(const struct check_run *run, uint32_t at,
@@ -201,7 +189,7 @@ static void go_on_name(const struct check_run *run, uint32_t at,
 {
     uint32_t state = 0;
 
-    (void)all_states(run, at, &state);
+    (void)check_states(run, LEFT_OUT, at, &state);
     snprintf(ret_name, FERRY_CHECK_CASE_BYTES, "RUNNING>%s>RUNNING",
              ferry_state_name(state));
 }
@@ -211,15 +199,15 @@ static void run_go_on(struct check_run *run, uint32_t at)
     uint32_t state = 0;
     char when[64];
 
-    (void)all_states(run, at, &state);
-    if (!access_can_begin(run) || !access_begin(run, RANGE_BYTES)) {
+    (void)check_states(run, LEFT_OUT, at, &state);
+    if (!check_begin(run, CHECK_SCRATCH_IOVA, RANGE_BYTES)) {
         return;
     }
     if ((state == FERRY_STATE_RESUMING ? access_load_own(run) : check_go(run, state)) &&
         check_go(run, FERRY_STATE_RUNNING)) {
         snprintf(when, sizeof(when), "after RUNNING, %s, RUNNING",
                  ferry_state_name(state));
-        if (access_settles(run, when)) {
+        if (check_settles(run, when)) {
             check_works(run, when);
         }
     }
@@ -233,8 +221,8 @@ static void run_blind(struct check_run *run, uint32_t at)
     int rc;
 
     (void)at;
-    if (!access_can_begin(run) || !access_begin(run, RANGE_BYTES) ||
-        !check_save(run, &stream) || !check_go(run, FERRY_STATE_RESUMING)) {
+    if (!check_begin(run, CHECK_SCRATCH_IOVA, RANGE_BYTES) || !check_save(run, &stream) ||
+        !check_go(run, FERRY_STATE_RESUMING)) {
         check_stream_free(&stream);
         return;
     }
@@ -246,7 +234,7 @@ static void run_blind(struct check_run *run, uint32_t at)
                  "RESUMING to STOP while no memory is mapped")) {
         rc = check_map(run, CHECK_IOVA, CHECK_MEMORY_BYTES, run->at->memory.fd, 0);
         if (check_ok(run, rc, "the map of all memory in STOP") &&
-            check_go(run, FERRY_STATE_RUNNING) && access_settles(run, "after the load")) {
+            check_go(run, FERRY_STATE_RUNNING) && check_settles(run, "after the load")) {
             check_works(run, "after a load without memory");
         }
     } else {

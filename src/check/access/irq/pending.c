@@ -56,7 +56,7 @@ static int make_pending(struct check_run *run, const struct access_pci *pci)
 {
     const uint64_t until = ferry_os_now_ns() + PENDING_MS * (uint64_t)FERRY_NS_PER_MS;
 
-    if (!access_can_begin(run) || !check_drive(run)) {
+    if (!check_can_begin(run) || !check_drive(run)) {
         return 0;
     }
     if (pci->msix_count == 0 || !set_mask(run, pci, 1)) {
@@ -69,7 +69,7 @@ static int make_pending(struct check_run *run, const struct access_pci *pci)
         check_skip(run, "the pending bits tell nothing");
         return 0;
     }
-    if (!access_begin(run, RANGE_BYTES)) {
+    if (!check_begin(run, CHECK_SCRATCH_IOVA, RANGE_BYTES)) {
         return 0;
     }
     while (!is_pending(run, pci)) {
@@ -102,24 +102,13 @@ static void unmasked(struct check_run *run, const struct access_pci *pci,
     check_that(run, count > 0, expected, "none comes");
 }
 
-static uint32_t states(const struct check_run *run, uint32_t at, uint32_t *ret_state)
-{
-    uint32_t count = 0;
-
-    for (uint32_t state = FERRY_STATE_STOP; state < FERRY_STATE_COUNT; state++) {
-        if (state != FERRY_STATE_RUNNING && state != FERRY_STATE_RESUMING &&
-            ferry_state_exists(state, run->device.features) && count++ == at) {
-            *ret_state = state;
-        }
-    }
-    return count;
-}
+/* Where a device stands still, and comes back from. */
+#define LEFT_OUT                                                                         \
+    (1u << FERRY_STATE_ERROR | 1u << FERRY_STATE_RUNNING | 1u << FERRY_STATE_RESUMING)
 
 static uint32_t pending_cases(const struct check_run *run)
 {
-    uint32_t state;
-
-    return states(run, UINT32_MAX, &state);
+    return check_states(run, LEFT_OUT, UINT32_MAX, NULL);
 }
 
 static void pending_name(const struct check_run *run, uint32_t at,
@@ -127,18 +116,9 @@ static void pending_name(const struct check_run *run, uint32_t at,
 {
     uint32_t state = 0;
 
-    (void)states(run, at, &state);
+    (void)check_states(run, LEFT_OUT, at, &state);
     snprintf(ret_name, FERRY_CHECK_CASE_BYTES, "RUNNING>%s>RUNNING",
              ferry_state_name(state));
-}
-
-/* The work that made it pending must not make it so again behind our back. */
-static int finish_work(struct check_run *run)
-{
-    struct ferry_error error = { .code = FERRY_OK };
-    const int rc = run->options->driver->settle(run->driver_state, &error);
-
-    return rc == FERRY_OK ? 1 : check_broken(run, "work does not end: %s", error.text);
 }
 
 static void run_pending(struct check_run *run, uint32_t at)
@@ -147,8 +127,8 @@ static void run_pending(struct check_run *run, uint32_t at)
     uint32_t state = 0;
     char when[96];
 
-    (void)states(run, at, &state);
-    if (!access_pci_read(run, &pci) || !make_pending(run, &pci) || !finish_work(run) ||
+    (void)check_states(run, LEFT_OUT, at, &state);
+    if (!access_pci_read(run, &pci) || !make_pending(run, &pci) || !check_settle(run) ||
         !check_go(run, state)) {
         return;
     }
@@ -165,7 +145,7 @@ static void run_carried(struct check_run *run, uint32_t at)
     struct access_pci pci;
 
     (void)at;
-    if (!access_pci_read(run, &pci) || !make_pending(run, &pci) || !finish_work(run)) {
+    if (!access_pci_read(run, &pci) || !make_pending(run, &pci) || !check_settle(run)) {
         return;
     }
     if (access_load_own(run) && check_go(run, FERRY_STATE_RUNNING)) {

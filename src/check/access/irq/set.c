@@ -33,23 +33,9 @@ static const struct flavour {
 #define DISABLE FLAVOURS /* the last case of each state */
 #define WAYS (FLAVOURS + 1)
 
-static uint32_t states_of(const struct check_run *run, uint32_t at, uint32_t *ret_state)
-{
-    uint32_t count = 0;
-
-    for (uint32_t state = 0; state < FERRY_STATE_COUNT; state++) {
-        if (ferry_state_exists(state, run->device.features) && count++ == at) {
-            *ret_state = state;
-        }
-    }
-    return count;
-}
-
 static uint32_t set_cases(const struct check_run *run)
 {
-    uint32_t state;
-
-    return (uint32_t)WAYS * states_of(run, UINT32_MAX, &state);
+    return (uint32_t)WAYS * check_states(run, 0, UINT32_MAX, NULL);
 }
 
 static void set_name(const struct check_run *run, uint32_t at,
@@ -58,7 +44,7 @@ static void set_name(const struct check_run *run, uint32_t at,
     const uint32_t way = at % WAYS;
     uint32_t state = 0;
 
-    (void)states_of(run, (uint32_t)(at / WAYS), &state);
+    (void)check_states(run, 0, (uint32_t)(at / WAYS), &state);
     snprintf(ret_name, FERRY_CHECK_CASE_BYTES, "%s@%s",
              way == DISABLE ? "DISABLE" : flavours[way].name, ferry_state_name(state));
 }
@@ -110,7 +96,7 @@ static void run_set(struct check_run *run, uint32_t at)
     struct irq_line line;
     uint32_t state = 0;
 
-    (void)states_of(run, (uint32_t)(at / WAYS), &state);
+    (void)check_states(run, 0, (uint32_t)(at / WAYS), &state);
     if (!irq_line_make(run, &line)) {
         return;
     }
@@ -137,18 +123,14 @@ static void run_set(struct check_run *run, uint32_t at)
 
 static uint32_t kept_cases(const struct check_run *run)
 {
-    uint32_t state;
-
-    return states_of(run, UINT32_MAX, &state) -
-           1; /* ERROR, the first one, has no way back */
+    return check_state_count(run); /* ERROR has no way back */
 }
 
 static void kept_name(const struct check_run *run, uint32_t at,
                       char ret_name[FERRY_CHECK_CASE_BYTES])
 {
-    uint32_t state = 0;
+    const uint32_t state = check_state_at(run, at);
 
-    (void)states_of(run, at + 1, &state);
     snprintf(ret_name, FERRY_CHECK_CASE_BYTES, "RUNNING>%s>RUNNING",
              ferry_state_name(state));
 }
@@ -189,9 +171,8 @@ static void try_kept(struct check_run *run, const struct irq_line *line, uint32_
 static void run_kept(struct check_run *run, uint32_t at)
 {
     struct irq_line line;
-    uint32_t state = 0;
+    const uint32_t state = check_state_at(run, at);
 
-    (void)states_of(run, at + 1, &state);
     if (!irq_line_make(run, &line)) {
         return;
     }
@@ -277,10 +258,9 @@ static void run_later(struct check_run *run, uint32_t at)
 {
     struct check_stream stream = { 0 };
     char when[96];
-    uint32_t state = 0;
+    const uint32_t state = check_state_at(run, at);
     int good;
 
-    (void)states_of(run, at + 1, &state);
     if (!run->options->driver->works || !check_drive(run) ||
         run->device.eventfd_count == 0) {
         check_skip(run, "the driver has no interrupts of MSI-X");
