@@ -13,6 +13,7 @@
 #define PLAUSIBLE_BYTES (1ull << 48)
 #define READS_MAX 64u
 #define SMALL_BYTES 512u
+#define SMALL_READS 4096u
 
 static int gives_info(struct check_run *run)
 {
@@ -148,8 +149,9 @@ static void run_initial(struct check_run *run, uint32_t at)
 
 /* -- Nothing is there exactly when it says so -- */
 
-enum { EMPTY_AFTER_DRY, EMPTY_THEN_DRY, EMPTY_P2P };
-static const char *const empty_names[] = { "when-dry", "when-0", "PRE_COPY_P2P", NULL };
+enum { EMPTY_AFTER_DRY, EMPTY_THEN_DRY, EMPTY_P2P, EMPTY_SMALL };
+static const char *const empty_names[] = { "when-dry", "when-0", "PRE_COPY_P2P",
+                                           "when-dry,small-reads", NULL };
 
 static void then_dry(struct check_run *run)
 {
@@ -173,6 +175,20 @@ static void then_dry(struct check_run *run)
     }
 }
 
+/* With nothing ready, and more announced, a read has to wait. Return: 1 when it was told
+ * ENOMSG. */
+static int small_until_dry(struct check_run *run)
+{
+    uint8_t data[SMALL_BYTES];
+    uint64_t got = 1;
+    int rc = FERRY_OK;
+
+    for (uint32_t i = 0; i < SMALL_READS && rc == FERRY_OK && got > 0; i++) {
+        rc = check_read(run, data, sizeof(data), &got);
+    }
+    return rc == FERRY_E_DRY;
+}
+
 static void run_empty(struct check_run *run, uint32_t at)
 {
     struct check_stream stream = { 0 };
@@ -181,7 +197,9 @@ static void run_empty(struct check_run *run, uint32_t at)
     if (begin(run, at == EMPTY_P2P ? FERRY_STATE_PRE_COPY_P2P : FERRY_STATE_PRE_COPY)) {
         if (at == EMPTY_THEN_DRY) {
             then_dry(run);
-        } else if (data_until_dry(run, &stream) && ask(run, &info)) {
+        } else if ((at == EMPTY_SMALL ? small_until_dry(run)
+                                      : data_until_dry(run, &stream)) &&
+                   ask(run, &info)) {
             check_that(run, info.initial_bytes == 0 && info.dirty_bytes == 0,
                        "initial_bytes and dirty_bytes 0 after ENOMSG", "%llu and %llu",
                        (unsigned long long)info.initial_bytes,

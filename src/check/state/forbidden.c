@@ -51,7 +51,9 @@ static void run_refused(struct check_run *run, uint32_t at)
     uint32_t from, to;
 
     all_at(run, at, &from, &to);
-    if (check_go(run, from) &&
+    /* What works before has to work afterwards: a refusal may stop it in secret. */
+    if ((from != FERRY_STATE_RUNNING || check_works(run, "at first")) &&
+        check_go(run, from) &&
         check_refused(run, check_set_state(run, to), "SET_STATE") &&
         check_is(run, from, "after a SET_STATE that was refused") &&
         check_go(run, FERRY_STATE_RUNNING)) {

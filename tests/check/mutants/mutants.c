@@ -20,5 +20,6 @@ const struct mutant_class mutant_classes[] = {
     { "peers", "p2p.* race.*", mutants_peers },
     { "dirty", "dirty.* log.*", mutants_dirty },
     { "v1", "v1.*", mutants_v1 },
+    { "history", "", mutants_history },
     { NULL, NULL, NULL },
 };
