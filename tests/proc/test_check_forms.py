@@ -20,8 +20,7 @@ LEGAL = ("--check", "arc.legal")
 # What a device whose DMA log does not start breaks: something that is required.
 BAD = ("model:acc", "--filter", "error=log_start:EIO", "--check", "access.running")
 # What breaks a recommendation and nothing else.
-RECOMMENDED = ("model:copy,memory=1M", "--filter", "error=identity:EIO", "--check",
-               "access.p2p.*")
+RECOMMENDED = ("model:copy,memory=1M", "--filter", "corrupt=read", "--check", "data.same")
 
 
 def expect(what, have, want):
