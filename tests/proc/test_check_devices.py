@@ -10,6 +10,7 @@ import pathlib
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -27,10 +28,16 @@ static int start(struct ferry_check_device *device, void **state, struct ferry_e
     (void)device; (void)state; (void)error;
     return FERRY_OK;
 }
+static int works(void *state, struct ferry_error *error)
+{
+    (void)state;
+    return ferry_error_set(error, FERRY_E_TIMEOUT, "plug", NULL, 0, "no word of it");
+}
 static const struct ferry_check_driver driver = { %s };
 const struct ferry_check_driver *ferry_check_driver(void)
 {
     (void)start;
+    (void)works;
     return %s;
 }
 """
@@ -143,7 +150,8 @@ def bad_plug_ins_are_refused(rig):
             (".struct_size = 8, .name = \"x\"", "&driver", "too small"),
             (".struct_size = sizeof(driver), .name = \"x\"", "&driver", "start()"),
             (".struct_size = sizeof(driver), .start = start", "&driver", "a name"),
-            (full, "&driver", None))):
+            (full, "&driver", None),
+            (full + ", .works = works", "&driver", None))):
         path = rig.path("plug%d.so" % number)
         subprocess.run([*compiler, "-shared", "-fPIC", "-x", "c", "-", "-o", path,
                         "-I", str(rig.root / "include")], input=PLUGIN % (members, value),
@@ -157,6 +165,42 @@ def bad_plug_ins_are_refused(rig):
     done = rig.run("check", "model:acc", "--driver", rig.path("text.so"))
     expect("status of no library", done.returncode, 2)
     assert "text.so" in done.stderr, done.stderr
+
+
+def a_plug_in_that_never_works_is_no_fault_of_the_device(rig):
+    """Uses what the test before it has built; what needs its work is not tried."""
+    told = tell(rig, "model:acc", "--driver", rig.path("plug5.so"), "--check", "arc.legal",
+                "--check", "data.goes-on", status=1)
+    expect("failed", results(told, "fail"), {})
+    expect("not tried", list(results(told, "broken")), ["data.goes-on"])
+    seen = [r["seen"] for r in told["results"] if r["verdict"] == "broken"]
+    assert all("driver 'x'" in text and "no word of it" in text for text in seen), seen
+
+
+def a_server_that_refuses_is_named(rig):
+    """It is neither an option that is wrong nor a device that does not migrate."""
+    path = rig.path("refuses")
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen()
+    listener.settimeout(0.1)
+    for errno in (22, 25, 95):
+        process = subprocess.Popen([rig.ferry, "check", path], stderr=subprocess.PIPE,
+                                   text=True)
+        while process.poll() is None:
+            try:
+                client = listener.accept()[0]
+            except TimeoutError:
+                continue
+            with client:
+                number, _, size = struct.unpack("<HHI",
+                                                client.recv(8, socket.MSG_WAITALL))
+                client.recv(size - 8, socket.MSG_WAITALL)
+                client.sendall(struct.pack("<HHIII", number, 1, 16, 1 | 1 << 5, errno))
+        told = process.communicate(timeout=LIMIT_S)[1]
+        expect("status for errno %d" % errno, process.returncode, 1)
+        assert path + ": the server refuses" in told, (errno, told)
+    listener.close()
 
 
 def run_until(rig, act, *args, word="checked arc.legal"):
@@ -252,8 +296,10 @@ def the_guide_shows_code_that_is_built(rig):
 
 CASES = (a_served_model_is_checked, an_inherited_socket_is_checked_once,
          others_are_named_or_made, a_plug_in_has_its_device_work, bad_plug_ins_are_refused,
-         a_device_that_dies_ends_the_run,
-         a_device_that_is_started_again_is_checked_to_the_end, a_device_that_falls_silent_is_given_up,
+         a_plug_in_that_never_works_is_no_fault_of_the_device,
+         a_server_that_refuses_is_named, a_device_that_dies_ends_the_run,
+         a_device_that_is_started_again_is_checked_to_the_end,
+         a_device_that_falls_silent_is_given_up,
          a_request_that_hangs_in_each_case_ends_the_run,
          an_interrupt_ends_the_run_with_what_was_found, the_guide_shows_code_that_is_built)
 
