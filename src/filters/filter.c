@@ -245,13 +245,7 @@ static int endpoint_work(struct ferry_endpoint *endpoint)
 
 int filter_below_fd(struct ferry_filter *filter)
 {
-    const struct ferry_endpoint_ops *ops = below_ops(filter);
-
-    if (ops->struct_size <= offsetof(struct ferry_endpoint_ops, wake_fd) ||
-        ops->wake_fd == NULL) {
-        return -1;
-    }
-    return ops->wake_fd(filter->endpoint.below);
+    return ferry_endpoint_wake_fd(filter->endpoint.below);
 }
 
 static int endpoint_wake_fd(struct ferry_endpoint *endpoint)
@@ -264,10 +258,7 @@ static int endpoint_wake_fd(struct ferry_endpoint *endpoint)
 
 static int endpoint_reads_inside(struct ferry_endpoint *endpoint)
 {
-    const struct ferry_endpoint_ops *ops = below_ops(filter_of(endpoint));
-
-    return ops->struct_size > offsetof(struct ferry_endpoint_ops, reads_inside) &&
-           ops->reads_inside != NULL && ops->reads_inside(endpoint->below);
+    return ferry_endpoint_reads_inside(endpoint->below);
 }
 
 static const struct ferry_endpoint_ops filter_ops = {

@@ -86,4 +86,10 @@ struct ferry_endpoint {
     struct ferry_endpoint *below; /* a filter's next; NULL for a device */
 };
 
+/* The operations that an endpoint may lack, or be too old to know. Return: as of them. */
+int ferry_endpoint_wake_fd(struct ferry_endpoint *endpoint);
+int ferry_endpoint_reads_inside(struct ferry_endpoint *endpoint);
+int ferry_endpoint_place(struct ferry_endpoint *endpoint, uint64_t most,
+                         struct ferry_data_place *ret_place);
+
 #endif

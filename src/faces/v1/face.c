@@ -228,21 +228,12 @@ static int endpoint_work(struct ferry_endpoint *endpoint)
 
 static int endpoint_wake_fd(struct ferry_endpoint *endpoint)
 {
-    const struct ferry_endpoint_ops *ops = endpoint->below->ops;
-
-    if (ops->struct_size <= offsetof(struct ferry_endpoint_ops, wake_fd) ||
-        ops->wake_fd == NULL) {
-        return -1;
-    }
-    return ops->wake_fd(endpoint->below);
+    return ferry_endpoint_wake_fd(endpoint->below);
 }
 
 static int endpoint_reads_inside(struct ferry_endpoint *endpoint)
 {
-    const struct ferry_endpoint_ops *ops = endpoint->below->ops;
-
-    return ops->struct_size > offsetof(struct ferry_endpoint_ops, reads_inside) &&
-           ops->reads_inside != NULL && ops->reads_inside(endpoint->below);
+    return ferry_endpoint_reads_inside(endpoint->below);
 }
 
 /* No place(): what is loaded comes through the region. */

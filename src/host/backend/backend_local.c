@@ -254,8 +254,7 @@ static int init_loop(struct backend_local *local)
 
 static int watch_wake(struct backend_local *local)
 {
-    const struct ferry_endpoint_ops *ops = local->endpoint->ops;
-    const int fd = ops->wake_fd != NULL ? ops->wake_fd(local->endpoint) : -1;
+    const int fd = ferry_endpoint_wake_fd(local->endpoint);
     int rc;
 
     if (fd < 0) {

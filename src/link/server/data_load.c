@@ -2,7 +2,6 @@
 #include "link/server/data_session.h"
 
 #include <assert.h>
-#include <stddef.h>
 
 #include "wire/status.h"
 
@@ -50,15 +49,13 @@ static void ask_place(struct ferry_data_pipe *session, size_t left,
                       struct ferry_data_place *ret_place)
 {
     struct ferry_endpoint *endpoint = session->connection->server->endpoint;
-    const struct ferry_endpoint_ops *ops = endpoint->ops;
 
     *ret_place = (struct ferry_data_place){ .rest = left };
     /* What the device has not heard of yet comes first. */
-    if (left == 0 || session->handed < session->piece_at ||
-        ops->struct_size <= offsetof(struct ferry_endpoint_ops, place) || !ops->place) {
+    if (left == 0 || session->handed < session->piece_at) {
         return;
     }
-    session->direct = ops->place(endpoint, left, ret_place) == FERRY_OK;
+    session->direct = ferry_endpoint_place(endpoint, left, ret_place) == FERRY_OK;
     if (!session->direct) {
         *ret_place = (struct ferry_data_place){ .rest = left };
     }

@@ -204,8 +204,7 @@ static int may_read_inside(struct ferry_connection *connection,
     struct ferry_endpoint *endpoint = connection->server->endpoint;
 
     return !ferry_wire_is_reply(header) && header->command == FERRY_WIRE_REGION_READ &&
-           !connection->deferred_first && endpoint->ops->reads_inside &&
-           endpoint->ops->reads_inside(endpoint);
+           !connection->deferred_first && ferry_endpoint_reads_inside(endpoint);
 }
 
 /* Answers a read now: the client may not answer the DMA before. */

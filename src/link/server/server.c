@@ -12,18 +12,6 @@
 #define SPINS 256u      /* looks at the socket between two of the whole loop */
 #define CLOCK_SPINS 16u /* and between two at the clock */
 
-static int endpoint_wake_fd(const struct ferry_endpoint *endpoint)
-{
-    struct ferry_endpoint *device;
-
-    if (endpoint->ops->struct_size <= offsetof(struct ferry_endpoint_ops, wake_fd) ||
-        !endpoint->ops->wake_fd) {
-        return -1;
-    }
-    memcpy(&device, &endpoint, sizeof(device));
-    return device->ops->wake_fd(device);
-}
-
 /* One slice, then whatever was put off while the device worked. Return: 1 for more. */
 static int work_once(struct ferry_link_server *server)
 {
@@ -275,7 +263,7 @@ static int create(struct ferry_endpoint *endpoint, struct ferry_loop *loop,
     server->listener.fd = -1;
     server->idle.fn = on_idle;
     server->idle.user = server;
-    server->wake.fd = endpoint_wake_fd(endpoint);
+    server->wake.fd = ferry_endpoint_wake_fd(endpoint);
     server->wake.events = FERRY_LOOP_READ;
     server->wake.fn = on_wake;
     server->wake.user = server;
