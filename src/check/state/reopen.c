@@ -26,14 +26,7 @@ static int reopen(struct check_run *run)
 
 static int leave_in(struct check_run *run, uint32_t at, const struct state_own *own)
 {
-    struct check_stream taken = { 0 };
-    uint32_t state, cut;
-    int ready;
-
-    state_cut_at(run, at, &state, &cut);
-    ready = state_enter(run, state, cut, own, &taken);
-    check_stream_free(&taken);
-    return ready && reopen(run);
+    return state_enter_at(run, at, own) && reopen(run);
 }
 
 static void run_running(struct check_run *run, uint32_t at)

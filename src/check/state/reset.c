@@ -9,24 +9,11 @@
 #define EXTRA_BYTES 0x10000u
 #define WORK_BYTES (1u << 20)
 
-/* To a state, with so much of its transfer done. Return: 1 when done. */
-static int enter(struct check_run *run, uint32_t at, const struct state_own *own)
-{
-    struct check_stream taken = { 0 };
-    uint32_t state, cut;
-    int ready;
-
-    state_cut_at(run, at, &state, &cut);
-    ready = state_enter(run, state, cut, own, &taken);
-    check_stream_free(&taken);
-    return ready;
-}
-
 static void run_running(struct check_run *run, uint32_t at)
 {
     struct state_own own;
 
-    if (state_own_save(run, &own) && enter(run, at, &own) &&
+    if (state_own_save(run, &own) && state_enter_at(run, at, &own) &&
         check_ok(run, check_reset(run), "a reset") &&
         check_is(run, FERRY_STATE_RUNNING, "after a reset")) {
         check_works(run, "after a reset");
@@ -38,7 +25,7 @@ static void run_session(struct check_run *run, uint32_t at)
 {
     struct state_own own;
 
-    if (state_own_save(run, &own) && enter(run, at, &own) && state_reset(run)) {
+    if (state_own_save(run, &own) && state_enter_at(run, at, &own) && state_reset(run)) {
         state_no_session(run, "after a reset");
     }
     state_own_free(&own);
@@ -49,7 +36,7 @@ static void run_clean(struct check_run *run, uint32_t at)
     struct check_stream again = { 0 };
     struct state_own own;
 
-    if (state_own_save(run, &own) && enter(run, at, &own) && state_reset(run) &&
+    if (state_own_save(run, &own) && state_enter_at(run, at, &own) && state_reset(run) &&
         check_save(run, &again)) {
         (void)state_is_whole(run, &own, &again, "after a reset");
     }

@@ -73,6 +73,9 @@ int state_take(struct check_run *run, struct check_stream *stream, uint64_t byte
  */
 int state_enter(struct check_run *run, uint32_t state, uint32_t cut,
                 const struct state_own *own, struct check_stream *taken);
+/* The same for a case of state_cut_at(); what is read is not kept. Return: 1 when done.
+ */
+int state_enter_at(struct check_run *run, uint32_t at, const struct state_own *own);
 /*
  * The session that state_enter() began still goes on: transfers the rest, and judges
  * what came out: a state that is loaded must be the one that was saved.

@@ -76,6 +76,18 @@ int state_enter(struct check_run *run, uint32_t state, uint32_t cut,
                               check_status_text(run, rc, text));
 }
 
+int state_enter_at(struct check_run *run, uint32_t at, const struct state_own *own)
+{
+    struct check_stream taken = { 0 };
+    uint32_t state, cut;
+    int ready;
+
+    state_cut_at(run, at, &state, &cut);
+    ready = state_enter(run, state, cut, own, &taken);
+    check_stream_free(&taken);
+    return ready;
+}
+
 int state_is_loaded(struct check_run *run, const struct state_own *own, const char *what)
 {
     struct check_stream again = { 0 };
