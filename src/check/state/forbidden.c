@@ -151,7 +151,7 @@ const struct check check_state_forbidden[] = {
       all_name,
       run_refused },
     { { "arc.errno", "MIG-ARC-10", "the errno of a change that cannot be",
-        FERRY_CHECK_REQUIRED, FERRY_CHECK_NEEDS_V2 },
+        FERRY_CHECK_RECOMMENDED, FERRY_CHECK_NEEDS_V2 },
       all_cases,
       all_name,
       run_errno },

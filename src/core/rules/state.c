@@ -91,8 +91,9 @@ const struct ferry_rule ferry_rules_state[] = {
         .id = "MIG-ARC-10",
         .text = "A change that cannot be is refused with EINVAL.",
         .why =
-            "Users tell a wish that cannot be from a device that failed by the number.",
-        .source = "uAPI v2",
+            "Users tell a wish that cannot be from a device that failed by the number. "
+            "The kernel answers so; the text names no number.",
+        .source = "Ferry",
         .chapter = FERRY_CHAPTER_STATES,
         .enforced = 1,
     },

@@ -165,7 +165,7 @@ static int say_eio(struct mutant *mutant, struct ferry_request *request, int sta
 {
     (void)mutant;
     return status < 0 && status != FERRY_E_DRY && status != FERRY_E_UNSUPPORTED &&
-                   request->kind != FERRY_RQ_PROBE && request->kind != FERRY_RQ_SET_STATE
+                   request->kind != FERRY_RQ_PROBE
                ? FERRY_E_IO
                : status;
 }
@@ -314,7 +314,7 @@ const struct check_mutant odd_devices[] = {
     { .name = "pre-copy that is never dry", .also = OWN_FORM " precopy.empty", .before = odd_stream_never_dry,
       .after = odd_stream_after, .on_state = odd_stream_state },
     { .name = "a guess of 1 GiB", .after = guess_much },
-    { .name = "EIO for everything", .after = say_eio },
+    { .name = "EIO for everything", .after = say_eio, .also = "arc.errno" },
     { .name = "ones from a stopped device", .before = read_ones_when_stopped,
       .also = "access.stopped.region access.resuming.region" },
     { .name = "pages of 64 KiB", .before = large_pages, .after = large_units },
