@@ -8,17 +8,17 @@
 /*
  * What the checks of a device's data share: content.c (something to save, and
  * comparing it), help.c (sessions). One file each:
- *   ends.c      where a stream ends, what is between its reads
- *   cut.c       reading and writing in pieces of any size
- *   whole.c     short, long and endless streams
- *   damage.c    damaged, reordered and meaningless streams
- *   origin.c    streams of other devices
- *   again.c     what one session leaves to the next
- *   equal.c     the same state gives the same bytes, and works where it is loaded
- *   sizes.c      the estimate of the stop-copy
- *   precopy.c   pre-copy, its ends and what changes meanwhile
- *   info.c      pre-copy information
- *   socket.c    the data descriptor; pipe.c: the frames on it
+ *   stream/ends.c       where a stream ends, what is between its reads
+ *   stream/cut.c        reading and writing in pieces of any size
+ *   stream/whole.c      short, long and endless streams
+ *   stream/damage.c     damaged, reordered and meaningless streams
+ *   stream/origin.c     streams of other devices
+ *   stream/again.c      what one session leaves to the next
+ *   stream/equal.c      the same state gives the same bytes, and works where it is loaded
+ *   estimate/sizes.c    the estimate of the stop-copy
+ *   estimate/precopy.c  pre-copy, its ends and what changes meanwhile
+ *   estimate/info.c     pre-copy information
+ *   socket/socket.c     the data descriptor; pipe.c: the frames on it
  * Large streams are tried at samples: a run over a device with megabytes of state is to
  * last seconds.
  */

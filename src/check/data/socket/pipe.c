@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "check/data/pipe.h"
+#include "check/data/socket/pipe.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -2,7 +2,7 @@
 #include <stdio.h>
 
 #include "check/data/data.h"
-#include "check/data/pipe.h"
+#include "check/data/socket/pipe.h"
 #include "ferry/host.h"
 #include "os/clock.h"
 #include "os/memory.h"

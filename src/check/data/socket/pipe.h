@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef FERRY_CHECK_DATA_PIPE_H
-#define FERRY_CHECK_DATA_PIPE_H
+#ifndef FERRY_CHECK_DATA_SOCKET_PIPE_H
+#define FERRY_CHECK_DATA_SOCKET_PIPE_H
 
 #include "check/check.h"
 #include "wire/frame.h"
