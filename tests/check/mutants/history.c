@@ -249,7 +249,7 @@ const struct check_mutant mutants_history[] = {
       .after = report_one_less,
       .caught_by = "log.complete",
       .also = "log.start.none log.start.twice log.report.page log.report.sets "
-              "log.report.outside log.ranges log.busy log.states log.reset" },
+              "log.report.outside log.ranges log.busy log.last log.states log.reset" },
     { .name = "shifts a report that begins within a word",
       .whole = 1,
       .breaks = "all that was written is reported",
