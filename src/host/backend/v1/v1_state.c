@@ -24,6 +24,10 @@ int ferry_v1_take_state(struct backend_v1 *v1, uint32_t bits)
     } else {
         v1->halted = 0;
     }
+    /* A transaction that was begun ends with saving, also if the device left by itself. */
+    if (!ferry_state_is_saving(v1->state)) {
+        ferry_v1_forget_data(v1);
+    }
     v1->bits = bits;
     v1->known = 1;
     return FERRY_OK;
