@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef FERRY_MODELS_NIC_NET_NET_H
+#define FERRY_MODELS_NIC_NET_NET_H
+
+#include <linux/virtio_net.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "ferry/error.h"
+
+/*
+ * The wire that a nic is plugged into. One file a kind: a UNIX stream socket, TAP, user
+ * networking, pcap files, echo. Whatever comes from there is hostile: too long, too fast,
+ * cut off at any byte.
+ *
+ * Thread: the device's. Nothing here waits.
+ */
+#define NIC_FRAME_MIN 14u /* an Ethernet header */
+#define NIC_MTU_MAX 65535u
+/* With segmentation offload a frame has up to 64 KiB behind its headers. */
+#define NIC_FRAME_MAX (65536u + 18u)
+#define NIC_FRAME_PARTS_MAX 64u
+#define NIC_BATCH 32u /* frames that go through in one call */
+
+/* One Ethernet frame, without FCS, in or out. */
+struct nic_frame {
+    struct virtio_net_hdr_v1 header; /* what was left to do (checksum, segments) */
+    struct iovec *part;              /* where its bytes are, or may be put */
+    uint32_t part_count;
+    uint32_t bytes; /* out: of the frame; in: room, then what the frame has */
+};
+
+/* VIRTIO_NET_F_* that matter to a back end. */
+struct nic_offloads {
+    uint32_t checksum; /* a frame may come with its checksum undone */
+    uint32_t tso4, tso6, ecn;
+};
+
+struct nic_net;
+
+struct nic_net_ops {
+    const char *name; /* "stream" */
+    /*
+     * Sends frames in order. Return: how many were taken (fewer: it is full, and writable
+     * is told of when it is not); a negative code: the back end is gone, which
+     * nic_net_error() explains. A frame that it cannot send at all counts as taken and
+     * is counted in net->dropped.
+     */
+    int (*send)(struct nic_net *net, const struct nic_frame *frame, uint32_t count);
+    /*
+     * The next frames. Those that do not fit the room are dropped and counted. Return:
+     * how many came; 0: none now; negative: the back end is gone.
+     */
+    int (*receive)(struct nic_net *net, struct nic_frame *frame, uint32_t count);
+    /* What the driver accepted to be given, a subset of net->takes. NULL: nothing to do. */
+    void (*set_offloads)(struct nic_net *net, const struct nic_offloads *accepted);
+    void (*close)(struct nic_net *net);
+};
+
+/* First member of each back end. */
+struct nic_net {
+    const struct nic_net_ops *ops;
+    /*
+     * Readable when receive() may have something or a connection is to be made; -1: there
+     * never is. The owner watches it.
+     */
+    int fd;
+    uint32_t wants_write; /* 1: watch fd for writing as well; send() may then go on */
+    uint32_t link_up;     /* 0: nobody at the other end */
+    struct nic_offloads takes; /* frames that it can send with work left to do */
+    struct nic_offloads gives; /* and such as it may receive once accepted */
+    uint64_t dropped; /* frames that could not be sent or did not fit */
+};
+
+/*
+ * Opens the wire that text names: "none", "echo", "stream:PATH" (connects, and again when
+ * the other end has gone), "listen:PATH", "tap:NAME", "user[:...]", "pcap:IN[,OUT]".
+ * Return: FERRY_OK; FERRY_E_ARGUMENT, FERRY_E_MEMORY, FERRY_E_IO, FERRY_E_UNSUPPORTED,
+ * with what was wrong in reterr.
+ */
+int nic_net_open(const char *text, struct nic_net **ret_net, struct ferry_error *reterr);
+
+/* Called when fd is ready and after a call that returned less than it was asked for. */
+void nic_net_close(struct nic_net *net);
+
+#endif
