@@ -26,7 +26,8 @@
 /* One Ethernet frame, without FCS, in or out. */
 struct nic_frame {
     struct virtio_net_hdr_v1 header; /* what was left to do (checksum, segments) */
-    struct iovec *part;              /* where its bytes are, or may be put */
+    struct iovec *part;              /* where its bytes are, or may be put; at most
+                                        NIC_FRAME_PARTS_MAX, which hold at least `bytes` */
     uint32_t part_count;
     uint32_t bytes; /* out: of the frame; in: room, then what the frame has */
 };
@@ -42,46 +43,52 @@ struct nic_net;
 struct nic_net_ops {
     const char *name; /* "stream" */
     /*
-     * Sends frames in order. Return: how many were taken (fewer: it is full, and writable
-     * is told of when it is not); a negative code: the back end is gone, which
-     * nic_net_error() explains. A frame that it cannot send at all counts as taken and
-     * is counted in net->dropped.
+     * Sends frames in order. Return: how many were taken. Fewer than count: it is full,
+     * and fd becomes ready when it is worth another try. A frame that it can never send
+     * (too short or long, work left to do that it does not take, nobody at the other
+     * end) counts as taken and is counted in net->dropped.
      */
     int (*send)(struct nic_net *net, const struct nic_frame *frame, uint32_t count);
     /*
-     * The next frames. Those that do not fit the room are dropped and counted. Return:
-     * how many came; 0: none now; negative: the back end is gone.
+     * The next frames; called when fd is ready, also for connections and for room to
+     * send. Those that do not fit the room are dropped and counted. Return: how many
+     * came; fewer than count: wait for fd, unless net->pending says that there is more.
      */
     int (*receive)(struct nic_net *net, struct nic_frame *frame, uint32_t count);
-    /* What the driver accepted to be given, a subset of net->takes. NULL: nothing to do. */
+    /* What the driver accepted to be given, a subset of net->gives. NULL: nothing to do.
+     * Until the first call, and after a reset, it is nothing. */
     void (*set_offloads)(struct nic_net *net, const struct nic_offloads *accepted);
     void (*close)(struct nic_net *net);
 };
 
-/* First member of each back end. */
+/* First member of each back end. What stands here is its own to change, others read. */
 struct nic_net {
     const struct nic_net_ops *ops;
     /*
-     * Readable when receive() may have something or a connection is to be made; -1: there
-     * never is. The owner watches it.
+     * Readable (POLLIN) when receive() is to be called and then send() for what waits;
+     * the same descriptor for the whole life, whatever becomes of connections. -1: never.
      */
     int fd;
-    uint32_t wants_write; /* 1: watch fd for writing as well; send() may then go on */
-    uint32_t link_up;     /* 0: nobody at the other end */
+    uint32_t pending; /* 1: receive() has more, though fd may not say so */
+    uint32_t link_up; /* 0: nobody at the other end. May change in any call */
+    uint32_t pad;
     struct nic_offloads takes; /* frames that it can send with work left to do */
     struct nic_offloads gives; /* and such as it may receive once accepted */
-    uint64_t dropped; /* frames that could not be sent or did not fit */
+    uint64_t dropped;          /* frames that could not be sent or did not fit */
+    uint64_t broken;   /* connections that were closed since the peer broke the format */
+    uint64_t connects; /* how often somebody was there */
 };
 
 /*
  * Opens the wire that text names: "none", "echo", "stream:PATH" (connects, and again when
- * the other end has gone), "listen:PATH", "tap:NAME", "user[:...]", "pcap:IN[,OUT]".
+ * the other end has gone), "listen:PATH", "tap:NAME", "user[:OPTION,...]",
+ * "pcap:IN[,OUT]". docs/nic.md says what each does.
  * Return: FERRY_OK; FERRY_E_ARGUMENT, FERRY_E_MEMORY, FERRY_E_IO, FERRY_E_UNSUPPORTED,
- * with what was wrong in reterr.
+ * FERRY_E_PERMISSION, FERRY_E_EXISTS, FERRY_E_NOT_FOUND with what was wrong in reterr.
  */
 int nic_net_open(const char *text, struct nic_net **ret_net, struct ferry_error *reterr);
 
-/* Called when fd is ready and after a call that returned less than it was asked for. */
+/* NULL is allowed. Frames that wait inside are gone. */
 void nic_net_close(struct nic_net *net);
 
 #endif
