@@ -38,6 +38,7 @@ struct ferry_server;
 #define FERRY_DEVICE_DOORBELLS_MAX 64
 #define FERRY_DEVICE_MSI_MAX 32
 #define FERRY_DEVICE_MSIX_MAX 2048
+#define FERRY_DEVICE_WATCHES_MAX 16
 
 enum ferry_reset_reason {
     FERRY_RESET_REQUEST = 1, /* VFIO_DEVICE_RESET or FLR */
@@ -300,6 +301,28 @@ FERRY_PUBLIC int ferry_device_bus_master(const struct ferry_device *device);
 
 /* work() is called soon. Thread: the device's. */
 FERRY_PUBLIC void ferry_device_schedule(struct ferry_device *device);
+
+/*
+ * Descriptors of the device's own: a socket of a back end, a timer. fn is called while
+ * the descriptor is ready, in every state of the device and also while no user is
+ * attached, always from within the device's work; so it may schedule the device, but not
+ * destroy it. It is called again and again until the cause is gone (read, or unwatched);
+ * FERRY_DEVICE_HANGUP is reported without being asked for.
+ * fd: borrowed until ferry_device_unwatch(), which comes before it is closed. One that is
+ *   watched already is watched as it is said now.
+ * events: FERRY_DEVICE_READABLE, FERRY_DEVICE_WRITABLE or both.
+ * Return: FERRY_OK; FERRY_E_ARGUMENT (no descriptor, events or fn), FERRY_E_LIMIT
+ *   (FERRY_DEVICE_WATCHES_MAX are watched), FERRY_E_MEMORY, FERRY_E_IO or another code
+ *   (a descriptor that cannot be waited for).
+ * Thread: the device's.
+ */
+#define FERRY_DEVICE_READABLE 1u
+#define FERRY_DEVICE_WRITABLE 2u
+#define FERRY_DEVICE_HANGUP 4u
+FERRY_PUBLIC int ferry_device_watch(struct ferry_device *device, int fd, uint32_t events,
+                                    void (*fn)(void *user, uint32_t events), void *user);
+/* One that is not watched is ignored. Thread: the device's; also from within fn. */
+FERRY_PUBLIC void ferry_device_unwatch(struct ferry_device *device, int fd);
 
 /*
  * Ends an arc that returned FERRY_PENDING. status: FERRY_OK, FERRY_E_DEVICE_ERROR, or

@@ -20,6 +20,13 @@
 
 /* What the files of src/device share. */
 
+/* One descriptor that the author has watched; fn NULL: none. */
+struct device_watched {
+    struct ferry_watch watch;
+    void (*fn)(void *user, uint32_t events);
+    void *user;
+};
+
 struct ferry_device {
     struct ferry_endpoint endpoint;
     struct ferry_device_ops ops; /* the author's, every slot filled */
@@ -51,6 +58,7 @@ struct ferry_device {
     struct ferry_loop *loop; /* what wakes the device; its descriptor is the wake_fd */
     struct ferry_watch wake; /* of device_wake() */
     uint32_t watching;       /* other descriptors and timers of the loop */
+    struct device_watched watched[FERRY_DEVICE_WATCHES_MAX];
     uint32_t submitted;      /* the next work() comes with a request */
     uint64_t unmap_limit_ns; /* an unmap waits for the device that long */
     struct ferry_loop_timer unmap_timer;
