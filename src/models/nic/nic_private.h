@@ -54,6 +54,8 @@ struct nic_config {
     uint8_t pad[3];
 };
 
+struct nic_queues; /* what the queues keep between slices; nothing of it is carried */
+
 struct nic {
     struct ferry_device *device;
     struct nic_config config;
@@ -62,8 +64,11 @@ struct nic {
     uint32_t pairs_used; /* VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET; 1 at first */
     uint16_t status;     /* VIRTIO_NET_S_*: link, announce not yet acknowledged */
     uint16_t pad;
+    /* VIRTIO_NET_F_GUEST_* that were negotiated, and turned off by a command since. */
+    uint64_t offloads_off;
     uint32_t quiet;  /* 1: it starts no DMA and raises no interrupt */
     uint32_t frozen; /* 1: and answers nothing */
+    struct nic_queues *queues;
     struct nic_net *net;
     struct nic_backlog *backlog;
     struct nic_flows *flows;
@@ -73,6 +78,9 @@ struct nic {
 
 /* --- queues --- */
 
+/* The device exists: its wire is watched. Return: FERRY_OK, FERRY_E_MEMORY, ... */
+int nic_queues_create(struct nic *nic);
+void nic_queues_destroy(struct nic *nic);
 /* One slice over all queues. Return: 1: more to do now. */
 int nic_queues_work(struct nic *nic);
 /* Everything of the queues that a reset of the transport forgets. */
@@ -80,11 +88,12 @@ void nic_queues_reset(struct nic *nic);
 /*
  * No DMA starts after this: what was taken from a ring is completed or put back, and
  * every used entry is published. Frames go to the backlog until nic_queues_resume().
+ * Both set nic->quiet, and may be called in an arc.
  */
 void nic_queues_quiet(struct nic *nic);
 void nic_queues_resume(struct nic *nic);
-/* After a load: the driver is asked to announce itself (GUEST_ANNOUNCE), and the nic tells
- * the wire where its address is now (a RARP frame) as it starts to run. */
+/* After a load: the driver is asked to announce itself (GUEST_ANNOUNCE), and the nic
+ * tells the wire where its address is now (a RARP frame) as it starts to run. */
 void nic_queues_announce(struct nic *nic);
 
 #endif
