@@ -114,6 +114,11 @@ static int setup_queues(struct virtio_pci *virtio, const struct guest_ram *ram,
         if (status == FERRY_OK) {
             status = enable_pair_queue(virtio, ram, &pair->transmit, setup, i, 1);
         }
+        if (status < 0) {
+            break;
+        }
+        /* That a frame has gone is seen when a buffer is wanted; nobody waits for it. */
+        virtqueue_want_interrupts(ram, &pair->transmit.ring, 0);
         for (uint16_t j = 0; j < pair->transmit.ring.size; j++) {
             pair->spare[j] = j;
         }
@@ -140,8 +145,6 @@ static int fill_receive(const struct pci_function *pci, const struct guest_ram *
             all[j] = (struct nic_received){ .buffer = j };
         }
         nic_driver_give_back(ram, nic, i, all, queue->ring.size);
-        /* That a frame has gone is seen when a buffer is wanted; nobody waits for it. */
-        virtqueue_want_interrupts(ram, &nic->pair[i].transmit.ring, 0);
         status = virtqueue_ring(pci, &queue->ring);
     }
     return status;
@@ -179,7 +182,7 @@ static int switch_on(const struct pci_function *pci, const struct guest_ram *ram
                      struct ferry_error *reterr)
 {
     const uint8_t pairs[2] = { (uint8_t)nic->pairs, 0 };
-    int status = fill_receive(pci, ram, nic);
+    int status = setup->no_receive == 0 ? fill_receive(pci, ram, nic) : FERRY_OK;
 
     if (status == FERRY_OK && nic->pairs > 1) {
         status = nic_driver_ask(pci, ram, nic, setup, VIRTIO_NET_CTRL_MQ,

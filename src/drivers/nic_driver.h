@@ -68,6 +68,9 @@ struct nic_setup {
                               less room, then as many as it has */
     uint32_t buffer_bytes; /* with header; a multiple of 16 */
     uint32_t split;        /* 1: no packed rings, even if they are offered */
+    uint32_t no_receive;   /* 1: receive queues are left empty, for the caller's own
+                              requests; nic_driver_receive() is not for those */
+    uint32_t pad;
     uint64_t wanted; /* VIRTIO_NET_F_* to take beyond what the driver itself needs */
     /* Waits for NIC_VECTOR_CONTROL. Return: FERRY_OK, FERRY_E_TIMEOUT, FERRY_E_IO. */
     int (*wait)(void *user, int timeout_ms);

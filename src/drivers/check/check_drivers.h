@@ -9,12 +9,13 @@
  * drivers as the guest's (pci_function.check). A write of acc is the output of a cipher:
  * in ranges of more than 256 bytes some bytes may come out as they were.
  */
-extern const struct ferry_check_driver check_driver_copy, check_driver_acc;
+extern const struct ferry_check_driver check_driver_copy, check_driver_acc,
+    check_driver_nic;
 
 /* The one that drives a device with this config space (64 bytes), or NULL. */
 const struct ferry_check_driver *check_driver_find(const uint8_t *config);
 
-/* -- What the two share -- */
+/* -- What they share -- */
 
 #define CHECK_DRIVER_TIMEOUT_MS 2000u
 
