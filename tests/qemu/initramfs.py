@@ -7,7 +7,7 @@ import re
 KERNEL = "guest/vmlinux"
 # With relaxed rules a program may map registers that a driver has.
 APPEND = "console=ttyS0 quiet panic=-1 iomem=relaxed "
-MODULES = ("virtio_pci", "virtio_crypto", "algif_skcipher")
+MODULES = ("virtio_pci", "virtio_crypto", "algif_skcipher", "virtio_net")
 
 
 def depends(path):

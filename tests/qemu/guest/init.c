@@ -20,6 +20,11 @@
  *                     "= count=N min_ns=N median_ns=N value=N", ns of one access (the
  *                     fastest and the middle round), value as it was read last
  *   time              "= monotonic_ns=N realtime_ns=N"
+ *   net up INTERFACE ADDRESS, net mtu INTERFACE BYTES, net link INTERFACE
+ *                     "= eth0 mac=MAC carrier=0|1"
+ *   net counters INTERFACE
+ *                     "= eth0 rx_packets=N ..." and the kernel's counts of TCP segments
+ *                     that were sent again and of checksums that were wrong
  *   reboot, off
  *
  * Work that goes on while commands are answered. Each has start, status and stop; status
@@ -27,7 +32,8 @@
  * with the first thing that went wrong, if anything did:
  *
  *   "= NAME running=0|1 works=N errors=N gap_us=N age_us=N ..."
- *     NAME      "crypto", "tick", or "copy:ADDRESS" for each `copy` device
+ *     NAME      "crypto", "tick", "stream", "datagram", or "copy:ADDRESS" for each `copy`
+ *               device
  *     works     units of work that were done and found right
  *     errors    units that were not; the work goes on after an error
  *     gap_us    the longest time between two ends of work since the last status
@@ -46,6 +52,13 @@
  *                     completed is what the MSI-X handler has counted
  *   tick start|status|stop
  *                     does nothing, every millisecond: the guest itself as a measure
+ *   stream start listen|ADDRESS PORT [both|send|receive [plain]]|status|stop
+ *                     a TCP connection; each side compares each byte that comes, unless
+ *                     it is plain. More keys: connected=0|1 sent=N received=N (bytes)
+ *                     retransmits=N rtt_us=N
+ *   datagram start receive PORT|status|stop, datagram start ADDRESS PORT BYTES
+ *                     UDP packets of that size, as fast as the receiver takes them. More
+ *                     keys: sent=N received=N lost=N
  *   beat on|off       on: every worker says each end of work on ttyS1, at most one line
  * in a millisecond: "c N" for crypto, "p N" for a copy device, "t N" for tick, N the
  * number of works. The guest's clocks stand still with the VM, so an interruption shows
@@ -57,8 +70,9 @@
  *                     that a migration lost is found:
  *                     "= dirty:ADDRESS pages=N wrong=N first=N" (first wrong page or -1)
  *
- * With work=NAME on the kernel's command line that work starts by itself, and its status
- * is said every second until the first command comes.
+ * With net=ADDRESS on the kernel's command line eth0 has that address. With work=NAME
+ * that work starts by itself, and its status is said every second until the first command
+ * comes.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -111,10 +125,7 @@ static int command_off(const char *const words[WORDS_MAX])
     return reboot(RB_POWER_OFF);
 }
 
-static const struct {
-    const char *name;
-    command *run;
-} commands[] = {
+static const struct command_row commands[] = {
     { "pci", command_pci },         { "config", command_config },
     { "irqs", command_irqs },       { "encrypt", command_encrypt },
     { "decrypt", command_decrypt }, { "bulk", command_bulk },
@@ -124,40 +135,22 @@ static const struct {
     { "time", command_time },       { "crypto", command_crypto },
     { "copy", command_copy },       { "tick", command_tick },
     { "beat", command_beat },       { "dirty", command_dirty },
-    { "reboot", command_reboot },   { "off", command_off },
+    { "net", command_net },         { "stream", command_stream },
+    { "reboot", command_reboot },   { "datagram", command_datagram },
+    { "off", command_off },
 };
-
-static int run(char *line)
-{
-    char *rest;
-    const char *words[WORDS_MAX] = { "", "", "", "", "", "", "", "" };
-    char *token = strtok_r(line, " \r\n", &rest);
-
-    for (int i = 0; i < WORDS_MAX && token != NULL; i++) {
-        words[i] = token;
-        token = strtok_r(NULL, " \r\n", &rest);
-    }
-    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-        if (strcmp(words[0], commands[i].name) == 0) {
-            return commands[i].run(words);
-        }
-    }
-    return fail("no command '%s'", words[0]);
-}
+#define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
 /* Starts a work and says how it goes until somebody types. */
 static void show(const char *work)
 {
     struct pollfd input = { .fd = 0, .events = POLLIN };
-    char line[64];
 
-    snprintf(line, sizeof(line), "%s start", work);
-    if (run(line) != 0) {
+    if (run_words(commands, COMMANDS, "%s start", work) != 0) {
         return;
     }
     while (poll(&input, 1, 1000) == 0) {
-        snprintf(line, sizeof(line), "%s status", work);
-        (void)run(line);
+        (void)run_words(commands, COMMANDS, "%s status", work);
     }
 }
 
@@ -184,14 +177,17 @@ int main(void)
         (void)tcsetattr(0, TCSANOW, &terminal);
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
-    if (work_init() == 0 && load_modules() == 0) {
+    if (work_init("/dev/ttyS1") == 0 && load_modules() == 0) {
         puts("ready");
+        if (getenv("net") != NULL) {
+            (void)run_words(commands, COMMANDS, "net up eth0 %s", getenv("net"));
+        }
         if (getenv("work") != NULL) {
             show(getenv("work"));
         }
     }
     while (fgets(line, sizeof(line), stdin) != NULL) {
-        if (run(line) == 0) {
+        if (run_line(commands, COMMANDS, line) == 0) {
             puts("ok");
         }
     }

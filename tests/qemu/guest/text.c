@@ -9,6 +9,8 @@
 
 #include "guest.h"
 
+#define LINE_BYTES 160
+
 int fail(const char *format, ...)
 {
     va_list args;
@@ -50,6 +52,35 @@ int put(const char *path, const char *text)
     }
     close(fd);
     return result;
+}
+
+int run_line(const struct command_row *rows, size_t count, char *line)
+{
+    char *rest;
+    const char *words[WORDS_MAX] = { "", "", "", "", "", "", "", "" };
+    char *token = strtok_r(line, " \r\n", &rest);
+
+    for (int i = 0; i < WORDS_MAX && token != NULL; i++) {
+        words[i] = token;
+        token = strtok_r(NULL, " \r\n", &rest);
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(words[0], rows[i].name) == 0) {
+            return rows[i].run(words);
+        }
+    }
+    return fail("no command '%s'", words[0]);
+}
+
+int run_words(const struct command_row *rows, size_t count, const char *format, ...)
+{
+    char line[LINE_BYTES];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(line, sizeof(line), format, args);
+    va_end(args);
+    return run_line(rows, count, line);
 }
 
 void say_hex(const uint8_t *bytes, size_t count)

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <time.h>
@@ -15,7 +16,6 @@
 
 #include "guest.h"
 
-#define BEAT_TTY "/dev/ttyS1"
 #define BEAT_EVERY_NS 1000000u
 #define BEAT_ROOM_BYTES                                                                  \
     1024 /* more waits in the line: nobody reads it, a beat is lost                      \
@@ -23,8 +23,9 @@
 #define STOP_MS 10000
 
 static _Atomic int *beat; /* shared with the workers */
+static const char *beat_tty;
 
-static void *shared_memory(size_t bytes)
+void *shared_memory(size_t bytes)
 {
     void *memory =
         mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -32,8 +33,9 @@ static void *shared_memory(size_t bytes)
     return memory == MAP_FAILED ? NULL : memory;
 }
 
-int work_init(void)
+int work_init(const char *tty)
 {
+    beat_tty = tty;
     beat = shared_memory(sizeof(*beat));
     return beat == NULL ? fail("no memory") : 0;
 }
@@ -47,7 +49,9 @@ static void open_beat(struct work *work)
 {
     struct termios terminal;
 
-    work->beat_fd = open(BEAT_TTY, O_WRONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+    work->beat_fd = beat_tty == NULL
+                        ? -1
+                        : open(beat_tty, O_WRONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
     if (work->beat_fd >= 0 && tcgetattr(work->beat_fd, &terminal) == 0) {
         cfmakeraw(&terminal);
         (void)cfsetspeed(&terminal, B115200);
@@ -119,6 +123,7 @@ int worker_start(struct worker *worker, const void *arg)
         return fail("fork: %s", strerror(errno));
     }
     if (worker->pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         open_beat(worker->shared);
         worker->body(worker->shared, arg);
         _exit(0);
@@ -156,17 +161,21 @@ int worker_stop(struct worker *worker)
     return fail("%s does not end: a request is not answered", worker->name);
 }
 
-static void say_status(struct worker *worker)
+static void say_status(struct worker *worker, const void *arg)
 {
     struct work *work = worker->shared;
     const int running = is_running(worker);
     const uint64_t age = monotonic_ns() - atomic_load(&work->last_ns);
 
-    printf("= %s running=%d works=%llu errors=%llu gap_us=%llu age_us=%llu\n",
-           worker->name, running, (unsigned long long)atomic_load(&work->works),
+    printf("= %s running=%d works=%llu errors=%llu gap_us=%llu age_us=%llu", worker->name,
+           running, (unsigned long long)atomic_load(&work->works),
            (unsigned long long)atomic_load(&work->errors),
            (unsigned long long)atomic_exchange(&work->gap_ns, 0) / 1000,
            (unsigned long long)age / 1000);
+    if (worker->more != NULL) {
+        worker->more(arg);
+    }
+    putchar('\n');
     if (atomic_load(&work->failed)) {
         printf("= %s error %s\n", worker->name, work->text);
     }
@@ -181,14 +190,14 @@ int worker_command(struct worker *worker, const char *verb, const void *arg)
         return fail("%s was never started", worker->name);
     }
     if (strcmp(verb, "status") == 0) {
-        say_status(worker);
+        say_status(worker, arg);
         return 0;
     }
     if (strcmp(verb, "stop") == 0) {
         const int result = worker_stop(worker);
 
         if (result == 0) {
-            say_status(worker);
+            say_status(worker, arg);
         }
         return result;
     }
@@ -223,14 +232,14 @@ int command_beat(const char *const words[WORDS_MAX])
         return fail("on or off, not '%s'", words[1]);
     }
     /* A port that is not there can be opened, but has no settings. */
-    fd = open(BEAT_TTY, O_WRONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+    fd = open(beat_tty, O_WRONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0 || tcgetattr(fd, &terminal) != 0) {
         const int kept = errno;
 
         if (fd >= 0) {
             close(fd);
         }
-        return fail(BEAT_TTY ": %s", strerror(kept));
+        return fail("%s: %s", beat_tty, strerror(kept));
     }
     close(fd);
     atomic_store(beat, on);
