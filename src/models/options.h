@@ -15,6 +15,13 @@ struct option_number {
     uint64_t *ret_value; /* holds the default before the call */
 };
 
+/* The same for one that is a text. */
+struct option_text {
+    const char *name;
+    const char **ret_text; /* holds the default before the call; then points into the
+                              options, or is left alone */
+};
+
 /*
  * Reads options of the form name=number into their places.
  * options: may be NULL. number: count entries; both borrowed for the call.
@@ -24,5 +31,14 @@ struct option_number {
 int options_parse(const struct ferry_model_options *options,
                   const struct option_number *number, size_t count,
                   struct ferry_error *reterr);
+
+/*
+ * The same with text_count texts among them. Numbers and texts: 64 at most.
+ * Return: as options_parse (also: an empty text).
+ */
+int options_parse_texts(const struct ferry_model_options *options,
+                        const struct option_number *number, size_t count,
+                        const struct option_text *text, size_t text_count,
+                        struct ferry_error *reterr);
 
 #endif
