@@ -114,6 +114,11 @@ void virtio_pci_needs_reset(struct virtio_pci *virtio)
         return;
     }
     virtio->status |= VIRTIO_CONFIG_S_NEEDS_RESET;
+    virtio_pci_config_changed(virtio);
+}
+
+void virtio_pci_config_changed(struct virtio_pci *virtio)
+{
     if ((virtio->status & VIRTIO_CONFIG_S_DRIVER_OK) != 0) {
         virtio->isr |= VIRTIO_PCI_ISR_CONFIG;
         raise_vector(virtio, virtio->config_vector);

@@ -100,6 +100,9 @@ int virtio_pci_features_valid(const struct virtio_pci *virtio, uint64_t features
 /* Something is wrong beyond repair: tells the driver to reset the device. */
 void virtio_pci_needs_reset(struct virtio_pci *virtio);
 
+/* The device configuration has changed: tells a driver that is ready. */
+void virtio_pci_config_changed(struct virtio_pci *virtio);
+
 /* Raises the queue's interrupt when one is due. */
 void virtio_pci_interrupt(struct virtio_pci *virtio, struct virtqueue *queue);
 

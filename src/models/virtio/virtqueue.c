@@ -125,25 +125,40 @@ int virtqueue_pop(struct virtqueue *queue, struct ferry_device *device,
 
 void virtqueue_unpop(struct virtqueue *queue)
 {
-    queue->avail_taken = queue->packed ? virtqueue_packed_back(queue, queue->avail_taken,
-                                                               queue->last_slots)
-                                       : (uint16_t)(queue->avail_taken - 1);
+    virtqueue_unpop_many(queue, 1, queue->last_slots);
+}
+
+void virtqueue_unpop_many(struct virtqueue *queue, uint32_t chains, uint32_t slots)
+{
+    queue->avail_taken = queue->packed
+                             ? virtqueue_packed_back(queue, queue->avail_taken, slots)
+                             : (uint16_t)(queue->avail_taken - chains);
 }
 
 int virtqueue_push(struct virtqueue *queue, struct ferry_device *device,
                    const struct virtqueue_chain *chain, uint32_t written_bytes)
 {
+    return virtqueue_push_buffer(queue, device, chain->head, chain->slots, written_bytes);
+}
+
+int virtqueue_push_buffer(struct virtqueue *queue, struct ferry_device *device,
+                          uint16_t head, uint16_t slots, uint32_t written_bytes)
+{
     struct vring_used_elem *elem = &queue->used[queue->used_count];
 
-    elem->id = htole32(chain->head);
+    elem->id = htole32(head);
     elem->len = htole32(written_bytes);
-    queue->used_slots[queue->used_count] = chain->slots;
+    queue->used_slots[queue->used_count] = slots;
     queue->used_count++;
+    return virtqueue_room(queue) == 0 ? virtqueue_flush(queue, device) : FERRY_OK;
+}
+
+uint32_t virtqueue_room(const struct virtqueue *queue)
+{
     /* Never more than the ring holds, whatever the driver puts in. */
-    if (queue->used_count == VIRTQUEUE_BATCH || queue->used_count == queue->size) {
-        return virtqueue_flush(queue, device);
-    }
-    return FERRY_OK;
+    const uint32_t most = queue->size < VIRTQUEUE_BATCH ? queue->size : VIRTQUEUE_BATCH;
+
+    return most - queue->used_count;
 }
 
 int virtqueue_flush(struct virtqueue *queue, struct ferry_device *device)

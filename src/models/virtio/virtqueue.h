@@ -17,7 +17,7 @@
  */
 #define VIRTQUEUE_SIZE_MAX 1024u
 #define VIRTQUEUE_CHAIN_MAX 1024u /* descriptors of one chain, indirect ones included */
-#define VIRTQUEUE_BATCH 32u       /* ring entries that are read or written together */
+#define VIRTQUEUE_BATCH 64u       /* ring entries that are read or written together */
 #define VIRTQUEUE_WRAP 0x8000u    /* packed: the wrap counter in a position */
 
 struct virtqueue_segment {
@@ -98,6 +98,9 @@ int virtqueue_pop(struct virtqueue *queue, struct ferry_device *device,
 /* Puts the request that was taken last back: it failed before it was completed. */
 void virtqueue_unpop(struct virtqueue *queue);
 
+/* The same for the last `chains` ones, which take `slots` places together. */
+void virtqueue_unpop_many(struct virtqueue *queue, uint32_t chains, uint32_t slots);
+
 /*
  * Completes a request; written_bytes: what the device wrote to it, from its start on.
  * It becomes visible with virtqueue_flush() at the latest.
@@ -105,6 +108,13 @@ void virtqueue_unpop(struct virtqueue *queue);
  */
 int virtqueue_push(struct virtqueue *queue, struct ferry_device *device,
                    const struct virtqueue_chain *chain, uint32_t written_bytes);
+
+/* The same for a request of which only head and slots were kept. */
+int virtqueue_push_buffer(struct virtqueue *queue, struct ferry_device *device,
+                          uint16_t head, uint16_t slots, uint32_t written_bytes);
+
+/* How many completions become visible together at most, from now on. */
+uint32_t virtqueue_room(const struct virtqueue *queue);
 
 /*
  * Publishes what was completed and sets queue->interrupt when the driver wants to hear of

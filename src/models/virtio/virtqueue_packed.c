@@ -153,37 +153,54 @@ int virtqueue_packed_pop(struct virtqueue *queue, struct ferry_device *device,
     return 1;
 }
 
+/* Length and id of a completion, and unless it is the first also its flags. */
+static int publish_one(const struct virtqueue *queue, struct ferry_device *device,
+                       uint32_t i, uint16_t position, uint16_t *ret_flags)
+{
+    const uint32_t length = le32toh(queue->used[i].len);
+    uint8_t bytes[8];
+
+    *ret_flags = length != 0 ? VRING_DESC_F_WRITE : 0;
+    if ((position & VIRTQUEUE_WRAP) != 0) {
+        *ret_flags |= FLAG_AVAIL | FLAG_USED;
+    }
+    le_put32(bytes, length);
+    le_put16(bytes + 4, (uint16_t)le32toh(queue->used[i].id));
+    le_put16(bytes + 6, *ret_flags);
+    return ferry_dma_write(device, desc_iova(queue, position) + DESC_LENGTH, bytes,
+                           i == 0 ? 6 : 8);
+}
+
+/*
+ * The driver takes completions in order, so that the first one's flags, written last,
+ * show them all at once: some belong together.
+ */
 int virtqueue_packed_publish(struct virtqueue *queue, struct ferry_device *device)
 {
     uint16_t position = queue->used_published;
+    uint16_t first_flags = 0;
+    uint8_t bytes[2];
+    int status = FERRY_OK;
 
-    for (uint32_t i = 0; i < queue->used_count; i++) {
-        const uint64_t iova = desc_iova(queue, position);
-        const uint32_t length = le32toh(queue->used[i].len);
-        uint16_t flags = length != 0 ? VRING_DESC_F_WRITE : 0;
-        uint8_t bytes[6];
-        int status;
+    for (uint32_t i = 0; i < queue->used_count && status == FERRY_OK; i++) {
+        uint16_t flags = 0;
 
-        if ((position & VIRTQUEUE_WRAP) != 0) {
-            flags |= FLAG_AVAIL | FLAG_USED;
-        }
-        le_put32(bytes, length);
-        le_put16(bytes + 4, (uint16_t)le32toh(queue->used[i].id));
-        status = ferry_dma_write(device, iova + DESC_LENGTH, bytes, sizeof(bytes));
-        if (status != FERRY_OK) {
-            return status;
-        }
-        /* The driver that sees the flags must see length, id and the data as well. */
-        atomic_thread_fence(memory_order_release);
-        le_put16(bytes, flags);
-        status = ferry_dma_write(device, iova + DESC_FLAGS, bytes, 2);
-        if (status != FERRY_OK) {
-            return status;
-        }
+        status = publish_one(queue, device, i, position, &flags);
+        first_flags = i == 0 ? flags : first_flags;
         position = virtqueue_packed_add(queue, position, queue->used_slots[i]);
     }
-    queue->used_published = position;
-    return FERRY_OK;
+    if (status != FERRY_OK) {
+        return status;
+    }
+    /* The driver that sees the flags must see length, id and the data as well. */
+    atomic_thread_fence(memory_order_release);
+    le_put16(bytes, first_flags);
+    status = ferry_dma_write(device, desc_iova(queue, queue->used_published) + DESC_FLAGS,
+                             bytes, 2);
+    if (status == FERRY_OK) {
+        queue->used_published = position;
+    }
+    return status;
 }
 
 int virtqueue_packed_wants_interrupt(const struct virtqueue *queue,
