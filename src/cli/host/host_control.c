@@ -70,6 +70,21 @@ static struct json_object *json_stops(const struct workload_status *work)
     return stops;
 }
 
+static struct json_object *json_frames(const struct stream_figures *frames)
+{
+    struct json_object *object = json_object_new_object();
+
+    json_object_object_add(object, "sent", json_u64(frames->sent));
+    json_object_object_add(object, "received", json_u64(frames->received));
+    json_object_object_add(object, "lost", json_u64(frames->lost));
+    json_object_object_add(object, "late", json_u64(frames->late));
+    json_object_object_add(object, "wrong", json_u64(frames->wrong));
+    json_object_object_add(object, "twice", json_u64(frames->twice));
+    json_object_object_add(object, "strange", json_u64(frames->strangers));
+    json_object_object_add(object, "announced", json_u64(frames->announced));
+    return object;
+}
+
 static struct json_object *json_work(struct workload *workload)
 {
     struct json_object *object = json_object_new_object();
@@ -92,6 +107,9 @@ static struct json_object *json_work(struct workload *workload)
     json_object_object_add(object, "lost", json_u64(work.lost));
     json_object_object_add(object, "twice", json_u64(work.twice));
     json_object_object_add(object, "interrupts_lost", json_u64(work.irq_lost));
+    if (work.has_nic) {
+        json_object_object_add(object, "frames", json_frames(&work.frames));
+    }
     json_object_object_add(object, "stop_count", json_u64(work.stop_count));
     json_object_object_add(object, "stops", json_stops(&work));
     json_object_object_add(object, "error", json_object_new_string(work.error));

@@ -125,6 +125,10 @@ static int add_workload(struct host *host, struct ferry_error *reterr)
         }
         options.device[i] = (uint32_t)device;
     }
+    if (find_device(args, "nic") >= 0) {
+        options.nic = (uint32_t)find_device(args, "nic");
+        options.has_nic = 1;
+    }
     return workload_create(&options, &host->workload, reterr);
 }
 

@@ -64,7 +64,8 @@ struct guest_header {
     uint32_t lanes, slots, block_bytes;
     uint64_t input_bytes, lane_bytes;
     uint64_t lane_iova, slot_iova, buffer_iova;
-    uint64_t peer_iova; /* where copy0 reaches copy1's device memory */
+    uint64_t peer_iova;   /* where copy0 reaches copy1's device memory */
+    uint64_t stream_iova; /* struct guest_stream; 0: the guest has no nic */
     uint32_t final_pass, next_lane;
     uint64_t submitted[GUEST_STAGES], completed[GUEST_STAGES], interrupts[GUEST_STAGES];
     uint64_t twice;    /* completions of a request that had been completed */

@@ -331,11 +331,48 @@ uint64_t pipeline_feed(struct pipeline *pipeline, uint64_t budget_bytes)
     }
     ring_doorbells(pipeline);
     if (header->phase == GUEST_FINISHING && pipeline_in_flight(pipeline) == 0 &&
+        (pipeline->stream == NULL || stream_idle(pipeline->stream)) &&
         pipeline_passes(pipeline) > header->final_pass) {
         header->phase = GUEST_DONE;
     }
     wrote_state(pipeline);
     return begun;
+}
+
+static int has_stream(const struct pipeline *pipeline)
+{
+    return pipeline->stream != NULL && (pipeline->header->phase == GUEST_WORKING ||
+                                        pipeline->header->phase == GUEST_FINISHING);
+}
+
+static void stream_done(struct pipeline *pipeline, int status)
+{
+    if (status < 0) {
+        pipeline_fail(pipeline, "%s", pipeline->stream->error);
+    }
+}
+
+void pipeline_stream_received(struct pipeline *pipeline, uint64_t now_ns)
+{
+    if (has_stream(pipeline)) {
+        stream_done(pipeline, stream_received(pipeline->stream, now_ns));
+    }
+}
+
+void pipeline_stream_changed(struct pipeline *pipeline)
+{
+    if (has_stream(pipeline)) {
+        stream_done(pipeline, stream_changed(pipeline->stream));
+    }
+}
+
+void pipeline_stream_feed(struct pipeline *pipeline, uint64_t now_ns)
+{
+    if (has_stream(pipeline)) {
+        const int ends = pipeline->header->phase == GUEST_FINISHING;
+
+        stream_done(pipeline, stream_feed(pipeline->stream, now_ns, !ends));
+    }
 }
 
 void pipeline_finish(struct pipeline *pipeline)

@@ -6,10 +6,12 @@
 
 #include "drivers/guest/guest_state.h"
 #include "drivers/guest/storage.h"
+#include "drivers/guest/stream.h"
 
 /*
  * The guest's program: input -> acc -> copy0 -> copy1 -> result. A step takes the
  * completions of the devices whose interrupts fired and gives the devices new requests.
+ * Beside it, when there is a nic: the frames of stream.h.
  * Between two steps all that the guest knows lies in its memory.
  *
  * Thread: the CPU thread.
@@ -19,7 +21,8 @@ struct pipeline {
     struct guest_header *header;           /* at the start of the memory */
     struct pci_function pci[GUEST_STAGES]; /* by enum guest_stage */
     struct storage *storage;
-    uint32_t kick; /* bit n: stage n has new requests */
+    struct stream *stream; /* borrowed; NULL: the guest has no nic */
+    uint32_t kick;         /* bit n: stage n has new requests */
 };
 
 struct pipeline_boot {
@@ -34,7 +37,7 @@ struct pipeline_boot {
 #define PIPELINE_BLOCK_MIN 4096u
 #define PIPELINE_BLOCK_MAX (256u << 10)
 
-/* Bytes of memory that a guest with these choices needs. */
+/* Bytes of memory that a guest with these choices needs, without a nic. */
 uint64_t pipeline_need(uint32_t lanes, uint32_t slots_per_lane, uint32_t block_bytes);
 
 /*
@@ -61,6 +64,11 @@ void pipeline_interrupt(struct pipeline *pipeline, enum guest_stage stage);
  * rings the doorbells. Return: bytes begun.
  */
 uint64_t pipeline_feed(struct pipeline *pipeline, uint64_t budget_bytes);
+
+/* The nic's interrupts, and its share of feeding; nothing without a nic. */
+void pipeline_stream_received(struct pipeline *pipeline, uint64_t now_ns);
+void pipeline_stream_changed(struct pipeline *pipeline);
+void pipeline_stream_feed(struct pipeline *pipeline, uint64_t now_ns);
 
 /* Lanes end after the pass that the foremost is in. */
 void pipeline_finish(struct pipeline *pipeline);

@@ -7,7 +7,8 @@
 
 /* Where things lie, as offsets from the memory's start; each begins on a page. */
 struct plan {
-    uint64_t lane_off, slot_off, acc_off, copy_off[COPY_STAGES], buffer_off, end;
+    uint64_t lane_off, slot_off, acc_off, copy_off[COPY_STAGES];
+    uint64_t stream_off, buffer_off, end;
     uint32_t copy_entries;
 };
 
@@ -16,7 +17,8 @@ static uint64_t whole_pages(uint64_t bytes)
     return (bytes + FERRY_PAGE_BYTES - 1) / FERRY_PAGE_BYTES * FERRY_PAGE_BYTES;
 }
 
-static struct plan make_plan(uint32_t lanes, uint32_t slots, uint32_t block_bytes)
+static struct plan make_plan(uint32_t lanes, uint32_t slots, uint32_t block_bytes,
+                             int has_stream)
 {
     struct plan plan = { .copy_entries = 2 };
 
@@ -28,14 +30,15 @@ static struct plan make_plan(uint32_t lanes, uint32_t slots, uint32_t block_byte
     plan.acc_off = plan.slot_off + whole_pages(slots * sizeof(struct guest_slot));
     plan.copy_off[0] = plan.acc_off + acc_guest_need(lanes);
     plan.copy_off[1] = plan.copy_off[0] + copy_driver_need(plan.copy_entries);
-    plan.buffer_off = plan.copy_off[1] + copy_driver_need(plan.copy_entries);
+    plan.stream_off = plan.copy_off[1] + copy_driver_need(plan.copy_entries);
+    plan.buffer_off = plan.stream_off + (has_stream ? stream_need() : 0);
     plan.end = plan.buffer_off + (uint64_t)slots * GUEST_BUFFERS * block_bytes;
     return plan;
 }
 
 uint64_t pipeline_need(uint32_t lanes, uint32_t slots_per_lane, uint32_t block_bytes)
 {
-    return make_plan(lanes, lanes * slots_per_lane, block_bytes).end;
+    return make_plan(lanes, lanes * slots_per_lane, block_bytes, 0).end;
 }
 
 static int check_choices(const struct pipeline *pipeline,
@@ -59,7 +62,9 @@ static int check_choices(const struct pipeline *pipeline,
                                "a block of %u bytes: whole pages, %u to %u bytes",
                                boot->block_bytes, PIPELINE_BLOCK_MIN, PIPELINE_BLOCK_MAX);
     }
-    need = pipeline_need(boot->lanes, boot->slots_per_lane, boot->block_bytes);
+    need = make_plan(boot->lanes, (uint32_t)slots, boot->block_bytes,
+                     pipeline->stream != NULL)
+               .end;
     if (need > pipeline->ram.size) {
         return ferry_error_set(reterr, FERRY_E_LIMIT, "guest", NULL, 0,
                                "the guest needs %llu KiB of memory, there are %llu",
@@ -96,6 +101,10 @@ static void lay_out(struct pipeline *pipeline, const struct pipeline_boot *boot,
     header->buffer_iova = pipeline->ram.iova + plan->buffer_off;
     header->peer_iova = boot->peer_iova;
     memcpy(header->key, boot->key, ACC_KEY_BYTES);
+    if (pipeline->stream != NULL) {
+        header->stream_iova = pipeline->ram.iova + plan->stream_off;
+        stream_place(pipeline->stream, header->stream_iova);
+    }
     lane = guest_at(&pipeline->ram, header->lane_iova, header->lanes * sizeof(*lane));
     slot = guest_at(&pipeline->ram, header->slot_iova, header->slots * sizeof(*slot));
     for (uint32_t i = 0; i < header->lanes; i++) {
@@ -111,8 +120,8 @@ static void lay_out(struct pipeline *pipeline, const struct pipeline_boot *boot,
 int pipeline_boot(struct pipeline *pipeline, const struct pipeline_boot *boot,
                   struct ferry_error *reterr)
 {
-    struct plan plan =
-        make_plan(boot->lanes, boot->lanes * boot->slots_per_lane, boot->block_bytes);
+    struct plan plan = make_plan(boot->lanes, boot->lanes * boot->slots_per_lane,
+                                 boot->block_bytes, pipeline->stream != NULL);
     struct guest_header *header = pipeline->header;
     struct acc_setup acc = {
         .key = boot->key,
@@ -135,6 +144,9 @@ int pipeline_boot(struct pipeline *pipeline, const struct pipeline_boot *boot,
         status = copy_driver_init(&pipeline->pci[GUEST_COPY_OUT + i], &pipeline->ram,
                                   &header->copy[i], pipeline->ram.iova + plan.copy_off[i],
                                   plan.copy_entries, i == 1 ? local : 0, reterr);
+    }
+    if (status == FERRY_OK && pipeline->stream != NULL) {
+        status = stream_boot(pipeline->stream, reterr);
     }
     if (status < 0) {
         return status;
@@ -190,6 +202,20 @@ static int same_slots(const struct pipeline *pipeline)
     return memcmp(busy, header->busy, sizeof(header->busy)) == 0;
 }
 
+static int same_stream(const struct pipeline *pipeline, const struct plan *plan)
+{
+    const uint64_t iova = pipeline->ram.iova + plan->stream_off;
+
+    if (pipeline->stream == NULL) {
+        return pipeline->header->stream_iova == 0;
+    }
+    if (pipeline->header->stream_iova != iova) {
+        return 0;
+    }
+    stream_place(pipeline->stream, iova);
+    return stream_check(pipeline->stream);
+}
+
 static int laid_out_here(const struct pipeline *pipeline)
 {
     const struct guest_header *header = pipeline->header;
@@ -202,11 +228,12 @@ static int laid_out_here(const struct pipeline *pipeline)
         header->block_bytes > PIPELINE_BLOCK_MAX || header->next_lane >= header->lanes) {
         return 0;
     }
-    plan = make_plan(header->lanes, header->slots, header->block_bytes);
+    plan = make_plan(header->lanes, header->slots, header->block_bytes,
+                     pipeline->stream != NULL);
     return plan.end <= pipeline->ram.size && header->lane_iova == base + plan.lane_off &&
            header->slot_iova == base + plan.slot_off &&
            header->buffer_iova == base + plan.buffer_off && same_rings(pipeline, &plan) &&
-           same_slots(pipeline);
+           same_slots(pipeline) && same_stream(pipeline, &plan);
 }
 
 int pipeline_check(const struct pipeline *pipeline, struct ferry_error *reterr)

@@ -14,8 +14,9 @@
 #include "drivers/guest/pipeline.h"
 
 #define DEFAULT_WATCHDOG_MS 10000u
-/* Interrupts of all devices: acc's vectors, then one of each copy engine. */
-#define IRQ_COUNT (ACC_VECTORS + 2 * COPY_DRIVER_VECTORS)
+/* Interrupts of all devices: acc's vectors, one of each copy engine, the nic's. */
+#define IRQ_COUNT (IRQ_NIC + NIC_VECTORS(1))
+#define IRQ_NIC (ACC_VECTORS + 2 * COPY_DRIVER_VECTORS)
 #define IRQ_COPY(i) (ACC_VECTORS + (i))
 /* The longest rest of a throttled CPU. */
 #define REST_MS_MAX 1000
@@ -37,6 +38,7 @@ enum cpu_state {
 struct workload {
     struct workload_options options;
     struct pipeline pipeline;
+    struct stream stream; /* of the pipeline, when there is a nic */
     struct storage storage;
     int irq[IRQ_COUNT];
     int wake, notify;
@@ -102,6 +104,10 @@ static void publish(struct workload *workload)
     status->in_flight_all = pipeline_in_flight(&workload->pipeline);
     status->lost =
         header->phase == GUEST_DONE ? status->submitted - status->completed : 0;
+    if (workload->pipeline.stream != NULL) {
+        status->has_nic = 1;
+        stream_figures(&workload->stream, &status->frames);
+    }
     memcpy(status->stop, header->stop, sizeof(status->stop));
     memcpy(status->error, header->error, sizeof(status->error));
     if (header->phase != workload->last_phase) {
@@ -158,8 +164,10 @@ static void start_clock(struct cpu_clock *cpu_clock)
 
 static void feed(struct workload *workload, struct cpu_clock *cpu_clock)
 {
-    uint64_t begun = pipeline_feed(&workload->pipeline, UINT64_MAX);
+    uint64_t begun;
 
+    pipeline_stream_feed(&workload->pipeline, now_ns());
+    begun = pipeline_feed(&workload->pipeline, UINT64_MAX);
     cpu_clock->budget_bytes -= (int64_t)begun;
 }
 
@@ -197,23 +205,43 @@ static int is_working(const struct pipeline *pipeline)
            pipeline->header->phase == GUEST_FINISHING;
 }
 
+static void take_nic(struct workload *workload)
+{
+    /* A command's answer is looked at as a change is. */
+    const int changed = take_fd(workload->irq[IRQ_NIC + NIC_VECTOR_CONFIG]) +
+                        take_fd(workload->irq[IRQ_NIC + NIC_VECTOR_CONTROL]);
+
+    if (changed > 0) {
+        pipeline_stream_changed(&workload->pipeline);
+    }
+    if (take_fd(workload->irq[IRQ_NIC + NIC_VECTOR_PAIR(0)])) {
+        pipeline_stream_received(&workload->pipeline, now_ns());
+    }
+}
+
 /* One step: wait for interrupts, take completions, begin requests. */
 static void step(struct workload *workload, struct cpu_clock *cpu_clock)
 {
     struct pipeline *pipeline = &workload->pipeline;
     uint64_t limit_ns = (uint64_t)workload->options.watchdog_ms * 1000000u;
-    struct pollfd wait[1 + GUEST_STAGES] = {
+    struct pollfd wait[1 + GUEST_STAGES + NIC_VECTORS(1)] = {
         { .fd = workload->wake, .events = POLLIN },
         { .fd = workload->irq[ACC_VECTOR_DATA], .events = POLLIN },
         { .fd = workload->irq[IRQ_COPY(0)], .events = POLLIN },
         { .fd = workload->irq[IRQ_COPY(1)], .events = POLLIN },
+        { .fd = workload->irq[IRQ_NIC], .events = POLLIN },
+        { .fd = workload->irq[IRQ_NIC + 1], .events = POLLIN },
+        { .fd = workload->irq[IRQ_NIC + 2], .events = POLLIN },
     };
     int working = is_working(pipeline);
     int timeout_ms = working ? (int)workload->options.watchdog_ms : -1;
     int progress = 0;
 
+    if (working && pipeline->stream != NULL) {
+        timeout_ms = STREAM_PACE_MS; /* frames wait for no interrupt */
+    }
     rest(workload, cpu_clock);
-    if (poll(wait, 1 + GUEST_STAGES, timeout_ms) < 0 && errno != EINTR) {
+    if (poll(wait, sizeof(wait) / sizeof(wait[0]), timeout_ms) < 0 && errno != EINTR) {
         pipeline_fail(pipeline, "waiting for interrupts: %s", strerror(errno));
     }
     take_fd(workload->wake);
@@ -223,6 +251,7 @@ static void step(struct workload *workload, struct cpu_clock *cpu_clock)
             progress = 1;
         }
     }
+    take_nic(workload);
     if (working) {
         feed(workload, cpu_clock);
     }
@@ -240,6 +269,7 @@ static void run(struct workload *workload)
     int go_on = 1;
 
     start_clock(&cpu_clock);
+    stream_continue(&workload->stream, now_ns());
     feed(workload, &cpu_clock);
     while (go_on) {
         uint32_t passes;
@@ -329,6 +359,10 @@ int workload_attach(struct workload *workload, struct ferry_error *reterr)
                                         &workload->irq[IRQ_COPY(i)], COPY_DRIVER_VECTORS,
                                         reterr);
     }
+    if (status >= 0 && workload->options.has_nic) {
+        status = ferry_context_set_irqs(context, workload->options.nic,
+                                        &workload->irq[IRQ_NIC], NIC_VECTORS(1), reterr);
+    }
     return status < 0 ? status : FERRY_OK;
 }
 
@@ -336,7 +370,7 @@ static int open_eventfds(struct workload *workload)
 {
     int bad = 0;
 
-    for (int i = 0; i < IRQ_COUNT; i++) {
+    for (unsigned i = 0; i < IRQ_COUNT; i++) {
         workload->irq[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         bad |= workload->irq[i] < 0;
     }
@@ -363,6 +397,12 @@ static void set_up(struct workload *workload, const struct workload_options *opt
     for (uint32_t i = 0; i < GUEST_STAGES; i++) {
         workload->pipeline.pci[i].context = options->context;
         workload->pipeline.pci[i].device = options->device[i];
+    }
+    if (options->has_nic) {
+        workload->stream.ram = workload->pipeline.ram;
+        workload->stream.pci.context = options->context;
+        workload->stream.pci.device = options->nic;
+        workload->pipeline.stream = &workload->stream;
     }
     pthread_mutex_init(&workload->lock, NULL);
     pthread_cond_init(&workload->changed, NULL);
@@ -421,7 +461,7 @@ void workload_destroy(struct workload *workload)
         pthread_mutex_unlock(&workload->lock);
         pthread_join(workload->thread, NULL);
     }
-    for (int i = 0; i < IRQ_COUNT; i++) {
+    for (unsigned i = 0; i < IRQ_COUNT; i++) {
         if (workload->irq[i] >= 0) {
             close(workload->irq[i]);
         }

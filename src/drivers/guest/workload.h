@@ -5,13 +5,14 @@
 #include <stdint.h>
 
 #include "drivers/guest/guest_state.h"
+#include "drivers/guest/stream.h"
 #include "ferry/host.h"
 
 /*
  * A guest for a user context: one CPU (a thread) that runs the pipeline over the devices
- * acc, copy0 and copy1. All that it knows lives in the context's memory; when the memory
- * and the devices move, the CPU of the other side goes on with it, without touching a
- * device's set-up.
+ * acc, copy0 and copy1, and sends frames over a nic if there is one. All that it knows
+ * lives in the context's memory; when the memory and the devices move, the CPU of the
+ * other side goes on with it, without touching a device's set-up.
  *
  * Thread: the loop thread of the context, except for the CPU thread inside.
  */
@@ -22,6 +23,8 @@ struct workload_options {
     void *address;                 /* the context's memory: borrowed */
     uint64_t iova, size;
     uint32_t device[GUEST_STAGES];  /* indices of acc, copy0, copy1 */
+    uint32_t nic;                   /* index of the nic */
+    uint32_t has_nic;               /* 1: there is one */
     uint64_t peer_iova, peer_bytes; /* copy1's memory in copy0's DMA map */
     const char *input, *folder;     /* borrowed for the call */
     uint32_t lanes, slots_per_lane, block_bytes;
@@ -75,6 +78,8 @@ struct workload_status {
     uint64_t submitted, completed, interrupts; /* of all devices */
     uint64_t lost; /* when the work has ended: begun and never completed */
     uint64_t twice, irq_lost;
+    uint32_t has_nic, pad;
+    struct stream_figures frames;
     struct guest_stop stop[GUEST_STOPS_MAX];
     char error[256];
 };
