@@ -22,8 +22,12 @@ enum qemu_key {
     KEY_BRIDGE,
     KEY_KEEP_MEMORY,
     KEY_PRINT,
-    KEY_CHECK
+    KEY_CHECK,
+    KEY_EMULATOR
 };
+
+/* QEMU's option that is none of QEMU's: see --emulator. */
+#define INSIDE "ferry"
 
 static const struct argp_option qemu_options[] = {
     { "device", KEY_DEVICE, "SOCKET", 0,
@@ -51,6 +55,10 @@ static const struct argp_option qemu_options[] = {
       "say what would keep this QEMU with these devices from migrating, without running "
       "the guest",
       0 },
+    { "emulator", KEY_EMULATOR, NULL, 0,
+      "be a QEMU that knows one more option, -ferry OPTION, with OPTION as here without "
+      "its dashes: for managers of guests such as libvirt",
+      0 },
     { "quiet", KEY_QUIET, NULL, 0, "do not say what was added to the command", 0 },
     { "json", KEY_JSON, NULL, 0, "print JSON (with --print and --check)", 0 },
     { NULL, 0, NULL, 0, NULL, 0 },
@@ -77,15 +85,25 @@ static void take_command(struct qemu_args *args, struct argp_state *state)
     state->next = state->argc;
 }
 
-static void check_args(const struct qemu_args *args, const struct argp_state *state)
+/* A manager's emulator has devices only where its guest has them. */
+static void check_command(const struct qemu_args *args, const struct argp_state *state)
 {
-    if (args->devices == 0) {
+    if (!args->emulator && args->devices == 0) {
         argp_error(state, "a --device is needed");
+    }
+    if (args->emulator && !args->inside && args->devices > 0) {
+        argp_error(state, "with --emulator a device stands in QEMU's command: -" INSIDE
+                          " device=...");
     }
     if (args->words == 0) {
         argp_error(state,
                    "QEMU's command is needed, such as -- qemu-system-x86_64 -m 1G");
     }
+}
+
+static void check_args(const struct qemu_args *args, const struct argp_state *state)
+{
+    check_command(args, state);
     if (args->print && args->check) {
         argp_error(state, "--print or --check, not both");
     }
@@ -106,6 +124,10 @@ static error_t parse_qemu(int key, char *text, struct argp_state *state)
 {
     struct qemu_args *args = state->input;
 
+    if (args->inside && (key == KEY_PRINT || key == KEY_CHECK || key == KEY_JSON ||
+                         key == KEY_EMULATOR)) {
+        argp_error(state, "not an option for -" INSIDE);
+    }
     switch (key) {
     case KEY_DEVICE:
         add_device(args, text, state);
@@ -133,6 +155,9 @@ static error_t parse_qemu(int key, char *text, struct argp_state *state)
         return 0;
     case KEY_CHECK:
         args->check = 1;
+        return 0;
+    case KEY_EMULATOR:
+        args->emulator = 1;
         return 0;
     case KEY_QUIET:
         args->quiet = 1;
@@ -278,19 +303,76 @@ static int run(struct qemu_args *args, const struct qemu_line *line)
     return result;
 }
 
+/*
+ * Reads what stands behind -ferry as options of ours; they are part of *ret_words, which
+ * has to stay. Return: enum exit_code; a wrong option ends the program.
+ */
+static int read_inside(struct qemu_args *args, struct qemu_words *ret_words)
+{
+    char **value = calloc(args->words, sizeof(*value));
+    size_t count;
+
+    if (value == NULL) {
+        print_error("qemu", NULL, "out of memory");
+        return EXIT_FAILED;
+    }
+    count = qemu_line_take(args->word, &args->words, INSIDE, value);
+    for (size_t i = 0; i < count; i++) {
+        qemu_words_add(ret_words, "--%s", value[i]);
+    }
+    free(value);
+    if (ret_words->failed) {
+        print_error("qemu", NULL, "out of memory");
+        return EXIT_FAILED;
+    }
+    args->inside = 1;
+    for (size_t i = 0; i < count; i++) {
+        char name[] = "ferry qemu";
+        char *argv[] = { name, ret_words->word[i], NULL };
+
+        /* One by one: none can take the next for its value. */
+        argp_parse(&qemu_argp, 2, argv, ARGP_IN_ORDER, NULL, args);
+    }
+    if (args->devices == 0 && (count > 0 || args->print || args->check)) {
+        print_error("qemu", NULL, "there is no -" INSIDE " device=...");
+        return EXIT_USAGE;
+    }
+    return EXIT_OK;
+}
+
+/* QEMU as it is: nothing was asked of Ferry. Return: enum exit_code, if that fails. */
+static int become_plain(const struct qemu_args *args)
+{
+    fflush(NULL);
+    execvp(args->word[0], args->word);
+    print_error("qemu", NULL, "cannot run %s: %s", args->word[0], strerror(errno));
+    return EXIT_FAILED;
+}
+
+static int serve_command(struct qemu_args *args, struct qemu_line *line)
+{
+    if (args->devices == 0) {
+        return become_plain(args);
+    }
+    qemu_line_read(line, args->word, args->words);
+    return args->check ? qemu_check(args, line) : run(args, line);
+}
+
 int command_qemu(int argc, char **argv)
 {
     struct qemu_args *args = calloc(1, sizeof(*args));
     struct qemu_line *line = calloc(1, sizeof(*line));
+    struct qemu_words inside = { .count = 0 };
     int result = EXIT_FAILED;
 
     if (args != NULL && line != NULL) {
         argp_parse(&qemu_argp, argc, argv, ARGP_IN_ORDER, NULL, args);
-        qemu_line_read(line, args->word, args->words);
-        result = args->check ? qemu_check(args, line) : run(args, line);
+        result = args->emulator ? read_inside(args, &inside) : EXIT_OK;
+        result = result == EXIT_OK ? serve_command(args, line) : result;
     } else {
         print_error("qemu", NULL, "out of memory");
     }
+    qemu_words_free(&inside);
     free(line);
     free(args);
     return result;

@@ -265,6 +265,49 @@ static int is_qemu(const char *word)
                               strcmp(name, "qemu-kvm") == 0 || strcmp(name, "kvm") == 0);
 }
 
+/* A word's name as an option, without its dashes; NULL for what is none. */
+static const char *option_name(const char *word)
+{
+    return word[0] != '-' ? NULL : word + 1 + (word[1] == '-');
+}
+
+/* The word that is QEMU. Return: 1 when it has its name. */
+static int find_binary(char **word, size_t count, size_t *ret_at)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (is_qemu(word[i])) {
+            *ret_at = i;
+            return 1;
+        }
+    }
+    *ret_at = 0;
+    return 0;
+}
+
+size_t qemu_line_take(char **word, size_t *count, const char *name, char **ret_value)
+{
+    size_t kept, taken = 0;
+
+    find_binary(word, *count, &kept);
+    kept++;
+    for (size_t i = kept; i < *count; i++) {
+        const char *option = option_name(word[i]);
+        int with_value = option != NULL && !is_flag(option) && i + 1 < *count;
+
+        if (with_value && strcmp(option, name) == 0) {
+            ret_value[taken++] = word[++i];
+            continue;
+        }
+        word[kept++] = word[i];
+        if (with_value) {
+            word[kept++] = word[++i];
+        }
+    }
+    *count = kept < *count ? kept : *count;
+    word[*count] = NULL;
+    return taken;
+}
+
 void qemu_line_read(struct qemu_line *ret_line, char **word, size_t count)
 {
     struct qemu_line *line = ret_line;
@@ -273,15 +316,11 @@ void qemu_line_read(struct qemu_line *ret_line, char **word, size_t count)
     line->word = word;
     line->count = count;
     snprintf(line->size, sizeof(line->size), "%s", DEFAULT_SIZE);
-    for (size_t i = 0; i < count && !line->known; i++) {
-        line->known = is_qemu(word[i]);
-        line->binary = line->known ? i : 0;
-    }
+    line->known = find_binary(word, count, &line->binary);
     for (size_t i = line->binary + 1; i < count; i++) {
-        const char *name =
-            word[i] + (word[i][0] == '-') + (strncmp(word[i], "--", 2) == 0);
+        const char *name = option_name(word[i]);
 
-        if (name == word[i]) {
+        if (name == NULL) {
             continue;
         }
         if (is_flag(name)) {

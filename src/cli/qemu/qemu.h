@@ -91,6 +91,11 @@ struct qemu_line {
 };
 
 void qemu_line_read(struct qemu_line *ret_line, char **word, size_t count);
+/*
+ * Takes each "-NAME VALUE" out of a command; what is left stays in order, with a NULL
+ * behind it. ret_value: count words' room; borrowed. Return: how many there were.
+ */
+size_t qemu_line_take(char **word, size_t *count, const char *name, char **ret_value);
 /* Return: 1 when a word of the user's has an id that begins with this. */
 int qemu_line_has_id(const struct qemu_line *line, const char *begin);
 
@@ -103,7 +108,9 @@ struct qemu_args {
     const char *bridge, *log;
     uint32_t timeout_ms;
     int no_peer_maps, trace, print, check, json, quiet, keep_memory;
-    char **word; /* QEMU's command; NULL: none given */
+    int emulator; /* options come in QEMU's command, behind -ferry */
+    int inside;   /* 1: such an option is being read */
+    char **word;  /* QEMU's command; NULL: none given */
     size_t words;
 };
 
