@@ -1,21 +1,26 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * usage: net_peer SOCKET ADDRESS            takes commands, a line each, as the guest
- * does net_peer SOCKET ADDRESS GUEST...   works with that guest, and says how it goes
+ * usage: net_peer SOCKET ADDRESS         takes commands, a line each, as the guest does
+ *        net_peer SOCKET ADDRESS GUEST   pings that guest, and says how it goes
  *
  * Listens at SOCKET; each connection is a port of a switch, at which a host has ADDRESS
  * (a /24). Says "ready", and answers as init.c tells. The commands net, stream, datagram
  * and time are the guest's; the interface is peer0. And
  *
  *   ping start ADDRESS [MS]|status|stop
- *       a ping every 10 ms or so often. More keys: sent=N received=N open=N (not
- * answered, or not yet) twice=N rtt_us=N rtt_us_max=N; gap_us is the longest time without
- * an answer. stop waits two seconds for the last hub "= hub ports=N ...": connections,
- * frames, what was dropped, how often an address went to another port, how often a device
- * announced itself
+ *                     a ping every 10 ms or so often. More keys: sent=N received=N
+ *                     open=N (no answer yet, or never) twice=N rtt_us=N rtt_us_max=N;
+ *                     gap_us is the longest time without an answer. stop waits two
+ *                     seconds for the last ones
+ *   scatter start MAC RATE|status|stop
+ *                     so many frames a second to a MAC (twelve hex digits), each of
+ *                     another flow. One more key: sent=N
+ *   hub               "= hub ports=N ...": connections, frames, what was dropped, how
+ *                     often an address went to another port, how often a device
+ *                     announced itself
  *
- * With a GUEST it pings it, and says once a second how that went. Exits with 77 when
- * there can be no network namespace with a TAP here.
+ * With a GUEST it says once a second how the pings go. Exits with 77 when there can be no
+ * network namespace with a TAP here.
  */
 #include <errno.h>
 #include <poll.h>
@@ -51,9 +56,10 @@ static int command_hub(const char *const words[WORDS_MAX])
 }
 
 static const struct command_row commands[] = {
-    { "hub", command_hub },   { "net", command_net },
-    { "ping", command_ping }, { "stream", command_stream },
-    { "time", command_time }, { "datagram", command_datagram },
+    { "hub", command_hub },           { "net", command_net },
+    { "scatter", command_scatter },   { "ping", command_ping },
+    { "stream", command_stream },     { "time", command_time },
+    { "datagram", command_datagram },
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 

@@ -34,7 +34,9 @@ struct hub_count {
  */
 void hub_run(int listener, int tap, struct hub_count *count);
 
-/* ping.c */
-command command_ping;
+/* ping.c, scatter.c */
+command command_ping, command_scatter;
+/* The Internet checksum of an even count of bytes, as it stands in a header. */
+uint16_t checksum(const void *data, size_t bytes);
 
 #endif

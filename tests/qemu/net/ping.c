@@ -15,8 +15,9 @@
 #include "peer.h"
 
 #define EVERY_MS 10u /* without another word */
-#define KNOWN 65536u /* pings that an answer may belong to: all numbers that there are   \
-                      */
+#define KNOWN                                                                            \
+    65536u /* pings that an answer may belong to: all numbers that there are             \
+            */
 #define FILL_BYTES 40u
 #define GRACE_NS 2000000000u /* for answers, after the last ping */
 #define IP_WORDS 4u
@@ -35,7 +36,7 @@ struct ping {
     uint64_t answered[KNOWN / 64]; /* a bit for each number; the process's own */
 };
 
-static uint16_t checksum(const void *data, size_t bytes)
+uint16_t checksum(const void *data, size_t bytes)
 {
     const uint8_t *byte = data;
     uint32_t sum = 0;
