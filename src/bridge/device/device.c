@@ -7,6 +7,7 @@
 #include "bridge/device/link.h"
 #include "bridge/iommu/iommu.h"
 #include "bridge/iommu/log/log.h"
+#include "bridge/iommu/type1/type1.h"
 #include "bridge/migration/migration.h"
 #include "bridge/preload/table.h"
 #include "bridge/say.h"
@@ -114,6 +115,39 @@ static int bind_locked(struct bridge_device *device, struct bridge_object *iommu
     return 0;
 }
 
+/* `life` is held. */
+static void set_bound(struct bridge_device *device)
+{
+    __atomic_store_n(&device->bound, 1, __ATOMIC_RELEASE);
+    if (bridge_link_dead(device->link)) {
+        bridge_device_lost(device); /* who was told of it before let it be */
+    }
+    bridge_trace(device, "bound: %s at %s",
+                 device->identity.model[0] ? device->identity.model : "a device",
+                 device->token.path);
+}
+
+int bridge_device_open(struct bridge_device *device, struct bridge_object *iommu,
+                       uint32_t pt)
+{
+    struct ferry_error error = { .code = FERRY_OK };
+    int rc = 0;
+
+    pthread_mutex_lock(&device->life);
+    if (!device->bound) {
+        rc = bind_locked(device, iommu, &error);
+        if (rc != 0) {
+            bridge_say(device, "cannot be opened: %s", error.text);
+        } else {
+            set_bound(device);
+            rc = bridge_iommu_attach(device, &pt);
+        }
+        bridge_trace(device, "opened by group %u: %d", device->group_number, rc);
+    }
+    pthread_mutex_unlock(&device->life);
+    return rc;
+}
+
 static long bind(struct bridge_device *device, void *arg)
 {
     struct uapi_bind *call = arg;
@@ -138,13 +172,7 @@ static long bind(struct bridge_device *device, void *arg)
             bridge_say(device, "cannot be bound: %s", error.text);
         } else {
             call->out_devid = device->iommu_id;
-            __atomic_store_n(&device->bound, 1, __ATOMIC_RELEASE);
-            if (bridge_link_dead(device->link)) {
-                bridge_device_lost(device); /* who was told of it before let it be */
-            }
-            bridge_trace(device, "bound: %s at %s",
-                         device->identity.model[0] ? device->identity.model : "a device",
-                         device->token.path);
+            set_bound(device);
         }
     }
     pthread_mutex_unlock(&device->life);
@@ -239,6 +267,7 @@ static void device_destroy(struct bridge_object *object)
     if (device->bound) {
         unbind(device);
     }
+    bridge_group_left(device);
     pthread_mutex_destroy(&device->life);
     pthread_mutex_destroy(&device->lock);
     free(device);

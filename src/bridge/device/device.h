@@ -72,6 +72,9 @@ struct bridge_device {
     uint32_t given_count; /* descriptors of regions that the VMM got for peers; its */
     struct bridge_given given[BRIDGE_GIVEN_MAX];
     uint32_t iommu_id; /* its number in the iommufd */
+    /* Opened by a group: holds a reference to it; NULL: given to the VMM as a token. */
+    struct bridge_object *group;
+    uint32_t group_number;
 };
 
 /* Return: 0 and an object with one reference; -ENOMEM. */
@@ -79,6 +82,13 @@ int bridge_device_create(const struct bridge_token *token,
                          struct bridge_object **ret_object);
 /* The device when the object is one, else NULL. */
 struct bridge_device *bridge_device_of(struct bridge_object *object);
+
+/*
+ * What BIND and ATTACH do together, for a group: iommu: an iommufd; pt: a page table of
+ * it. Nothing happens to a device that is open. Return: 0; -errno, which was said.
+ */
+int bridge_device_open(struct bridge_device *device, struct bridge_object *iommu,
+                       uint32_t pt);
 
 /* The connection died: said once; from now on everything fails with EIO until a reset
  * finds a server again. Thread: any. */

@@ -7,6 +7,7 @@
 #include "bridge/device/link.h"
 #include "bridge/iommu/iommu.h"
 #include "bridge/iommu/log/log.h"
+#include "bridge/iommu/type1/type1.h"
 #include "bridge/migration/migration.h"
 #include "bridge/say.h"
 #include "os/memory.h"
@@ -149,18 +150,18 @@ long bridge_device_ioctl_reset(struct bridge_device *device, void *arg)
     return bridge_device_reset(device);
 }
 
-/* The device is alone on its bus. */
+/* The device is alone on its bus, and in its group. */
 long bridge_device_hot_reset_info(struct bridge_device *device, void *arg)
 {
     struct uapi_hot_reset_info *info = arg;
     struct uapi_hot_reset_device *out = (struct uapi_hot_reset_device *)(info + 1);
 
-    info->flags = UAPI_HOT_RESET_IDS | UAPI_HOT_RESET_OWNED;
+    info->flags = device->group != NULL ? 0 : UAPI_HOT_RESET_IDS | UAPI_HOT_RESET_OWNED;
     info->count = 1;
     if (info->argsz < sizeof(*info) + sizeof(*out)) {
         return -ENOSPC;
     }
-    *out = (struct uapi_hot_reset_device){ .id = device->iommu_id };
+    out->id = device->group != NULL ? device->group_number : device->iommu_id;
     return 0;
 }
 
@@ -168,5 +169,16 @@ long bridge_device_hot_reset(struct bridge_device *device, void *arg)
 {
     const struct uapi_hot_reset *call = arg;
 
+    if (device->group != NULL) {
+        /* Who resets a bus shows the groups on it. */
+        const int32_t *fd = (const int32_t *)(const void *)(call + 1);
+
+        if (call->flags != 0 || call->count != 1 ||
+            call->argsz < sizeof(*call) + sizeof(*fd) ||
+            !bridge_group_is(*fd, device->group_number)) {
+            return -EINVAL;
+        }
+        return bridge_device_reset(device);
+    }
     return call->flags != 0 || call->count != 0 ? -EINVAL : bridge_device_reset(device);
 }

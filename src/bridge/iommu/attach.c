@@ -106,7 +106,7 @@ static int join(struct bridge_attachment *attachment, struct iommu_hwpt *hwpt)
     show(attachment, hwpt->ioas);
     rc = iommu_server_map_all(attachment);
     if (rc == 0 && hwpt->tracking) {
-        rc = bridge_log_start(attachment->device->log, IOMMU_PAGE_BYTES, NULL, 0);
+        rc = iommu_hwpt_track(hwpt, attachment->device);
     }
     if (rc < 0) {
         leave(attachment);
@@ -128,7 +128,7 @@ static int move(struct bridge_attachment *attachment, struct iommu_hwpt *hwpt)
         hand_over(attachment);
     }
     if (hwpt->tracking && !old->tracking) {
-        rc = bridge_log_start(attachment->device->log, IOMMU_PAGE_BYTES, NULL, 0);
+        rc = iommu_hwpt_track(hwpt, attachment->device);
     } else if (!hwpt->tracking && old->tracking) {
         rc = bridge_log_stop(attachment->device->log);
     }
@@ -164,7 +164,7 @@ static int attach(struct bridge_attachment *attachment, struct iommu_hwpt *hwpt)
     int rc;
 
     /* QEMU takes EINVAL for "this page table does not suit" and makes another one. */
-    if (hwpt->dirty && !bridge_log_possible(attachment->device->log)) {
+    if (hwpt->dirty && !hwpt->lenient && !bridge_log_possible(attachment->device->log)) {
         return -EINVAL;
     }
     if (old == hwpt) {

@@ -3,8 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bitmap.h"
 #include "bridge/iommu/iommu_private.h"
 #include "bridge/iommu/uapi_iommufd.h"
+#include "bridge/say.h"
 
 /* Page tables. An address space has its maps; a page table says whether those who are
  * attached to it are tracked. */
@@ -115,6 +117,20 @@ long iommu_request_hw_info(struct iommu *iommu, void *arg)
     return 0;
 }
 
+int iommu_hwpt_track(const struct iommu_hwpt *hwpt, struct bridge_device *device)
+{
+    const int rc = bridge_log_start(device->log, IOMMU_PAGE_BYTES, NULL, 0);
+
+    if (rc < 0 && hwpt->lenient) {
+        bridge_say(device,
+                   "nobody knows what it writes (errno %d): all memory that it "
+                   "reaches counts as written, in every round",
+                   -rc);
+        return 0;
+    }
+    return rc;
+}
+
 static void stop_all(struct iommu_hwpt *hwpt, const struct bridge_attachment *end)
 {
     for (struct bridge_attachment *attachment = hwpt->ioas->attached; attachment != end;
@@ -132,7 +148,7 @@ static int start_all(struct iommu_hwpt *hwpt)
         int rc = 0;
 
         if (attachment->hwpt == hwpt) {
-            rc = bridge_log_start(attachment->device->log, IOMMU_PAGE_BYTES, NULL, 0);
+            rc = iommu_hwpt_track(hwpt, attachment->device);
         }
         if (rc < 0) {
             stop_all(hwpt, attachment);
@@ -214,7 +230,7 @@ static struct bridge_attachment *find_next(const struct iommu_hwpt *hwpt, uint32
  * reports. Return: 1; 0 when that was the last; -errno.
  */
 static int next_device(struct iommu *iommu, uint32_t hwpt_id, uint32_t *after,
-                       struct bridge_device **ret_device)
+                       struct bridge_device **ret_device, int *ret_lenient)
 {
     struct bridge_attachment *next;
     const struct iommu_hwpt *hwpt;
@@ -231,6 +247,7 @@ static int next_device(struct iommu *iommu, uint32_t hwpt_id, uint32_t *after,
     }
     while (rc == 0 && (next = find_next(hwpt, *after)) != NULL) {
         *after = next->id;
+        *ret_lenient = hwpt->lenient != 0;
         /* One on its way out waits for `change`: it is still there, but no more to be
          * had. */
         if (bridge_object_try_get(&next->device->object)) {
@@ -258,26 +275,36 @@ static int tell_left(struct iommu *iommu, const struct uapi_iommu_hwpt_get_dirty
     return hwpt != NULL ? 0 : -ENOENT;
 }
 
+static int report(struct bridge_device *device,
+                  const struct uapi_iommu_hwpt_get_dirty *want, int clear, int lenient)
+{
+    void *bitmap = (void *)(uintptr_t)want->data;
+    const int rc = bridge_log_report(device->log, want->iova, want->length,
+                                     want->page_size, bitmap, clear);
+
+    if (rc < 0 && lenient) {
+        ferry_bitmap_set_range(bitmap, 0, want->length / want->page_size);
+        return 0;
+    }
+    /* One that was detached meanwhile has nothing to say any more. */
+    return rc < 0 && !bridge_log_running(device->log) ? 0 : rc;
+}
+
 long iommu_request_get_dirty(struct iommu *iommu, void *arg)
 {
     const struct uapi_iommu_hwpt_get_dirty *want = arg;
     const int clear = (want->flags & UAPI_IOMMU_HWPT_GET_DIRTY_NO_CLEAR) == 0;
-    void *bitmap = (void *)(uintptr_t)want->data;
     struct bridge_device *device = NULL;
     uint32_t after = 0;
+    int lenient = 0;
     int rc = check_report(want);
     int more;
 
     if (rc < 0) {
         return rc;
     }
-    while ((more = next_device(iommu, want->hwpt_id, &after, &device)) > 0) {
-        rc = bridge_log_report(device->log, want->iova, want->length, want->page_size,
-                               bitmap, clear);
-        /* One that was detached meanwhile has nothing to say any more. */
-        if (rc < 0 && !bridge_log_running(device->log)) {
-            rc = 0;
-        }
+    while ((more = next_device(iommu, want->hwpt_id, &after, &device, &lenient)) > 0) {
+        rc = report(device, want, clear, lenient);
         bridge_object_put(&device->object);
         if (rc < 0) {
             return rc;

@@ -65,6 +65,7 @@ struct iommu_hwpt {
     uint32_t tracking;  /* and it is on */
     uint32_t automatic; /* made by an attach to the address space; goes with the last */
     uint32_t attached;  /* devices */
+    uint32_t lenient;   /* takes devices without a log: all counts as written by them */
     struct iommu_ioas *ioas;
     struct log_pages left; /* written by devices that have left since */
 };
@@ -199,6 +200,8 @@ long iommu_request_get_dirty(struct iommu *iommu, void *arg);
 /* Frees the page table or the address space; nobody may use it any more. */
 void iommu_hwpt_free(struct iommu *iommu, struct iommu_hwpt *hwpt);
 void iommu_ioas_free(struct iommu *iommu, struct iommu_ioas *ioas);
+/* The device's log starts, for a page table that tracks. */
+int iommu_hwpt_track(const struct iommu_hwpt *hwpt, struct bridge_device *device);
 int iommu_hwpt_make(struct iommu *iommu, struct iommu_ioas *ioas, uint32_t dirty,
                     uint32_t automatic, struct iommu_hwpt **ret_hwpt);
 

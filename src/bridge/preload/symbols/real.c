@@ -37,6 +37,28 @@ static int raw_fcntl(int fd, int command, ...)
     return (int)syscall(SYS_fcntl, fd, command, arg);
 }
 
+static int raw_openat(int folder, const char *path, int flags, ...)
+{
+    va_list args;
+    mode_t mode;
+
+    va_start(args, flags);
+    mode = va_arg(args, mode_t);
+    va_end(args);
+    return (int)syscall(SYS_openat, folder, path, flags, mode);
+}
+
+static int raw_open(const char *path, int flags, ...)
+{
+    va_list args;
+    mode_t mode;
+
+    va_start(args, flags);
+    mode = va_arg(args, mode_t);
+    va_end(args);
+    return raw_openat(AT_FDCWD, path, flags, mode);
+}
+
 static void *raw_mremap(void *address, size_t size, size_t fresh_size, int flags, ...)
 {
     va_list args;
@@ -152,6 +174,8 @@ static const struct bridge_real raw = {
     .dup2 = raw_dup2,
     .dup3 = raw_dup3,
     .fcntl = raw_fcntl,
+    .open = raw_open,
+    .openat = raw_openat,
 };
 
 #define AT(field) offsetof(struct bridge_real, field)
@@ -169,7 +193,8 @@ static const struct {
     { "close", AT(close) },         { "close_range", AT(close_range) },
     { "closefrom", AT(closefrom) }, { "dup", AT(dup) },
     { "dup2", AT(dup2) },           { "dup3", AT(dup3) },
-    { "fcntl", AT(fcntl) },
+    { "fcntl", AT(fcntl) },         { "open64", AT(open) },
+    { "openat64", AT(openat) },
 };
 
 static struct bridge_real found;

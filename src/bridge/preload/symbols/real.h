@@ -31,6 +31,8 @@ struct bridge_real {
     int (*dup2)(int fd, int fresh);
     int (*dup3)(int fd, int fresh, int flags);
     int (*fcntl)(int fd, int command, ...);
+    int (*open)(const char *path, int flags, ...);
+    int (*openat)(int folder, const char *path, int flags, ...);
 };
 
 /* Thread: any, also before any constructor. Keeps errno. */

@@ -6,7 +6,7 @@
 
 /*
  * Functions of the C library in whose front the bridge stands, by concern:
- *   symbols_ioctl.c, symbols_io.c, symbols_map.c, symbols_fd.c
+ *   symbols_ioctl.c, symbols_io.c, symbols_map.c, symbols_fd.c, symbols_open.c
  * What is not about a descriptor of ours goes on to the real one, errno and all. The
  * library's own calls come through here as well: nothing here may wait or allocate for
  * descriptors that are not ours.
