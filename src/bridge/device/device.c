@@ -9,6 +9,7 @@
 #include "bridge/iommu/log/log.h"
 #include "bridge/iommu/type1/type1.h"
 #include "bridge/migration/migration.h"
+#include "bridge/migration/v1/v1.h"
 #include "bridge/preload/table.h"
 #include "bridge/say.h"
 #include "os/memory.h"
@@ -25,6 +26,7 @@ static void unbind(struct bridge_device *device)
          * server forgets everything by itself. */
         bridge_link_give_up(device->link);
     }
+    bridge_v1_destroy(device);
     bridge_migration_destroy(device);
     /* Its log is looked into by whoever unmaps until the iommufd has let go of it. */
     bridge_iommu_unbind(device);
@@ -81,6 +83,9 @@ static int make_parts(struct bridge_device *device, struct ferry_error *error)
     }
     if (rc == 0) {
         rc = bridge_migration_create(device);
+    }
+    if (rc == 0 && device->group) {
+        rc = bridge_v1_create(device); /* a VMM of groups may be one of uAPI v1 */
     }
     if (rc != 0) {
         ferry_error_set(error, FERRY_E_DEVICE, "bridge", NULL, 0,

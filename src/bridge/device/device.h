@@ -60,6 +60,7 @@ struct bridge_device {
     struct bridge_attachment *attachment; /* iommu's: from BIND to the end */
     struct bridge_log *log;               /* iommu's: dirty pages; from BIND on */
     struct bridge_migration *migration;   /* from BIND on; NULL: it cannot migrate */
+    struct bridge_v1 *v1; /* from the opening by a group on; its migration region */
     struct ferry_identity identity; /* as the server says it; else what config says */
     struct ferry_device_info info;
     struct ferry_region_info region[BRIDGE_REGIONS_MAX]; /* asked once; fd stays open */

@@ -4,6 +4,8 @@
 
 #include "base/range.h"
 #include "bridge/device/inside.h"
+#include "bridge/migration/v1/v1.h"
+#include "core/v1/region.h"
 #include "os/memory.h"
 
 static_assert(FERRY_DEVICE_FLAG_RESET == UAPI_INFO_RESET, "flags pass through");
@@ -34,6 +36,7 @@ long bridge_device_get_info(struct bridge_device *device, void *arg)
     info->regions = device->info.region_count < BRIDGE_PCI_REGIONS
                         ? BRIDGE_PCI_REGIONS
                         : device->info.region_count;
+    info->regions = device->v1 ? bridge_v1_index(device) + 1 : info->regions;
     info->irqs = irq_count(device);
     if (info->argsz >= sizeof(*info)) {
         info->cap_offset = 0;
@@ -106,6 +109,16 @@ static int maps_table(const struct bridge_msix *msix, const struct ferry_range *
     return 0;
 }
 
+/* A server's own region of uAPI v1: what is read there bears no end mark, and writes to
+ * it are posted, so that a refusal would go unheard. */
+static int is_hidden(const struct bridge_device *device,
+                     const struct ferry_region_info *region)
+{
+    return device->region <= region && region < device->region + BRIDGE_REGIONS_MAX &&
+           region->type == FERRY_V1_REGION_TYPE &&
+           region->subtype == FERRY_V1_REGION_SUBTYPE;
+}
+
 /*
  * QEMU would keep the table's page of a whole region to itself, since real hardware's
  * table must not be reached. Here its own table lies in front of the page in any case.
@@ -122,13 +135,26 @@ static uint32_t add_caps(const struct bridge_device *device,
     if (region->index == device->msix.region && maps_table(&device->msix, area, count)) {
         (void)add(chain, UAPI_CAP_MSIX_MAPPABLE, sizeof(struct uapi_cap));
     }
-    if (region->index >= BRIDGE_PCI_REGIONS) {
+    if (region->index >= BRIDGE_PCI_REGIONS && !is_hidden(device, region)) {
         struct uapi_cap_type *cap = add(chain, UAPI_CAP_TYPE, sizeof(*cap));
 
         cap->type = region->type;
         cap->subtype = region->subtype;
     }
     return count;
+}
+
+static const struct ferry_region_info *find_region(const struct bridge_device *device,
+                                                   uint32_t index)
+{
+    if (device->v1 && index == bridge_v1_index(device)) {
+        return bridge_v1_region(device->v1);
+    }
+    if (index >= BRIDGE_REGIONS_MAX ||
+        (index >= device->info.region_count && index >= BRIDGE_ROM_REGION + 2)) {
+        return NULL;
+    }
+    return &device->region[index];
 }
 
 long bridge_device_get_region_info(struct bridge_device *device, void *arg)
@@ -138,11 +164,10 @@ long bridge_device_get_region_info(struct bridge_device *device, void *arg)
     struct chain chain = { .size = 0, .last = 0 };
     uint32_t areas;
 
-    if (info->index >= BRIDGE_REGIONS_MAX || (info->index >= device->info.region_count &&
-                                              info->index >= BRIDGE_ROM_REGION + 2)) {
+    region = find_region(device, info->index);
+    if (!region) {
         return -EINVAL;
     }
-    region = &device->region[info->index];
     areas = add_caps(device, region, &chain);
     info->flags = region->flags & (UAPI_REGION_READ | UAPI_REGION_WRITE);
     info->flags |= areas > 0 ? UAPI_REGION_MMAP : 0;

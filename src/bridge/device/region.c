@@ -8,6 +8,7 @@
 #include "base/range.h"
 #include "bridge/device/inside.h"
 #include "bridge/device/link.h"
+#include "bridge/migration/v1/v1.h"
 #include "bridge/preload/mappings.h"
 #include "bridge/say.h"
 
@@ -17,6 +18,18 @@ struct target {
     uint64_t off;
     uint32_t count; /* cut at the region's end, as the kernel does */
 };
+
+static uint64_t in_region(uint64_t off)
+{
+    return off & ((UINT64_C(1) << BRIDGE_REGION_SHIFT) - 1);
+}
+
+/* Is it for the bridge's own region? */
+static int is_v1(const struct bridge_device *device, uint64_t off)
+{
+    return __atomic_load_n(&device->bound, __ATOMIC_ACQUIRE) && device->v1 &&
+           off >> BRIDGE_REGION_SHIFT == bridge_v1_index(device);
+}
 
 static int aim(struct bridge_device *device, uint64_t off, size_t count, uint32_t flag,
                struct target *ret_target)
@@ -29,7 +42,7 @@ static int aim(struct bridge_device *device, uint64_t off, size_t count, uint32_
         return -EINVAL;
     }
     region = &device->region[index];
-    off &= (UINT64_C(1) << BRIDGE_REGION_SHIFT) - 1;
+    off = in_region(off);
     if (!(region->flags & flag) || off >= region->size) {
         return -EINVAL;
     }
@@ -130,8 +143,12 @@ ssize_t bridge_device_pread(struct bridge_object *object, void *ret_data, size_t
 {
     struct bridge_device *device = (struct bridge_device *)object;
     struct target target;
-    const int rc = aim(device, off, count, FERRY_REGION_READ, &target);
+    int rc;
 
+    if (is_v1(device, off)) {
+        return bridge_v1_read(device->v1, in_region(off), ret_data, count);
+    }
+    rc = aim(device, off, count, FERRY_REGION_READ, &target);
     return rc == 0 ? move(device, &target, ret_data, read_piece) : rc;
 }
 
@@ -140,8 +157,12 @@ ssize_t bridge_device_pwrite(struct bridge_object *object, const void *data, siz
 {
     struct bridge_device *device = (struct bridge_device *)object;
     struct target target;
-    const int rc = aim(device, off, count, FERRY_REGION_WRITE, &target);
+    int rc;
 
+    if (is_v1(device, off)) {
+        return bridge_v1_write(device->v1, in_region(off), data, count);
+    }
+    rc = aim(device, off, count, FERRY_REGION_WRITE, &target);
     if (rc != 0) {
         return rc;
     }
@@ -159,8 +180,14 @@ int bridge_device_map(struct bridge_object *object, uint64_t off, uint64_t lengt
     struct target target;
     uint32_t count;
     uint32_t i;
-    int rc = aim(device, off, 1, FERRY_REGION_MMAP, &target);
+    int rc = 0;
 
+    if (is_v1(device, off)) {
+        target.region = bridge_v1_region(device->v1);
+        target.off = in_region(off);
+    } else {
+        rc = aim(device, off, 1, FERRY_REGION_MMAP, &target);
+    }
     if (rc != 0) {
         return rc;
     }

@@ -9,6 +9,7 @@
 #include "bridge/iommu/log/log.h"
 #include "bridge/iommu/type1/type1.h"
 #include "bridge/migration/migration.h"
+#include "bridge/migration/v1/v1.h"
 #include "bridge/say.h"
 #include "os/memory.h"
 
@@ -135,6 +136,9 @@ int bridge_device_reset(struct bridge_device *device)
     }
     if (there && device->migration) {
         bridge_migration_reset(device->migration);
+    }
+    if (device->v1) {
+        bridge_v1_reset(device->v1);
     }
     pthread_mutex_unlock(&device->life);
     return 0;

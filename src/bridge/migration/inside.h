@@ -21,6 +21,7 @@
  *   save.c       the server's data to it, load.c back
  *   pipe.c       the server's own data descriptor, async.c one message under way
  *   frame.c      the form of the data
+ *   v1/          all of that for a VMM of uAPI v1
  *
  * Lock: `lock` guards all of a migration and is held over calls to the server, whose
  * waits are bounded; nobody takes two of them. Only lost and the pipe's descriptor, to
@@ -165,7 +166,8 @@ struct bridge_data {
     struct bridge_object object; /* first */
     struct bridge_migration *migration;
     int32_t over; /* -errno of everything once the session is; 0: it is open */
-    int poll_fd; /* the eventfd that the VMM polls, as a descriptor of the bridge's own */
+    int poll_fd;  /* the eventfd that the VMM polls, as a descriptor of the bridge's own;
+                     -1: the VMM has none */
     uint32_t ready, pad;
     struct bridge_save *save; /* one of the two */
     struct bridge_load *load;
@@ -208,8 +210,8 @@ int bridge_estimate_precopy(struct bridge_migration *migration, struct bridge_sa
 /* data.c; locked but for put */
 
 /*
- * ret_fd: the VMM's, known to the table. ret_data: its reference is the caller's, to be
- * put when nothing is locked.
+ * ret_fd: the VMM's, known to the table; NULL: there is to be none. ret_data: its
+ * reference is the caller's, to be put when nothing is locked.
  */
 int bridge_data_create(struct bridge_migration *migration, int loading,
                        struct bridge_data **ret_data, int *ret_fd);
@@ -249,6 +251,8 @@ void bridge_save_stopped(struct bridge_migration *migration, struct bridge_save 
 void bridge_save_settle(struct bridge_migration *migration, struct bridge_save *save);
 ssize_t bridge_save_read(struct bridge_migration *migration, struct bridge_data *data,
                          void *ret_data, size_t bytes);
+/* Everything, END with it, has been read. */
+int bridge_save_over(const struct bridge_save *save);
 
 struct bridge_load *bridge_load_new(size_t join_bytes);
 void bridge_load_free(struct bridge_load *load);

@@ -330,6 +330,73 @@ int bridge_migration_set_state(struct bridge_migration *migration, uint32_t want
     return rc;
 }
 
+int bridge_migration_go(struct bridge_migration *migration, uint32_t wanted,
+                        struct bridge_data **ret_data)
+{
+    struct bridge_device *device = migration->device;
+    struct bridge_data *fresh = NULL;
+    int alarm = 0, rc;
+
+    pthread_mutex_lock(&migration->lock);
+    rc = leave(migration, wanted, &fresh, NULL, &alarm);
+    migration->refused_tid = 0;
+    if (rc < 0 && wanted == FERRY_STATE_RUNNING && !bridge_migration_loses(migration)) {
+        alarm = 1;
+    }
+    pthread_mutex_unlock(&migration->lock);
+    if (rc < 0 && fresh) {
+        bridge_object_put(&fresh->object);
+        fresh = NULL;
+    }
+    if (alarm) {
+        bridge_device_alarm(device);
+    }
+    *ret_data = fresh;
+    return rc;
+}
+
+/* Locked; a change that begins no session. */
+static int pass(struct bridge_migration *migration, uint32_t wanted)
+{
+    struct bridge_data *fresh = NULL;
+    int rc = change(migration, wanted, &fresh, NULL);
+
+    migration->refused_tid = 0;
+    return rc;
+}
+
+/* Locked. */
+static int has_p2p(const struct bridge_migration *migration)
+{
+    return migration->device && (migration->features & FERRY_MIG_P2P) &&
+           !bridge_migration_loses(migration);
+}
+
+int bridge_migration_quiet(struct bridge_migration *migration)
+{
+    int rc = 0;
+
+    pthread_mutex_lock(&migration->lock);
+    if (has_p2p(migration) && migration->vmm == FERRY_STATE_RUNNING) {
+        rc = pass(migration, FERRY_STATE_RUNNING_P2P);
+    } else if (has_p2p(migration) && migration->vmm == FERRY_STATE_PRE_COPY) {
+        rc = pass(migration, FERRY_STATE_PRE_COPY_P2P);
+    }
+    pthread_mutex_unlock(&migration->lock);
+    return rc;
+}
+
+void bridge_migration_wake(struct bridge_migration *migration)
+{
+    pthread_mutex_lock(&migration->lock);
+    if (has_p2p(migration) &&
+        (migration->vmm == FERRY_STATE_STOP || migration->vmm == FERRY_STATE_STOP_COPY ||
+         (migration->vmm == FERRY_STATE_RESUMING && migration->loaded))) {
+        (void)pass(migration, FERRY_STATE_RUNNING_P2P); /* it is asked for again */
+    }
+    pthread_mutex_unlock(&migration->lock);
+}
+
 /* A server that is there again would pass for the old one with the guest. */
 static int stay_lost(struct bridge_migration *migration)
 {

@@ -25,6 +25,22 @@ uint32_t bridge_migration_flags(const struct bridge_migration *migration);
 int bridge_migration_get_state(struct bridge_migration *migration, uint32_t *ret_state);
 int bridge_migration_set_state(struct bridge_migration *migration, uint32_t wanted,
                                int *ret_data_fd);
+/*
+ * For uAPI v1: as set_state, without a descriptor and without the recovery that QEMU's
+ * code for v2 is known to try. A device that cannot run alarms the VMM, unless it merely
+ * lost its server. ret_data: the session that has begun, a reference of the caller's, or
+ * NULL.
+ */
+struct bridge_data;
+int bridge_migration_go(struct bridge_migration *migration, uint32_t wanted,
+                        struct bridge_data **ret_data);
+/*
+ * To the P2P twin of a state in which it runs; from one in which it stands still with its
+ * state to RUNNING_P2P. A device that lacks P2P, is in another state or has no server is
+ * left alone. Return: 0 or -errno.
+ */
+int bridge_migration_quiet(struct bridge_migration *migration);
+void bridge_migration_wake(struct bridge_migration *migration);
 /* Feature 9: bytes that a stop-copy gives, at least a page. */
 int bridge_migration_data_size(struct bridge_migration *migration, uint64_t *ret_bytes);
 /* Feature 12: the VMM understands VFIO_PRECOPY_INFO_REINIT. 0 or -ENOTTY. */

@@ -123,7 +123,7 @@ static const struct bridge_object_ops data_ops = {
 
 void bridge_data_ready(struct bridge_data *data, int ready)
 {
-    if (data->ready == (uint32_t)ready) {
+    if (data->ready == (uint32_t)ready || data->poll_fd < 0) {
         return;
     }
     data->ready = (uint32_t)ready;
@@ -173,7 +173,7 @@ int bridge_data_create(struct bridge_migration *migration, int loading,
     data->save = loading ? NULL : bridge_save_new();
     data->load = loading ? bridge_load_new(BRIDGE_JOIN_BYTES) : NULL;
     if (data->save || data->load) {
-        rc = give(data, ret_fd);
+        rc = ret_fd ? give(data, ret_fd) : 0;
     }
     if (rc < 0) {
         bridge_save_free(data->save);

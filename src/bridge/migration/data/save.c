@@ -329,6 +329,11 @@ static ssize_t fail(struct bridge_migration *migration, struct bridge_save *save
     return save->failed;
 }
 
+int bridge_save_over(const struct bridge_save *save)
+{
+    return save->ended && save->stage_at == save->stage_bytes;
+}
+
 ssize_t bridge_save_read(struct bridge_migration *migration, struct bridge_data *data,
                          void *ret_data, size_t bytes)
 {
