@@ -172,16 +172,19 @@ class KillRig(Rig):
         self.work_args = ("--work", self.path("input"), "--result", self.folder, "--lanes",
                           str(LANES), "--block", "16K", "--rate", "6M")
 
-    def start_device(self, name, side, acc="acc"):
-        """A server of one device."""
-        self.start("%s-%s" % (name, side), "serve", acc if name == "acc" else COPY,
+    def start_device(self, name, side, model=None):
+        """A server of one device; model: with options."""
+        if model is None:
+            model = "acc" if name == "acc" else COPY
+        self.start("%s-%s" % (name, side), "serve", model,
                    "--socket", self.path("%s-%s.sock" % (name, side)))
 
-    def start_worker(self, side, *args, acc="acc", host_args=None):
-        """Devices and a host that can work."""
+    def start_worker(self, side, *args, acc="acc", nic=None, host_args=None):
+        """Devices and a host that can work; nic: the model with options."""
         devices = []
-        for name in DEVICES:
-            self.start_device(name, side, acc)
+        models = {"acc": acc, "copy0": COPY, "copy1": COPY, "nic": nic}
+        for name in DEVICES + (("nic",) if nic else ()):
+            self.start_device(name, side, models[name])
             devices += ["--device", "%s=vfio-user:%s" %
                         (name, self.path("%s-%s.sock" % (name, side)))]
         if host_args is None:
@@ -215,7 +218,8 @@ class KillRig(Rig):
         def further():
             work = self.work(side)
             assert work["phase"] != "failed", work["error"]
-            return work["bytes"] >= begin["bytes"] + 2 * LANES * 16384
+            return (work["bytes"] >= begin["bytes"] + 2 * LANES * 16384 and
+                    frames_of(work) >= frames_of(begin) + (64 if "frames" in work else 0))
 
         wait_until("work at " + side, further)
 
@@ -258,7 +262,7 @@ class KillRig(Rig):
         return self.run("resolve", "--control", self.path(side + ".sock"), word).returncode
 
     def finish(self, side):
-        """Ends the work and verifies every pass of it."""
+        """Ends the work and verifies every pass of it. Return: its last state."""
         assert self.control(side).call("work-finish")["reply"] == "work-finish"
 
         def done():
@@ -272,6 +276,7 @@ class KillRig(Rig):
         assert work["submitted"] == work["completed"] == 3 * work["requests"], work
         assert work["passes"] >= 1
         self.verify(work["passes"])
+        return work
 
     def verify(self, passes):
         """Every result decrypts to the input."""
@@ -304,6 +309,11 @@ def lane_iv(number, lane):
         x ^= x >> 31
         out += struct.pack("<Q", x)
     return out.hex()
+
+
+def frames_of(work):
+    """Frames that the guest has back; 0 without a nic."""
+    return work.get("frames", {"received": 0})["received"]
 
 
 def expect(what, have, want):
