@@ -84,6 +84,7 @@ class Rig(bridge_rig.Rig):
                          built("libferry.so.0"))
         self.state_server = built("bench/qemu/qemu_state_server")
         self.bare_chain = built("bench/qemu/qemu_bare_chain")
+        self.net_peer = built("tests/qemu/net_peer")
         self.count = 0
         write_rom(self.path("idle.rom"))
         with open(self.path("plain"), "w", encoding="utf-8") as file:

@@ -149,10 +149,11 @@ static void forward(struct hub *hub, unsigned from, const uint8_t *frame, size_t
 
 static void close_port(struct hub *hub, struct port *port)
 {
+    /* Whoever sees the end of the connection finds it counted. */
+    atomic_fetch_sub(&hub->count->ports, 1);
     close(port->fd);
     port->fd = -1;
     port->in_bytes = port->out_begin = port->out_bytes = 0;
-    atomic_fetch_sub(&hub->count->ports, 1);
 }
 
 static void take_from_port(struct hub *hub, unsigned number)

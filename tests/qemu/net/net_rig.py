@@ -6,6 +6,7 @@ of the switch, so the source's and the target's are two, and the guest's address
 the other.
 """
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -20,8 +21,13 @@ HOST = "10.77.0.1"
 GUEST = "10.77.0.2"
 MAC = "52:54:00:77:00:02"
 PORT = 5001
-# What a server of a `nic` is given before its wire.
-NIC = f"nic,mac={MAC}"
+SLOT = 6
+# Instead of `ferry`, for a machine without its devices: QEMU's words alone.
+PLAIN = """#!/bin/sh
+while [ "$1" != -- ]; do shift; done
+shift
+exec "$@"
+"""
 
 
 class Peer:
@@ -69,6 +75,62 @@ def keys_of(lines):
     assert len(lines) == 1, lines
     return {key: int(value) for key, value in
             (word.split("=") for word in lines[0].split()[1:])}
+
+
+def own_device(peer, name="own", mac=MAC, slot=SLOT):
+    """QEMU's words for a virtio-net-pci of its own at the peer's switch."""
+    return ["-netdev", f"stream,id={name},server=off,addr.type=unix,addr.path={peer.path}",
+            "-device", f"virtio-net-pci,netdev={name},mac={mac},addr={slot},romfile="]
+
+
+def serve(rig, peer, name, options="", mac=MAC):
+    """A server of a `nic` at the peer's switch."""
+    rig.serve(name, f"nic,mac={mac},net=stream:{peer.path}{options}")
+
+
+class Guest:
+    """A guest with a device at the peer's switch, which moves back and forth.
+
+    devices: names of servers without their last digit, 0 or 1 for the two sides.
+    """
+
+    def __init__(self, rig, peer, version, devices=(), address=GUEST, **how):
+        self.rig = rig
+        self.version = version
+        self.devices = devices
+        self.how = how
+        self.count = 0
+        self.at = self.machine().boot()
+        self.at.guest(f"net up eth0 {address}")
+        self.talk = Talk(peer, self.at, address)
+
+    def machine(self, **how):
+        """The next machine."""
+        side = self.count % 2
+        names = [re.sub(r"^(\w+)", rf"\g<1>{side}", name) for name in self.devices]
+        for name in names:
+            name = name.partition(",")[0]
+            self.rig.wait(lambda name=name: self.rig.info(name), name + " stays busy")
+        return self.rig.start(f"vm{self.count}", names, self.version, **self.how, **how)
+
+    def move(self, *works, **how):
+        """One move under load, after which everything goes on: QEMU's figures, and `gap`, the
+        longest time without an answer to a ping in milliseconds."""
+        self.count += 1
+        target = self.machine(incoming=True)
+        self.talk.gap()
+        move.begin(self.at, move.listen(self.rig, target, **how), **how)
+        info = move.moved(self.at, target, vfio=len(self.devices) > 0)
+        self.at = target
+        self.talk.goes_on()
+        self.rig.goes_on(target, *works)
+        return dict(info, gap=self.talk.gap())
+
+    def end(self):
+        """The talk ends, and the machine: the talk's figures."""
+        figures = self.talk.end(self.at)
+        self.rig.end(self.at)
+        return figures
 
 
 class Talk:
