@@ -50,7 +50,8 @@ def monitor(fd):
             say({"return": {}})
             sys.exit(0)
         properties = [{"name": n} for n in
-                      ("fd", "iommufd", "enable-migration", "x-migration-multifd-transfer")
+                      ("fd", "iommufd", "enable-migration", "x-migration-multifd-transfer",
+                       "sysfsdev", "x-enable-migration")
                       if n != os.environ.get("LACKS")]
         say({"return": {
             "device-list-properties": properties,
@@ -64,7 +65,13 @@ for word in sys.argv:
                        "pid": os.getpid()}, out)
         os.rename(os.environ["NOTE"] + ".new", os.environ["NOTE"])
         monitor(int(word.rsplit("=", 1)[1]))
-note = {"argv": sys.argv[1:], "preload": os.environ.get("LD_PRELOAD"), "fds": links}
+groups = {}
+for word in sys.argv:
+    for part in word.split(","):
+        if part.startswith("sysfsdev="):
+            groups[part[9:]] = os.readlink(part[9:] + "/iommu_group")
+note = {"argv": sys.argv[1:], "preload": os.environ.get("LD_PRELOAD"), "fds": links,
+        "groups": groups}
 if "FORK" in os.environ and os.fork() != 0:
     os._exit(0)
 if "CLOSE" in os.environ:

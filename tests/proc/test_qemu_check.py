@@ -89,7 +89,13 @@ def a_qemu_that_takes_no_device_is_quoted(rig):
 
 def old_and_small_qemus_are_told(rig):
     """By version and by properties."""
-    find(check(rig, code=3, VERSION="8.2.1"), "blocks", "iommufd", "10.0")
+    find(check(rig, code=3, VERSION="5.1.0"), "blocks", "migrates no VFIO device")
+    find(check(rig, VERSION="6.2.0"), "note", "uAPI v1", "not tested")
+    find(check(rig, VERSION="7.2.22", LACKS="enable-migration"), "good", "uAPI v1, with groups")
+    find(check(rig, code=3, VERSION="7.2.22", LACKS="x-enable-migration"), "blocks",
+         "no x-enable-migration")
+    find(check(rig, VERSION="8.2.1"), "note", "not tested")
+    find(check(rig, code=3, VERSION="8.2.1", LACKS="sysfsdev"), "blocks", "no sysfsdev")
     find(check(rig, VERSION="9.2.0"), "note", "not tested")
     find(check(rig, VERSION="x"), "note", "version is not known")
     find(check(rig, code=3, LACKS="iommufd"), "blocks", "no iommufd")
@@ -100,6 +106,7 @@ def several_devices_need_p2p(rig):
     """Or --no-peer-maps; acc has none."""
     two = (rig.socket, "model=copy,memory=1M")
     find(check(rig, *two, code=3), "blocks", "it has no P2P states", "--no-peer-maps")
+    find(check(rig, *two, VERSION="7.2.22"), "note", "does not refuse that")
     report = check(rig, *two, options=["--no-peer-maps"])
     find(report, "note", "the bridge shows them")
     find(report, "note", "no device can reach another")

@@ -23,7 +23,8 @@ enum qemu_key {
     KEY_KEEP_MEMORY,
     KEY_PRINT,
     KEY_CHECK,
-    KEY_EMULATOR
+    KEY_EMULATOR,
+    KEY_GROUPS
 };
 
 /* QEMU's option that is none of QEMU's: see --emulator. */
@@ -43,6 +44,11 @@ static const struct argp_option qemu_options[] = {
       0 },
     { "timeout", KEY_TIMEOUT, "TIME", 0,
       "limit of each wait for a device's server, such as 500ms or 10s (10s)", 0 },
+    { "groups", KEY_GROUPS, NULL, 0,
+      "devices by VFIO's groups and container, not by iommufd; a QEMU before 9.0 gets "
+      "them "
+      "so by itself",
+      0 },
     { "keep-memory", KEY_KEEP_MEMORY, NULL, 0,
       "add no memory backend, whatever the command says", 0 },
     { "log", KEY_LOG, "FILE", 0,
@@ -137,6 +143,9 @@ static error_t parse_qemu(int key, char *text, struct argp_state *state)
         return 0;
     case KEY_TIMEOUT:
         args->timeout_ms = parse_duration(state, "--timeout", text);
+        return 0;
+    case KEY_GROUPS:
+        args->groups = 1;
         return 0;
     case KEY_KEEP_MEMORY:
         args->keep_memory = 1;
@@ -277,7 +286,8 @@ static int start(struct qemu_args *args, const struct qemu_line *line,
         if (!args->quiet) {
             say_added(&plan);
         }
-        result = qemu_keeper_start(keeper);
+        result = args->groups ? qemu_groups_make(args) : EXIT_OK;
+        result = result == EXIT_OK ? qemu_keeper_start(keeper) : result;
         result = result == EXIT_OK ? become(&plan, args, keeper) : result;
     }
     qemu_plan_free(&plan);
@@ -287,17 +297,19 @@ static int start(struct qemu_args *args, const struct qemu_line *line,
 static int run(struct qemu_args *args, const struct qemu_line *line)
 {
     struct qemu_keeper keeper;
-    char version[QEMU_WHY_BYTES];
+    char text[QEMU_WHY_BYTES];
+    unsigned version;
     int result = args->print ? EXIT_OK : check_binary(line);
 
     result = result == EXIT_OK && !args->print ? check_sockets(args) : result;
     if (result != EXIT_OK) {
         return result;
     }
+    version = qemu_version(line, text, sizeof(text));
+    qemu_choose_groups(args, version);
     result = qemu_keeper_prepare(&keeper, args, line->daemonize);
     if (result == EXIT_OK) {
-        result = start(args, line, &keeper,
-                       line->known ? qemu_version(line, version, sizeof(version)) : 0);
+        result = start(args, line, &keeper, version);
     }
     qemu_keeper_drop(&keeper);
     return result;

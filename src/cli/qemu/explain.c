@@ -22,6 +22,9 @@ static const struct {
       "QEMU before 11.0 migrates no VFIO device beside a vIOMMU, later ones only "
       "if the IOMMU tracks dirty pages",
       "QEMU 11.0 or later and dirty=iommu for each device; or no vIOMMU" },
+    { "VFIO device doesn't support migration",
+      "the server has no migration support, or nobody knows what memory the device wrote",
+      "a server that can save its device" },
     { "migration is not supported in kernel",
       "the server has no migration support at all", "a server that can save its device" },
     { "STOP_COPY is not supported", "the server cannot save its device",

@@ -144,7 +144,7 @@ int qemu_keeper_prepare(struct qemu_keeper *ret_keeper, struct qemu_args *args,
             result = check_model(&args->device[i]);
         }
     }
-    if (models == 0 || result != EXIT_OK) {
+    if ((models == 0 && !args->groups) || result != EXIT_OK) {
         return result;
     }
     memset(keeper->folder, 0, sizeof(keeper->folder));
@@ -152,6 +152,7 @@ int qemu_keeper_prepare(struct qemu_keeper *ret_keeper, struct qemu_args *args,
     if (result == EXIT_OK && !args->print) {
         result = open_keeper(keeper, args, args->log, daemonize);
     }
+    args->folder = keeper->folder;
     for (size_t i = 0; i < args->devices && result == EXIT_OK; i++) {
         if (args->device[i].model != NULL) {
             snprintf(args->device[i].socket, sizeof(args->device[i].socket),

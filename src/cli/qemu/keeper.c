@@ -153,6 +153,7 @@ static void end_servers(struct keeper *keeper)
             unlink(path);
         }
     }
+    qemu_groups_remove(keeper->folder);
     rmdir(keeper->folder);
 }
 

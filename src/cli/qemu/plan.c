@@ -209,6 +209,21 @@ static int add_iommu(struct qemu_plan *plan)
     return EXIT_OK;
 }
 
+/* Before 8.1 QEMU asks the container only. */
+static int check_groups(const struct qemu_args *args, unsigned version)
+{
+    for (size_t i = 0; i < args->devices; i++) {
+        if (version != 0 && version < QEMU_MIGRATES_SINCE &&
+            args->device[i].dirty == FERRY_BRIDGE_DIRTY_DEVICE) {
+            print_error("qemu", NULL,
+                        "dirty=device needs QEMU 8.1 or later: this one asks the IOMMU "
+                        "for written pages");
+            return EXIT_USAGE;
+        }
+    }
+    return EXIT_OK;
+}
+
 static int make_token(const struct qemu_plan *plan, const struct qemu_args *args,
                       struct qemu_device *device)
 {
@@ -253,6 +268,45 @@ static int check_id(const struct qemu_plan *plan, const struct qemu_args *args, 
     return EXIT_OK;
 }
 
+/* Commas are doubled, as QEMU wants them. */
+static void double_commas(const char *text, char *ret_text, size_t size)
+{
+    size_t n = 0;
+
+    for (; *text != '\0' && n + 2 < size; text++) {
+        ret_text[n++] = *text;
+        if (*text == ',') {
+            ret_text[n++] = ',';
+        }
+    }
+    ret_text[n] = '\0';
+}
+
+/* By descriptor, or by the folder of a group. */
+static int name_device(struct qemu_plan *plan, const struct qemu_args *args,
+                       const struct qemu_device *device, const char *more)
+{
+    char folder[QEMU_PATH_BYTES], text[2 * QEMU_PATH_BYTES];
+
+    if (args->groups && !qemu_group_folder(args, device, folder, sizeof(folder))) {
+        print_error("qemu", NULL, "the name of %s's folder is too long", device->id);
+        return EXIT_FAILED;
+    }
+    qemu_words_add(&plan->command, "-device");
+    if (!args->groups) {
+        qemu_words_add(&plan->command, "vfio-pci,id=%s,fd=%d,iommufd=%s%s", device->id,
+                       device->token, plan->id, more);
+        return EXIT_OK;
+    }
+    double_commas(folder, text, sizeof(text));
+    qemu_words_add(&plan->command, "vfio-pci,id=%s,sysfsdev=%s%s%s", device->id, text,
+                   plan->version != 0 && plan->version < QEMU_MIGRATES_SINCE
+                       ? ",x-enable-migration=on"
+                       : "",
+                   more);
+    return EXIT_OK;
+}
+
 static int add_device(struct qemu_plan *plan, struct qemu_args *args, size_t i)
 {
     struct qemu_device *device = &args->device[i];
@@ -278,9 +332,10 @@ static int add_device(struct qemu_plan *plan, struct qemu_args *args, size_t i)
         }
         used += (size_t)n;
     }
-    qemu_words_add(&plan->command, "-device");
-    qemu_words_add(&plan->command, "vfio-pci,id=%s,fd=%d,iommufd=%s%s", device->id,
-                   device->token, plan->id, more);
+    result = name_device(plan, args, device, more);
+    if (result != EXIT_OK) {
+        return result;
+    }
     note_added(plan, first, "%s %s",
                device->model != NULL ? "a model of Ferry's," : "the device at",
                device->model != NULL ? device->model : device->socket);
@@ -295,6 +350,7 @@ int qemu_plan_make(struct qemu_plan *ret_plan, struct qemu_args *args,
 
     memset(plan, 0, sizeof(*plan));
     plan->line = line;
+    plan->version = version;
     plan->iommu = -1;
     choose_id(plan);
     result = find_bridge(plan, args->bridge);
@@ -305,7 +361,9 @@ int qemu_plan_make(struct qemu_plan *ret_plan, struct qemu_args *args,
     }
     add_memory(plan, args->keep_memory);
     add_aux_share(plan, version);
-    result = result == EXIT_OK ? add_iommu(plan) : result;
+    if (result == EXIT_OK) {
+        result = args->groups ? check_groups(args, version) : add_iommu(plan);
+    }
     for (size_t i = 0; i < args->devices && result == EXIT_OK; i++) {
         result = add_device(plan, args, i);
     }

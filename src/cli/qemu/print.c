@@ -47,6 +47,10 @@ static struct json_object *json_devices(const struct qemu_args *args)
 
         json_object_object_add(one, "id", json_object_new_string(device->id));
         json_object_object_add(one, "fd", json_object_new_int(device->token));
+        if (args->groups) {
+            json_object_object_add(one, "group",
+                                   json_object_new_int((int)qemu_group_number(device)));
+        }
         json_object_object_add(one, "socket", json_object_new_string(device->socket));
         if (device->model != NULL) {
             json_object_object_add(one, "model", json_object_new_string(device->model));
@@ -87,7 +91,9 @@ static void print_as_json(const struct qemu_plan *plan, const struct qemu_args *
         json_object_array_add(list, one);
     }
     json_object_object_add(root, "added", list);
-    json_object_object_add(root, "iommu_fd", json_object_new_int(plan->iommu));
+    if (plan->iommu >= 0) {
+        json_object_object_add(root, "iommu_fd", json_object_new_int(plan->iommu));
+    }
     json_object_object_add(root, "devices", json_devices(args));
     if (plan->note[0] != '\0') {
         json_object_object_add(root, "note", json_object_new_string(plan->note));
@@ -108,14 +114,24 @@ void qemu_plan_print(const struct qemu_plan *plan, const struct qemu_args *args)
         putchar(' ');
         print_word(plan->command.word[i]);
     }
-    printf("\n# Descriptor %d stands for the IOMMU", plan->iommu);
+    fputs("\n# Descriptor", stdout);
+    if (plan->iommu >= 0) {
+        printf(" %d stands for the IOMMU,", plan->iommu);
+    }
     for (size_t i = 0; i < args->devices; i++) {
-        printf(", %d for %s%s%s", args->device[i].token, args->device[i].id,
-               args->device[i].model != NULL ? ", model " : " at ",
-               args->device[i].model != NULL ? args->device[i].model
-                                             : args->device[i].socket);
+        const struct qemu_device *device = &args->device[i];
+
+        printf("%s %d for %s%s%s", i > 0 ? "," : "", device->token, device->id,
+               device->model != NULL ? ", model " : " at ",
+               device->model != NULL ? device->model : device->socket);
+        if (args->groups) {
+            printf(" (/dev/vfio/%u)", qemu_group_number(device));
+        }
     }
     puts(":\n# they are open in what ferry qemu runs, and nowhere else.");
+    if (args->groups) {
+        printf("# The same holds for the folder %s.\n", args->folder);
+    }
     if (plan->note[0] != '\0') {
         printf("# About the guest's memory: %s\n", plan->note);
     }

@@ -108,9 +108,11 @@ struct qemu_args {
     const char *bridge, *log;
     uint32_t timeout_ms;
     int no_peer_maps, trace, print, check, json, quiet, keep_memory;
-    int emulator; /* options come in QEMU's command, behind -ferry */
-    int inside;   /* 1: such an option is being read */
-    char **word;  /* QEMU's command; NULL: none given */
+    int emulator;       /* options come in QEMU's command, behind -ferry */
+    int inside;         /* 1: such an option is being read */
+    int groups;         /* 1: devices by group and container, not by iommufd */
+    const char *folder; /* of their sockets and groups, once there is one */
+    char **word;        /* QEMU's command; NULL: none given */
     size_t words;
 };
 
@@ -123,6 +125,7 @@ struct qemu_added {
 /* The command as it is run. */
 struct qemu_plan {
     const struct qemu_line *line;
+    unsigned version; /* as qemu_plan_make() has it */
     struct qemu_words command;
     struct qemu_added added[QEMU_ADDED_MAX];
     size_t count;
@@ -131,7 +134,7 @@ struct qemu_plan {
     char bridge[QEMU_PATH_BYTES];
     char preload[2 * QEMU_PATH_BYTES]; /* LD_PRELOAD */
     char log[256];                     /* absolute; "": standard error */
-    int iommu;                         /* its token */
+    int iommu;                         /* its token; -1: by groups */
 };
 
 /*
@@ -167,14 +170,35 @@ const char *qemu_binary_text(enum qemu_binary_fault fault);
  * qemu_plan_make() wants it, 0 when it does not say. */
 unsigned qemu_version(const struct qemu_line *line, char *ret_text, size_t size);
 
+/* QEMU before 8.2 knows neither iommufd= nor fd=; 9.0 is the first that was read. Before
+ * 8.1 migration has another name and is off; before 8.0 it is uAPI v1. */
+#define QEMU_IOMMUFD_SINCE 900u
+#define QEMU_MIGRATES_SINCE 801u
+#define QEMU_V2_SINCE 800u
+#define QEMU_V1_TESTED 702u
+
+/* A QEMU of this version gets groups, whatever was asked for. */
+void qemu_choose_groups(struct qemu_args *args, unsigned version);
+/* What QEMU takes for a device of a group: a folder with the link "iommu_group". Return:
+ * 1; 0: it is longer than size. */
+int qemu_group_folder(const struct qemu_args *args, const struct qemu_device *device,
+                      char *ret_path, size_t size);
+/* The number of its group: the bridge finds the token by it. */
+unsigned qemu_group_number(const struct qemu_device *device);
+/* Makes the folders of all devices. Return: enum exit_code. */
+int qemu_groups_make(const struct qemu_args *args);
+/* Takes out all that was made in the folder. */
+void qemu_groups_remove(const char *folder);
+
 /*
  * Models that live as long as QEMU: their servers, in a private folder, are children of a
- * process of their own, which ends them when nobody holds its pipe any more.
+ * process of their own, which ends them when nobody holds its pipe any more. So do the
+ * folders of groups.
  */
 #define QEMU_FOLDER_BYTES 128
 struct qemu_keeper {
     char folder[QEMU_FOLDER_BYTES];
-    int alive; /* QEMU's end of the pipe; -1: there are no models */
+    int alive; /* QEMU's end of the pipe; -1: there is nothing to keep */
     int told;  /* what the keeper tells before QEMU runs */
 };
 

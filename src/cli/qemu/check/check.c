@@ -88,6 +88,7 @@ static int check_plan(struct qemu_report *report, struct qemu_args *args,
     struct qemu_plan plan;
     int result = qemu_plan_make(&plan, args, line, report->number);
 
+    result = result == EXIT_OK && args->groups ? qemu_groups_make(args) : result;
     result = result == EXIT_OK ? qemu_keeper_start(keeper) : result;
     if (result == EXIT_OK) {
         qemu_check_line(report, args, line);
@@ -115,13 +116,16 @@ int qemu_check(struct qemu_args *args, const struct qemu_line *line)
         print_error("qemu", NULL, "out of memory");
         return EXIT_FAILED;
     }
+    if (fault == QEMU_BINARY_GOOD) {
+        report->number = qemu_version(line, report->version, sizeof(report->version));
+        qemu_choose_groups(args, report->number);
+    }
     result = qemu_keeper_prepare(&keeper, args, line->daemonize);
     if (result == EXIT_OK) {
         if (fault != QEMU_BINARY_GOOD) {
             qemu_find(report, QEMU_BLOCKS, "QEMU", NULL, "%s: %s", name,
                       qemu_binary_text(fault));
         } else {
-            report->number = qemu_version(line, report->version, sizeof(report->version));
             result = check_plan(report, args, line, &keeper);
         }
     }

@@ -40,7 +40,13 @@ static int look(const struct qemu_device *device, struct ferry_device_view *ret_
 static void check_peers(struct qemu_report *report, const struct qemu_args *args,
                         const struct qemu_device *device)
 {
-    if (args->devices > 1 && !args->no_peer_maps) {
+    if (args->devices > 1 && !args->no_peer_maps && report->number != 0 &&
+        report->number < QEMU_V2_SINCE) {
+        qemu_find(report, QEMU_NOTE, device->id,
+                  "--no-peer-maps, if no guest lets devices write into each other",
+                  "it has no P2P states: one that still runs could write into one that "
+                  "has stopped, and uAPI v1 does not refuse that");
+    } else if (args->devices > 1 && !args->no_peer_maps) {
         qemu_find(report, QEMU_BLOCKS, device->id,
                   "--no-peer-maps, if no guest lets devices write into each other",
                   "it has no P2P states: QEMU stops one device after the other, and one "
@@ -78,7 +84,13 @@ static void check_view(struct qemu_report *report, const struct qemu_args *args,
         qemu_find(report, QEMU_NOTE, device->id, NULL,
                   "it has no PRE_COPY: all of its state is sent during the downtime");
     }
-    if (!view->can_log) {
+    if (!view->can_log && args->groups) {
+        qemu_find(report, QEMU_BLOCKS, device->id,
+                  "a server with a dirty log; or a downtime-limit in which QEMU can send "
+                  "all memory",
+                  "its server has no dirty log: all memory counts as written, in each "
+                  "round and in the downtime");
+    } else if (!view->can_log) {
         qemu_find(
             report, QEMU_BLOCKS, device->id,
             "--device ...,qemu.enable-migration=on: QEMU then sends all memory again "

@@ -6,7 +6,7 @@
 #include "ferry/bridge.h"
 
 /* As 100 * major + minor: what the bridge's calls come from. */
-#define VERSION_IOMMUFD 900u
+#define VERSION_V1 502u
 #define VERSION_TESTED 1000u
 #define VERSION_MULTIFD 1000u
 #define VERSION_VIOMMU 1100u
@@ -19,9 +19,14 @@ static void check_version(struct qemu_report *report)
         qemu_find(report, QEMU_NOTE, "QEMU",
                   "see what the command says with -version; wrappers have to hand it on",
                   "its version is not known");
-    } else if (number < VERSION_IOMMUFD) {
-        qemu_find(report, QEMU_BLOCKS, "QEMU", "QEMU 10.0 or later",
-                  "%s: vfio-pci takes no iommufd before 9.0", report->version);
+    } else if (number < VERSION_V1) {
+        qemu_find(report, QEMU_BLOCKS, "QEMU", "QEMU 7.2 or later",
+                  "%s: it migrates no VFIO device", report->version);
+    } else if (number < QEMU_V2_SINCE) {
+        qemu_find(report, number == QEMU_V1_TESTED ? QEMU_GOOD : QEMU_NOTE, "QEMU",
+                  number == QEMU_V1_TESTED ? NULL : "QEMU 7.2, or 10.0 or later",
+                  "%s: by uAPI v1, with groups%s", report->version,
+                  number == QEMU_V1_TESTED ? "" : "; not tested with Ferry");
     } else if (number < VERSION_TESTED) {
         qemu_find(report, QEMU_NOTE, "QEMU", "QEMU 10.0 or later",
                   "%s: not tested with Ferry, and without multifd for device state",

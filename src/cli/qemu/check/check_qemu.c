@@ -232,19 +232,27 @@ static int has_property(struct json_object *list, const char *name)
     return 0;
 }
 
-static void check_properties(struct qemu_report *report, struct asked *asked)
+static void check_properties(struct qemu_report *report, const struct qemu_args *args,
+                             struct asked *asked)
 {
-    static const char *const needed[] = { "fd", "iommufd", "enable-migration" };
+    static const char *const by_iommufd[] = { "fd", "iommufd", "enable-migration" };
+    static const char *const by_group[] = { "sysfsdev", "enable-migration" };
+    static const char *const before_8_1[] = { "sysfsdev", "x-enable-migration" };
+    const int is_old = report->number != 0 && report->number < QEMU_MIGRATES_SINCE;
+    const char *const *needed = !args->groups ? by_iommufd
+                                : is_old      ? before_8_1
+                                              : by_group;
+    const size_t count = args->groups ? 2 : 3;
     struct json_object *list = ask(asked, "\"device-list-properties\",\"arguments\":{"
                                           "\"typename\":\"vfio-pci\"}");
 
-    for (size_t i = 0; list != NULL && i < sizeof(needed) / sizeof(needed[0]); i++) {
+    for (size_t i = 0; list != NULL && i < count; i++) {
         if (!has_property(list, needed[i])) {
             qemu_find(report, QEMU_BLOCKS, "QEMU", "QEMU 10.0 or later, built with VFIO",
                       "its vfio-pci has no %s", needed[i]);
         }
     }
-    if (list != NULL && !has_property(list, "x-migration-multifd-transfer")) {
+    if (list != NULL && !is_old && !has_property(list, "x-migration-multifd-transfer")) {
         qemu_find(report, QEMU_NOTE, "QEMU", "QEMU 10.0 or later",
                   "it sends no device state over multifd");
     }
@@ -317,7 +325,7 @@ void qemu_check_qemu(struct qemu_report *report, const struct qemu_plan *plan,
 
     report->started = start(&asked, plan, args, keeper) && greet(&asked);
     if (report->started) {
-        check_properties(report, &asked);
+        check_properties(report, args, &asked);
         check_blockers(report, &asked);
         check_memory(report, &asked);
     } else {
