@@ -34,20 +34,6 @@ static int is_over(struct bridge_v1 *v1)
     return over;
 }
 
-/* What comes behind the piece that is there, at least 1. */
-static int stopped_bytes(struct bridge_v1 *v1, uint64_t *ret_bytes)
-{
-    struct bridge_migration *migration = v1->migration;
-    uint64_t size = 0, done;
-    int rc = bridge_migration_data_size(migration, &size);
-
-    pthread_mutex_lock(&migration->lock);
-    done = v1->data->save->writer.bytes;
-    pthread_mutex_unlock(&migration->lock);
-    *ret_bytes = size > done ? size - done : 1;
-    return rc;
-}
-
 static int precopy_bytes(struct bridge_v1 *v1, uint64_t *ret_bytes)
 {
     struct bridge_vfio_precopy_info info = { .argsz = sizeof(info) };
@@ -89,7 +75,7 @@ int bridge_v1_pending(struct bridge_v1 *v1, uint64_t *ret_bytes)
     if (!has_stopped(v1)) {
         rc = precopy_bytes(v1, &rest);
     } else if (!is_over(v1)) {
-        rc = stopped_bytes(v1, &rest);
+        rc = bridge_migration_data_size(v1->migration, &rest); /* never 0 */
     }
     *ret_bytes = v1->piece_bytes + rest;
     return rc;

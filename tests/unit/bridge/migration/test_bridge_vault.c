@@ -10,6 +10,8 @@
 #include "os/clock.h"
 #include "test_bridge_vault.h"
 
+static atomic_uint arc_clock;
+
 uint8_t vault_byte(uint8_t seed, uint64_t off)
 {
     return (uint8_t)(seed + off + (off >> 8) * 7 + (off >> 20) * 13);
@@ -61,6 +63,7 @@ static int on_arc(void *state, struct ferry_device *device, uint32_t from, uint3
         atomic_store(&vault->saved, 0);
     }
     atomic_store(&vault->state, to);
+    atomic_store(&vault->when[to], atomic_fetch_add(&arc_clock, 1) + 1);
     atomic_fetch_add(&vault->arcs, 1);
     return FERRY_OK;
 }

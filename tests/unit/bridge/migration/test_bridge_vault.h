@@ -25,6 +25,7 @@ struct vault {
     atomic_uint_least64_t saved, loaded;
     atomic_uint loads, arcs, resets;
     atomic_uint state;   /* after the last arc */
+    atomic_uint when[8]; /* the last arc to a state, counted over all vaults; 0: none */
     atomic_int is_sound; /* of what was loaded: 1 all bytes were right */
     atomic_uint asks;    /* of its size and of pre-copy information */
     atomic_int stuck;    /* 1: save() and load() wait while it is */
