@@ -5,8 +5,9 @@
 
 #include "models/acc/acc.h"
 #include "models/copy/copy.h"
+#include "models/nic/nic.h"
 
-static const struct ferry_model *const models[] = { &acc_model, &copy_model };
+static const struct ferry_model *const models[] = { &acc_model, &copy_model, &nic_model };
 
 const struct ferry_model *ferry_model_get(size_t i)
 {

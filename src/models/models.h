@@ -9,8 +9,8 @@
 #include "ferry/error.h"
 
 /*
- * The device models that come with Ferry: "acc", a virtio-crypto device, and "copy", a
- * DMA engine with memory of its own. They are made over the device SDK's public interface
+ * The device models that come with Ferry: "acc", a virtio-crypto device, "copy", a
+ * DMA engine with memory of its own, and "nic", a virtio-net device. They are made over the device SDK's public interface
  * only.
  */
 

@@ -28,7 +28,8 @@ static void models_are_found_by_name_and_number(void **state)
     (void)state;
     assert_string_equal(ferry_model_get(0)->name, "acc");
     assert_string_equal(ferry_model_get(1)->name, "copy");
-    assert_null(ferry_model_get(2));
+    assert_string_equal(ferry_model_get(2)->name, "nic");
+    assert_null(ferry_model_get(3));
     assert_ptr_equal(ferry_model_find("copy"), ferry_model_get(1));
     assert_null(ferry_model_find("cop"));
     for (size_t i = 0; ferry_model_get(i) != NULL; i++) {
