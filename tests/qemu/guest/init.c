@@ -179,7 +179,7 @@ int main(void)
     setvbuf(stdout, NULL, _IOLBF, 0);
     if (work_init("/dev/ttyS1") == 0 && load_modules() == 0) {
         puts("ready");
-        if (getenv("net") != NULL) {
+        if (getenv("net") != NULL && access("/sys/class/net/eth0", F_OK) == 0) {
             (void)run_words(commands, COMMANDS, "net up eth0 %s", getenv("net"));
         }
         if (getenv("work") != NULL) {

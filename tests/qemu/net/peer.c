@@ -7,8 +7,9 @@
  * (a /24). Says "ready", and answers as init.c tells. The commands net, stream, datagram
  * and time are the guest's; the interface is peer0. And
  *
- *   ping start ADDRESS [MS]|status|stop
- *                     a ping every 10 ms or so often. More keys: sent=N received=N
+ *   ping start ADDRESS [MS [wait]]|status|stop
+ *                     a ping every 10 ms or so often; wait: what is sent before the first
+ *                     answer does not count. More keys: sent=N received=N
  *                     open=N (no answer yet, or never) twice=N rtt_us=N rtt_us_max=N;
  *                     gap_us is the longest time without an answer. stop waits two
  *                     seconds for the last ones
@@ -80,22 +81,18 @@ static int listen_at(const char *path)
     return fd;
 }
 
-/* Pings a guest and says how that goes, until the end of the input. */
+/* Pings a guest and says how that goes, until somebody ends it. */
 static void show(const char *guest)
 {
-    struct pollfd input = { .fd = 0, .events = POLLIN };
-
-    if (run_words(commands, COMMANDS, "ping start %s", guest) != 0) {
+    if (run_words(commands, COMMANDS, "ping start %s 10 wait", guest) != 0) {
         return;
     }
     for (;;) {
-        char byte;
-
-        if (poll(&input, 1, SHOW_MS) == 1 && read(0, &byte, 1) <= 0) {
-            (void)poll(NULL, 0, SHOW_MS);
-        }
-        (void)run_words(commands, COMMANDS, "ping status");
-        (void)run_words(commands, COMMANDS, "hub");
+        (void)poll(NULL, 0, SHOW_MS);
+        ping_show();
+        printf(", %llu devices, %llu moves\n",
+               (unsigned long long)atomic_load(&hub->ports),
+               (unsigned long long)atomic_load(&hub->moves));
     }
 }
 

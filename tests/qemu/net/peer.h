@@ -36,6 +36,8 @@ void hub_run(int listener, int tap, struct hub_count *count);
 
 /* ping.c, scatter.c */
 command command_ping, command_scatter;
+/* The same for people, without the end of the line; the gap is the longest of all. */
+void ping_show(void);
 /* The Internet checksum of an even count of bytes, as it stands in a header. */
 uint16_t checksum(const void *data, size_t bytes);
 

@@ -32,6 +32,7 @@ struct packet {
 struct ping {
     struct sockaddr_in where;
     uint64_t every_ns;
+    int waits; /* what is sent before the first answer does not count */
     _Atomic uint64_t sent, received, twice, wrong, rtt_us_max, rtt_us_sum;
     uint64_t answered[KNOWN / 64]; /* a bit for each number; the process's own */
 };
@@ -53,7 +54,8 @@ uint16_t checksum(const void *data, size_t bytes)
 static void send_one(struct ping *ping, int fd)
 {
     struct packet packet;
-    const uint64_t number = atomic_load(&ping->sent);
+    const int counts = !ping->waits || atomic_load(&ping->received) > 0;
+    const uint64_t number = counts ? atomic_load(&ping->sent) : 0;
 
     memset(&packet, 0, sizeof(packet));
     packet.header.type = ICMP_ECHO;
@@ -101,6 +103,9 @@ static void count_answer(struct work *work, struct ping *ping,
         return;
     }
     *answered |= bit;
+    if (ping->waits && atomic_load(&ping->received) == 0) {
+        atomic_store(&work->last_ns, monotonic_ns());
+    }
     atomic_fetch_add(&ping->received, 1);
     atomic_fetch_add(&ping->rtt_us_sum, rtt_us);
     if (rtt_us > atomic_load(&ping->rtt_us_max)) {
@@ -179,12 +184,27 @@ static void more(const void *arg)
            (unsigned long long)atomic_load(&ping->rtt_us_max));
 }
 
+static struct worker worker = {
+    .name = "ping", .letter = 'i', .body = body, .more = more
+};
+static struct ping *ping;
+
+void ping_show(void)
+{
+    /* What was not answered for so long that it will not be. */
+    const uint64_t sent = atomic_load(&ping->sent);
+    const uint64_t waited = GRACE_NS / ping->every_ns;
+    const uint64_t due = sent > waited ? sent - waited : 0;
+    const uint64_t answers = atomic_load(&ping->received);
+
+    printf("%llu pings, %llu answers, %llu lost, longest gap %llu ms",
+           (unsigned long long)sent, (unsigned long long)answers,
+           (unsigned long long)(due > answers ? due - answers : 0),
+           (unsigned long long)atomic_load(&worker.shared->gap_ns) / 1000000);
+}
+
 int command_ping(const char *const words[WORDS_MAX])
 {
-    static struct worker worker = {
-        .name = "ping", .letter = 'i', .body = body, .more = more
-    };
-    static struct ping *ping;
 
     if (ping == NULL) {
         ping = shared_memory(sizeof(*ping));
@@ -197,6 +217,7 @@ int command_ping(const char *const words[WORDS_MAX])
 
         memset(ping, 0, sizeof(*ping));
         ping->where.sin_family = AF_INET;
+        ping->waits = strcmp(words[4], "wait") == 0;
         ping->every_ns = (every_ms > 0 ? every_ms : EVERY_MS) * 1000000;
         if (inet_pton(AF_INET, words[2], &ping->where.sin_addr) != 1) {
             return fail("no address '%s'", words[2]);
