@@ -33,7 +33,7 @@ HELD_BYTES_S = 1000  # so slow that QEMU does not stop the guest: no device has 
 DOWNTIME_MS = 300
 MIGRATION_OVER = ("completed", "failed", "cancelled")
 MACHINE_OF_BOTH = "pc-q35-10.0"
-ROOTS = {"11.1": "root", "10.0": "root-10.0"}
+ROOTS = {"11.1": "root", "10.0": "root-10.0", "7.2": "root-7.2"}
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None)
 
