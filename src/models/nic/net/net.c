@@ -14,10 +14,10 @@ static const struct {
     uint32_t rest; /* 0: nothing may follow, 1: something must, 2: may */
     int (*open)(const char *rest, struct nic_net **ret_net, struct ferry_error *reterr);
 } kinds[] = {
-    { "none", 0, nic_none_open },
-    { "echo", 0, nic_echo_open },
-    { "stream", 1, nic_connect_open },
-    { "listen", 1, nic_listen_open },
+    { "none", 0, nic_none_open },      { "echo", 0, nic_echo_open },
+    { "stream", 1, nic_connect_open }, { "listen", 1, nic_listen_open },
+    { "tap", 1, nic_tap_open },        { "user", 2, nic_user_open },
+    { "pcap", 1, nic_pcap_open },
 };
 
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
@@ -42,7 +42,7 @@ int nic_net_open(const char *text, struct nic_net **ret_net, struct ferry_error 
     }
     return ferry_error_set(reterr, FERRY_E_ARGUMENT, "nic", NULL, 0,
                            "net=%.100s: no such wire; there are none, echo, stream:PATH, "
-                           "listen:PATH, tap:NAME, user, pcap:IN[,OUT]",
+                           "listen:PATH, tap:NAME, user, pcap:IN[:OUT]",
                            text);
 }
 

@@ -81,8 +81,8 @@ struct nic_net {
 
 /*
  * Opens the wire that text names: "none", "echo", "stream:PATH" (connects, and again when
- * the other end has gone), "listen:PATH", "tap:NAME", "user[:OPTION,...]",
- * "pcap:IN[,OUT]". docs/nic.md says what each does.
+ * the other end has gone), "listen:PATH", "tap:NAME", "user[:tcp=PORTS]",
+ * "pcap:IN[:OUT]". docs/nic.md says what each does.
  * Return: FERRY_OK; FERRY_E_ARGUMENT, FERRY_E_MEMORY, FERRY_E_IO, FERRY_E_UNSUPPORTED,
  * FERRY_E_PERMISSION, FERRY_E_EXISTS, FERRY_E_NOT_FOUND with what was wrong in reterr.
  */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef FERRY_MODELS_NIC_NET_FRAMER_H
-#define FERRY_MODELS_NIC_NET_FRAMER_H
+#ifndef FERRY_MODELS_NIC_NET_STREAM_FRAMER_H
+#define FERRY_MODELS_NIC_NET_STREAM_FRAMER_H
 
 #include "models/nic/net/net_private.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "models/nic/net/stream.h"
+#include "models/nic/net/stream/stream.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,7 +8,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-#include "models/nic/net/framer.h"
+#include "models/nic/net/stream/framer.h"
 
 #define NS_PER_MS 1000000l
 
@@ -34,10 +34,19 @@ static int change(struct stream *stream, int how, int fd, uint32_t events)
     return epoll_ctl(stream->net.fd, how, fd, &event);
 }
 
-/* The timer's next end; it stays silent until then. */
-static void set_timer(struct stream *stream, long ms)
+/* -1: what can be had is not told of. */
+static int way_fd(const struct stream *stream)
 {
-    const struct itimerspec at = { .it_value = { .tv_nsec = ms * NS_PER_MS } };
+    return stream->ops->fd != NULL ? stream->ops->fd(stream->way) : -1;
+}
+
+/* The time of the next try; the timer stays silent until then. */
+static void set_timer(struct stream *stream)
+{
+    const long ms =
+        stream->ops->pace_ms != 0 ? (long)stream->ops->pace_ms : (long)NIC_STREAM_PACE_MS;
+    const struct itimerspec at = { .it_value = { .tv_sec = ms / 1000,
+                                                 .tv_nsec = ms % 1000 * NS_PER_MS } };
 
     (void)timerfd_settime(stream->timer, 0, &at, NULL);
 }
@@ -45,12 +54,12 @@ static void set_timer(struct stream *stream, long ms)
 /* After which another peer is waited for. */
 static void wait_for_peer(struct stream *stream)
 {
-    const int fd = stream->ops->fd(stream->way);
+    const int fd = way_fd(stream);
 
     if (fd >= 0) {
         (void)change(stream, EPOLL_CTL_ADD, fd, EPOLLIN);
     } else {
-        set_timer(stream, NIC_STREAM_PACE_MS);
+        set_timer(stream);
     }
 }
 
@@ -91,7 +100,7 @@ static int timer_ended(struct stream *stream)
 /* A peer if there is one, else a time for the next try. */
 static void connect_now(struct stream *stream)
 {
-    const int waited = stream->ops->fd(stream->way);
+    const int waited = way_fd(stream);
     int fd = -1;
     const int status = stream->ops->connect(stream->way, &fd);
 
@@ -104,7 +113,7 @@ static void connect_now(struct stream *stream)
         (void)change(stream, EPOLL_CTL_DEL, waited, 0);
     }
     if (status < 0) {
-        set_timer(stream, NIC_STREAM_PACE_MS);
+        set_timer(stream);
         return;
     }
     stream->peer = fd;
@@ -118,7 +127,7 @@ static void connect_now(struct stream *stream)
 
 static void try_connect(struct stream *stream)
 {
-    const int waited = stream->ops->fd(stream->way);
+    const int waited = way_fd(stream);
     const int timed = timer_ended(stream);
 
     if (waited >= 0 && timed) {
@@ -220,7 +229,7 @@ int nic_stream_create(const struct nic_stream_way *ops, void *way,
         stream_close(&stream->net);
         return nic_net_errno(reterr, err, ops->name);
     }
-    if (ops->fd(way) >= 0) {
+    if (way_fd(stream) >= 0) {
         wait_for_peer(stream);
     } else {
         connect_now(stream);

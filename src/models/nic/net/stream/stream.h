@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef FERRY_MODELS_NIC_NET_STREAM_H
-#define FERRY_MODELS_NIC_NET_STREAM_H
+#ifndef FERRY_MODELS_NIC_NET_STREAM_STREAM_H
+#define FERRY_MODELS_NIC_NET_STREAM_STREAM_H
 
 #include "models/nic/net/net_private.h"
 
@@ -10,6 +10,8 @@
 /* How a stream comes by its peer. */
 struct nic_stream_way {
     const char *name;
+    uint32_t pace_ms; /* 0: NIC_STREAM_PACE_MS */
+    uint32_t pad;
     /*
      * A try that does not wait. Return: FERRY_OK with a connected stream socket, which is
      * given away; FERRY_E_AGAIN: nobody there now; FERRY_E_IO: it cannot be tried
@@ -20,7 +22,8 @@ struct nic_stream_way {
     void (*ended)(void *way);
     /* Lets go of what the way holds, and of itself. */
     void (*destroy)(void *way);
-    /* Readable when connect() is to be tried; -1: every NIC_STREAM_PACE_MS. Its own. */
+    /* Its own descriptor, readable when connect() is to be tried. NULL: it is tried at
+     * once, and every pace_ms while there is no peer. */
     int (*fd)(void *way);
 };
 

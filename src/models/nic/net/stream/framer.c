@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "models/nic/net/framer.h"
+#include "models/nic/net/stream/framer.h"
 
 #include <arpa/inet.h>
 #include <assert.h>

@@ -9,7 +9,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "models/nic/net/stream.h"
+#include "models/nic/net/stream/stream.h"
 
 /* stream:PATH and listen:PATH: the two ends of a UNIX stream socket. */
 
@@ -19,12 +19,6 @@ struct end {
     struct sockaddr_un name;
     int listener; /* -1: it connects */
 };
-
-static int no_fd(void *way)
-{
-    (void)way;
-    return -1;
-}
 
 static int new_socket(void)
 {
@@ -57,7 +51,6 @@ static const struct nic_stream_way connect_way = {
     .name = "stream",
     .connect = end_connect,
     .destroy = end_destroy,
-    .fd = no_fd,
 };
 
 static int listener_fd(void *way)
