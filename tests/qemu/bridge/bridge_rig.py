@@ -83,6 +83,7 @@ class Vm(qemu_rig.Qemu):
     def __init__(self, rig, name, version, options, args):
         self.name = name
         self.version = version
+        self.is_old = version == "7.2"  # uAPI v1 over groups; neither iommufd nor events
         self.log = rig.path(name + ".qemu.log")
         self.pid_file = rig.path(name + ".pid")
         words, modules = program(rig.cache, version)

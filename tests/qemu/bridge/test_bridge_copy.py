@@ -26,7 +26,7 @@ def there_and_back(rig, vm, devices, work, **how):
         vm = target
         rig.goes_on(vm, *work)
         print(f"multifd={multifd} {more}: {info['total-time']} ms, downtime "
-              f"{info['downtime']} ms, {info['vfio']['transferred']} bytes of device state")
+              f"{info['downtime']} ms, {move.state_bytes(info)} bytes of device state")
     return vm
 
 

@@ -24,7 +24,7 @@ struct command_row {
 command command_pci, command_config, command_irqs, command_unbind, command_bind,
     command_reset, command_remove, command_rescan, command_mmio;
 command command_encrypt, command_decrypt, command_bulk;
-command command_crypto, command_tick, command_beat, command_time;
+command command_crypto, command_tick, command_churn, command_beat, command_time;
 command command_copy, command_dirty;
 command command_net, command_stream, command_datagram;
 

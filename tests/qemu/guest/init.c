@@ -52,8 +52,10 @@
  *                     completed is what the MSI-X handler has counted
  *   tick start|status|stop
  *                     does nothing, every millisecond: the guest itself as a measure
- *   stream start listen|ADDRESS PORT [both|send|receive [plain]]|status|stop
- *                     a TCP connection; each side compares each byte that comes, unless
+ *   churn start|status|stop
+ *                     writes to 8 MiB of memory again and again: a move does not end
+ * before it is let stream start listen|ADDRESS PORT [both|send|receive
+ * [plain]]|status|stop a TCP connection; each side compares each byte that comes, unless
  *                     it is plain. More keys: connected=0|1 sent=N received=N (bytes)
  *                     retransmits=N rtt_us=N
  *   datagram start receive PORT|status|stop, datagram start ADDRESS PORT BYTES
@@ -137,7 +139,7 @@ static const struct command_row commands[] = {
     { "beat", command_beat },       { "dirty", command_dirty },
     { "net", command_net },         { "stream", command_stream },
     { "reboot", command_reboot },   { "datagram", command_datagram },
-    { "off", command_off },
+    { "off", command_off },         { "churn", command_churn },
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 

@@ -21,6 +21,9 @@
     1024 /* more waits in the line: nobody reads it, a beat is lost                      \
           */
 #define STOP_MS 10000
+#define CHURN_BYTES ((size_t)8 << 20)
+#define CHURN_STEP_BYTES 4096u
+#define CHURN_PAUSE_NS 20000000
 
 static _Atomic int *beat; /* shared with the workers */
 static const char *beat_tty;
@@ -218,6 +221,34 @@ static void tick(struct work *work, const void *arg)
 int command_tick(const char *const words[WORDS_MAX])
 {
     static struct worker worker = { .name = "tick", .letter = 't', .body = tick };
+
+    return worker_command(&worker, words[1], NULL);
+}
+
+/* Memory that is written faster than it can be sent. */
+static void churn(struct work *work, const void *arg)
+{
+    const struct timespec pause = { .tv_nsec = CHURN_PAUSE_NS };
+    volatile uint8_t *memory = shared_memory(CHURN_BYTES);
+    size_t i;
+
+    (void)arg;
+    if (memory == NULL) {
+        work_error(work, "no memory");
+        return;
+    }
+    while (!atomic_load(&work->stop)) {
+        for (i = 0; i < CHURN_BYTES; i += CHURN_STEP_BYTES) {
+            memory[i]++;
+        }
+        (void)nanosleep(&pause, NULL);
+        work_done(work, 1);
+    }
+}
+
+int command_churn(const char *const words[WORDS_MAX])
+{
+    static struct worker worker = { .name = "churn", .letter = 'm', .body = churn };
 
     return worker_command(&worker, words[1], NULL);
 }
