@@ -303,7 +303,10 @@ int nic_receive_aside(struct nic *nic)
 
     nic->queues->aside = 1;
     for (uint32_t i = 0; i < came; i++) {
-        if (stopped && virtio_pci_alive(&nic->virtio)) {
+        if (nic->frozen) {
+            /* The backlog is sealed: counted as lost, and nothing else may change. */
+            (void)nic_backlog_put(nic->backlog, 0, &frame[i]);
+        } else if (stopped && virtio_pci_alive(&nic->virtio)) {
             (void)arrived(nic, &frame[i]);
         } else {
             nic->receive[0].dropped++;
