@@ -77,6 +77,8 @@ static void nic_reset(void *state, struct ferry_device *device,
     nic->frozen = 0;
     virtio_pci_reset(&nic->virtio);
     nic_queues_reset(nic);
+    memset(nic->receive, 0, sizeof(nic->receive));
+    memset(nic->transmit, 0, sizeof(nic->transmit));
     nic_flows_clear(nic->flows);
     nic_migration_reset(nic->migration, reason);
 }
