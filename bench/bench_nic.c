@@ -89,7 +89,7 @@ static void tell(struct bench_output *out, struct series *series, size_t bursts,
 static void measure(struct bench_output *out, const char *uri, pid_t server,
                     uint32_t frame_bytes, const char *subject)
 {
-    const uint64_t frames = out->quick ? 20000 : 200000;
+    const uint64_t frames = out->quick ? 20000 : 100000;
     const size_t bursts = out->quick ? QUICK_BURSTS : BURSTS;
     const size_t size = (size_t)BUFFERS * NIC_DRIVER_BUFFER_MIN;
     uint8_t *from = bench_memory(size), *store = bench_memory(size),
@@ -127,7 +127,7 @@ static void log_dma(struct bench_nic *nic, int on)
 
 static void measure_log(struct bench_output *out, uint32_t frame_bytes)
 {
-    const uint64_t frames = out->quick ? 20000 : 200000;
+    const uint64_t frames = out->quick ? 20000 : 100000;
     const size_t bursts = out->quick ? QUICK_BURSTS : BURSTS;
     double on[BURSTS], off[BURSTS], ratio[BURSTS];
     struct bench_nic nic;
