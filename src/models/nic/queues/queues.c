@@ -178,13 +178,13 @@ int nic_queues_work(struct nic *nic)
         return 0;
     }
     nic_offloads_tell(nic);
+    nic_link_look(nic);
+    nic_announce(nic); /* before frames go out: the switch learns where we are now */
     status = nic_control_work(nic);
     for (uint32_t i = 0; i < SLICE_BATCHES && more > 0 && status >= 0; i++) {
         status = round_of_batches(nic);
         more = status;
     }
-    nic_link_look(nic);
-    nic_announce(nic);
     ended = end_slice(nic);
     if (status < 0 || ended < 0) {
         virtio_pci_needs_reset(&nic->virtio);
