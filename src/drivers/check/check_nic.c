@@ -300,7 +300,9 @@ static int nic_begin(void *state, uint64_t iova, uint64_t bytes,
                      struct ferry_error *reterr)
 {
     struct nic_check *check = state;
-    const int rc = empty_wire(check, reterr);
+    /* A frame of the device's own may take a lane here: the next empty_wire() finds what
+     * waits for it. In a P2P state nothing comes back yet. */
+    const int rc = nic_settle(check, reterr);
 
     if (rc != FERRY_OK || bytes == 0) {
         return rc;
