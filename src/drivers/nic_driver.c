@@ -105,7 +105,7 @@ static int enable_pair_queue(struct virtio_pci *virtio, const struct guest_ram *
 static int setup_queues(struct virtio_pci *virtio, const struct guest_ram *ram,
                         struct nic_driver *nic, const struct nic_setup *setup)
 {
-    int status = FERRY_OK;
+    int status = virtio_pci_changes(virtio, NIC_VECTOR_CONFIG);
 
     for (uint32_t i = 0; i < nic->pairs && status == FERRY_OK; i++) {
         struct nic_driver_pair *pair = &nic->pair[i];

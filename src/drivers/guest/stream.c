@@ -10,7 +10,7 @@
 #define FRAME_LEAST 60u
 #define FRAME_MOST 1514u
 /* At each turn, so that the devices beside this one get their share. */
-#define FEED_MOST 8u
+#define FEED_MOST 16u
 #define TAKE_MOST 32u
 /* A completion that lies there for so long was not announced. */
 #define IRQ_LOST_MS 10000u

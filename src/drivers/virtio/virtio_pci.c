@@ -153,6 +153,18 @@ int virtio_pci_enable_queue(struct virtio_pci *virtio, const struct guest_ram *r
     return failed;
 }
 
+int virtio_pci_changes(struct virtio_pci *virtio, uint16_t vector)
+{
+    int failed = FERRY_OK;
+
+    common_write(virtio, VIRTIO_PCI_COMMON_MSIX, vector, 2, &failed);
+    if (common_read(virtio, VIRTIO_PCI_COMMON_MSIX, 2, &failed) != vector &&
+        failed >= 0) {
+        return FERRY_E_UNSUPPORTED;
+    }
+    return failed;
+}
+
 int virtio_pci_ready(struct virtio_pci *virtio)
 {
     int failed = FERRY_OK;

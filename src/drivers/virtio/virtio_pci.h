@@ -43,6 +43,10 @@ int virtio_pci_queue_size(struct virtio_pci *virtio, uint16_t index);
 int virtio_pci_enable_queue(struct virtio_pci *virtio, const struct guest_ram *ram,
                             struct virtqueue *queue, uint16_t vector);
 
+/* The MSI-X vector of changes of the device's configuration. Return: FERRY_OK;
+ * FERRY_E_UNSUPPORTED (the device takes no such vector); what an access returned. */
+int virtio_pci_changes(struct virtio_pci *virtio, uint16_t vector);
+
 /* The driver is ready: the device may work from now on. */
 int virtio_pci_ready(struct virtio_pci *virtio);
 
