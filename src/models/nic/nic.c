@@ -89,7 +89,7 @@ static int nic_work(void *state, struct ferry_device *device)
     int more;
 
     (void)device;
-    more = nic_migration_work(nic->migration);
+    more = nic_migration_work(nic->migration) | nic_flow_timer_work(nic->flow_timer);
     return nic_queues_work(nic) | more;
 }
 
@@ -264,7 +264,7 @@ static int parse_options(const struct ferry_model_options *options,
 {
     uint64_t pairs = 1, queue_size = QUEUE_SIZE_DEFAULT, mtu = MTU_DEFAULT;
     uint64_t flows = NIC_FLOWS_BYTES_MIN, backlog = BACKLOG_DEFAULT;
-    uint64_t mergeable = 1, offloads = 1, packed = 0;
+    uint64_t mergeable = 1, offloads = 1, packed = 0, churn = 0;
     const char *mac = MAC_DEFAULT;
     const struct option_number number[] = {
         { .name = "pairs", .min = 1, .max = NIC_PAIRS_MAX, .ret_value = &pairs },
@@ -280,6 +280,7 @@ static int parse_options(const struct ferry_model_options *options,
           .suffixes = 1,
           .power_of_two = 1,
           .ret_value = &flows },
+        { .name = "flow-churn", .max = NIC_FLOW_CHURN_MAX, .ret_value = &churn },
         { .name = "backlog", .max = NIC_BACKLOG_FRAMES_MAX, .ret_value = &backlog },
         { .name = "mergeable", .max = 1, .on_off = 1, .ret_value = &mergeable },
         { .name = "offloads", .max = 1, .on_off = 1, .ret_value = &offloads },
@@ -300,7 +301,8 @@ static int parse_options(const struct ferry_model_options *options,
                                        .mtu = (uint32_t)mtu,
                                        .mergeable = (uint8_t)mergeable,
                                        .offloads = (uint8_t)offloads,
-                                       .packed = (uint8_t)packed };
+                                       .packed = (uint8_t)packed,
+                                       .flow_churn = (uint8_t)churn };
     return parse_mac(mac, ret_config->mac) == FERRY_OK
                ? FERRY_OK
                : ferry_error_set(reterr, FERRY_E_ARGUMENT, "model", NULL, 0,
@@ -319,9 +321,12 @@ static void free_nic(struct nic *nic)
 
 static void nic_destroy(struct ferry_device *device, void *state)
 {
+    struct nic *nic = state;
+
+    nic_flow_timer_destroy(nic->flow_timer);
     /* The device's loop watches the wire: it goes first. */
     ferry_device_destroy(device);
-    free_nic(state);
+    free_nic(nic);
 }
 
 /* The parts of the nic, and the device around them. */
@@ -355,6 +360,10 @@ static int build(struct nic *nic, const char *net, struct ferry_device **ret_dev
     }
     nic->virtio.device = nic->device;
     status = nic_queues_create(nic);
+    if (status == FERRY_OK && nic->config.flow_churn != 0) {
+        status = nic_flow_timer_create(nic->flows, nic->device, nic->config.flow_churn,
+                                       &nic->flow_timer);
+    }
     if (status != FERRY_OK) {
         ferry_device_destroy(nic->device);
         return ferry_error_set(reterr, status, "model", NULL, 0, "the nic's queues: %s",
@@ -396,6 +405,9 @@ static const struct ferry_model_option nic_options[] = {
     { "queue-size", "N", "256", "places in each queue, a power of two, 16 to 1024" },
     { "mtu", "BYTES", "1500", "largest packet that the driver is told, 68 to 65535" },
     { "flows", "BYTES", "1M", "table of flows, a power of two, 1M to 1G" },
+    { "flow-churn", "PERCENT", "0",
+      "of that table that changes in a second by itself, for tests, 0 to 100; it is "
+      "filled first" },
     { "backlog", "FRAMES", "1024",
       "frames that wait for the driver or travel with the device, 0 to 4096" },
     { "mergeable", "on|off", "on", "frames may fill several receive buffers" },

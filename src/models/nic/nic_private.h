@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "models/nic/flows/flows.h"
+#include "models/nic/flows/timer.h"
 #include "models/nic/migration/migration.h"
 #include "models/nic/net/backlog.h"
 #include "models/nic/net/net.h"
@@ -51,7 +52,8 @@ struct nic_config {
     uint32_t mtu; /* 0: not told */
     uint8_t mac[NIC_MAC_BYTES];
     uint8_t mergeable, offloads, packed;
-    uint8_t pad[3];
+    uint8_t flow_churn; /* percent of the table that changes in a second by itself */
+    uint8_t pad[2];
 };
 
 struct nic_queues; /* what the queues keep between slices; nothing of it is carried */
@@ -72,6 +74,7 @@ struct nic {
     struct nic_net *net;
     struct nic_backlog *backlog;
     struct nic_flows *flows;
+    struct nic_flow_timer *flow_timer; /* NULL: the table changes by traffic alone */
     struct nic_migration *migration;
     struct nic_counters receive[NIC_PAIRS_MAX], transmit[NIC_PAIRS_MAX];
 };
