@@ -117,6 +117,7 @@ static int round_of_batches(struct nic *nic)
         }
     }
     nic->queues->first_pair = (first + 1) % pairs;
+    nic->queues->net_ready |= nic->net->pending; /* of an echo, say */
     if (nic->queues->net_ready || nic_backlog_frames(nic->backlog) != 0) {
         const int status = nic_receive(nic);
 
