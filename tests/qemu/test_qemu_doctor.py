@@ -12,9 +12,9 @@ import sys
 import tempfile
 
 
-def program(cache, path):
+def program(cache, root, path):
     """A script that runs the cache's QEMU, which is not installed."""
-    usr = os.path.join(cache, "root/usr")
+    usr = os.path.join(cache, root, "usr")
     libs = os.path.join(usr, "lib/x86_64-linux-gnu")
     words = [os.path.join(libs, "ld-linux-x86-64.so.2"), "--library-path", libs,
              os.path.join(usr, "bin/qemu-system-x86_64"),
@@ -27,13 +27,22 @@ def program(cache, path):
     return path
 
 
-def main():
-    ferry, cache = sys.argv[1:3]
+def doctor(ferry, cache, root):
+    """What ferry doctor finds of a QEMU of the cache, by name."""
     with tempfile.TemporaryDirectory(prefix="ferry-doctor-") as folder:
         run = subprocess.run([ferry, "doctor", "--json", "--qemu",
-                              program(cache, os.path.join(folder, "qemu"))],
+                              program(cache, root, os.path.join(folder, "qemu"))],
                              capture_output=True, text=True, timeout=60, check=False)
-    found = {f["name"]: f for f in json.loads(run.stdout)["findings"]}
+    return {f["name"]: f for f in json.loads(run.stdout)["findings"]}
+
+
+def main():
+    ferry, cache = sys.argv[1:3]
+    found = doctor(ferry, cache, "root-7.2")
+    assert found["QMP"]["value"].startswith("7.2."), found["QMP"]
+    assert found["vfio-pci migration"]["level"] == "good", found["vfio-pci migration"]
+    assert "with groups" in found["vfio-pci migration"]["value"], found["vfio-pci migration"]
+    found = doctor(ferry, cache, "root")
     about = {n: found[n] for n in ("QEMU", "QMP", "vfio-user-pci", "vfio-user migration",
                                    "vfio-pci migration", "memory-backend-memfd",
                                    "QEMU migration")}

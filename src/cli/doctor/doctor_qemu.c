@@ -112,11 +112,13 @@ static void check_kernel(struct doctor *doctor, const struct qemu *qemu)
     int kernel = has(qemu, DOCTOR_QUERY_KERNEL, "enable-migration");
     int multifd =
         kernel && has(qemu, DOCTOR_QUERY_KERNEL, "x-migration-multifd-transfer");
+    int old = !kernel && has(qemu, DOCTOR_QUERY_KERNEL, "x-enable-migration");
 
-    doctor_note(doctor, "vfio-pci migration", kernel ? DOCTOR_GOOD : DOCTOR_LESS,
+    doctor_note(doctor, "vfio-pci migration", kernel || old ? DOCTOR_GOOD : DOCTOR_LESS,
                 "QEMU's own migration of VFIO devices",
-                "QEMU 8.1 or later, built with VFIO", "%s",
-                !kernel   ? "no enable-migration"
+                "QEMU 7.2, or 10.0 or later, built with VFIO", "%s",
+                old       ? "x-enable-migration, with groups as before 8.1"
+                : !kernel ? "no enable-migration"
                 : multifd ? "enable-migration, multifd"
                           : "enable-migration, no multifd");
 }
