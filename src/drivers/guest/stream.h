@@ -17,7 +17,7 @@
 #define STREAM_IN_FLIGHT 32u /* frames that are not back and not given up, at most */
 #define STREAM_SEEN 4096u    /* so many numbers back a second copy is noticed */
 #define STREAM_PACE_MS 1     /* stream_feed() is worth a call that often */
-#define STREAM_GIVE_UP_MS 1000u
+#define STREAM_GIVE_UP_MS 2000u
 
 /* What the program remembers, in guest memory. */
 struct guest_stream {
