@@ -48,6 +48,10 @@ def a_demo_is_identical_and_adds_up(ferry, folder):
     assert work["lost"] == work["twice"] == work["interrupts_lost"] == 0
     assert report["worst_downtime_ns"] == max(m["report"]["downtime_ns"]
                                               for m in report["migrations"])
+    frames = work["frames"]
+    assert frames["sent"] == frames["received"] > 1000, frames
+    assert frames["lost"] == frames["wrong"] == frames["twice"] == 0, frames
+    assert frames["announced"] == 3, frames
     assert not work["packed"]
     assert os.listdir(folder) == ["input"], os.listdir(folder)
 
@@ -106,7 +110,7 @@ def wait_for_children(demo, count):
 def an_interrupted_demo_leaves_nothing(ferry, folder):
     """No process, no file, exit status 6."""
     demo = start(ferry, folder, "--migrations", "50")
-    pids = wait_for_children(demo, 8)
+    pids = wait_for_children(demo, 10)
     time.sleep(0.5)
     demo.send_signal(signal.SIGINT)
     demo.communicate(timeout=20)
@@ -118,7 +122,7 @@ def an_interrupted_demo_leaves_nothing(ferry, folder):
 def a_device_that_dies_fails_the_demo(ferry, folder):
     """With a message that says so, and nothing is left either."""
     demo = start(ferry, folder, "--migrations", "50")
-    pids = wait_for_children(demo, 8)
+    pids = wait_for_children(demo, 10)
     os.kill(pids[0], signal.SIGKILL)
     _, err = demo.communicate(timeout=40)
     assert demo.returncode == 1, demo.returncode

@@ -35,8 +35,8 @@ enum demo_key {
 
 static const struct argp_option demo_options[] = {
     { "migrations", KEY_MIGRATIONS, "N", 0, "move so many times (5)", 0 },
-    { "packed", KEY_PACKED, NULL, 0, "the guest's rings of acc are packed virtqueues",
-      0 },
+    { "packed", KEY_PACKED, NULL, 0,
+      "the guest's rings of acc and nic are packed virtqueues", 0 },
     { "min-in-flight", KEY_MIN_IN_FLIGHT, "N", 0,
       "a stop with fewer requests in flight fails the demo (16)", 0 },
     { "trace", KEY_TRACE, "TRACE", 0,
@@ -92,9 +92,10 @@ static const struct argp demo_argp = {
     .parser = parse_demo,
     .args_doc = "[FILE]",
     .doc =
-        "Three devices encrypt FILE (default: files of this machine) for a guest while "
-        "guest and devices move between two hosts, to and fro; then every result is "
-        "decrypted with openssl(1) and compared with the input.",
+        "Three devices encrypt FILE (default: files of this machine) for a guest, which "
+        "sends frames over a fourth, while guest and devices move between two hosts, to "
+        "and fro; then every result is decrypted with openssl(1) and compared with the "
+        "input.",
     .children = demo_children,
 };
 
@@ -407,7 +408,7 @@ static int finish_work(struct demo *demo, int side, struct ferry_error *reterr)
 /* What the guest counted has to add up. */
 static int check_counts(const struct demo *demo, struct ferry_error *reterr)
 {
-    struct json_object *work = demo->work;
+    struct json_object *work = demo->work, *frames = NULL;
     uint64_t stops = json_get_u64(work, "stop_count");
 
     if (json_get_u64(work, "lost") != 0 || json_get_u64(work, "twice") != 0 ||
@@ -419,6 +420,14 @@ static int check_counts(const struct demo *demo, struct ferry_error *reterr)
             "completions do not add up: %llu submitted, %llu completed",
             (unsigned long long)json_get_u64(work, "submitted"),
             (unsigned long long)json_get_u64(work, "completed"));
+    }
+    if (!json_object_object_get_ex(work, "frames", &frames) ||
+        json_get_u64(frames, "received") == 0 || json_get_u64(frames, "lost") != 0 ||
+        json_get_u64(frames, "sent") != json_get_u64(frames, "received")) {
+        return ferry_error_set(reterr, FERRY_E_DEVICE, "demo", NULL, 0,
+                               "frames do not add up: %llu sent, %llu back",
+                               (unsigned long long)json_get_u64(frames, "sent"),
+                               (unsigned long long)json_get_u64(frames, "received"));
     }
     if (stops != demo->moves) {
         return ferry_error_set(reterr, FERRY_E_STATE, "demo", NULL, 0,
@@ -441,7 +450,8 @@ static int run(struct demo *demo, struct ferry_error *reterr)
         status = demo_make_input(demo, reterr);
     }
     if (status == FERRY_OK) {
-        demo_say(demo, "starting acc, copy0 and copy1 for host A and for host B ...");
+        demo_say(demo,
+                 "starting acc, copy0, copy1 and nic for host A and for host B ...");
         status = demo_start(demo, reterr);
     }
     if (status == FERRY_OK) {

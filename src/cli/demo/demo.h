@@ -12,7 +12,8 @@
 #include "drivers/acc_driver.h"
 
 #define DEMO_PATH_BYTES 256
-#define DEMO_CHILDREN_MAX 8
+#define DEMO_DEVICES 4 /* of each side */
+#define DEMO_CHILDREN_MAX (2 * (DEMO_DEVICES + 1))
 #define DEMO_MIGRATIONS_MAX 60
 /* With less, passes are so short that verifying them takes minutes: one openssl process
  * for each lane of each pass. */

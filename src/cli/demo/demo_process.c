@@ -125,41 +125,44 @@ static int start(struct demo *demo, const char *name, struct line *line,
     return status;
 }
 
-static int start_device(struct demo *demo, const char *device, char side,
+static const char *const device[DEMO_DEVICES] = { "acc", "copy0", "copy1", "nic" };
+
+static int start_device(struct demo *demo, const char *name, char side,
                         struct ferry_error *reterr)
 {
     const struct work_options *work = &demo->args.work;
     uint64_t memory = (uint64_t)work->lanes * work->depth * work->block_bytes;
     uint64_t pow2 = 64u << 10;
     struct line line = { .count = 0 };
-    char name[16];
+    char child[16];
 
     while (pow2 < memory) {
         pow2 *= 2;
     }
     add(&line, "ferry");
     add(&line, "serve");
-    if (strcmp(device, "acc") == 0) {
+    if (strcmp(name, "acc") == 0) {
         add(&line, demo->args.packed ? "acc,packed=on" : "acc");
+    } else if (strcmp(name, "nic") == 0) {
+        add(&line, "nic,net=echo%s", demo->args.packed ? ",packed=on" : "");
     } else {
         add(&line, "copy,memory=%llu", (unsigned long long)pow2);
     }
     add(&line, "--socket");
-    add(&line, "%.200s/%s-%c.sock", demo->folder, device, side);
-    snprintf(name, sizeof(name), "%s-%c", device, side);
-    return start(demo, name, &line, reterr);
+    add(&line, "%.200s/%s-%c.sock", demo->folder, name, side);
+    snprintf(child, sizeof(child), "%s-%c", name, side);
+    return start(demo, child, &line, reterr);
 }
 
 static int start_host(struct demo *demo, char side, struct ferry_error *reterr)
 {
-    static const char *const device[] = { "acc", "copy0", "copy1" };
     const struct work_options *work = &demo->args.work;
     struct line line = { .count = 0 };
     char name[16];
 
     add(&line, "ferry");
     add(&line, "host");
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < DEMO_DEVICES; i++) {
         add(&line, "--device");
         add(&line, "%s=vfio-user:%.200s/%s-%c.sock", device[i], demo->folder, device[i],
             side);
@@ -187,13 +190,12 @@ static int start_host(struct demo *demo, char side, struct ferry_error *reterr)
 
 int demo_start(struct demo *demo, struct ferry_error *reterr)
 {
-    static const char *const device[] = { "acc", "copy0", "copy1" };
     int status = FERRY_OK;
 
     for (char side = 'A'; side <= 'B' && status == FERRY_OK; side++) {
         char control[DEMO_PATH_BYTES];
 
-        for (int i = 0; i < 3 && status == FERRY_OK; i++) {
+        for (int i = 0; i < DEMO_DEVICES && status == FERRY_OK; i++) {
             status = start_device(demo, device[i], side, reterr);
         }
         if (status == FERRY_OK) {

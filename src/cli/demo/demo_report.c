@@ -67,6 +67,21 @@ static int is_packed(struct json_object *work)
            json_object_get_boolean(packed);
 }
 
+static void print_frames(struct json_object *work)
+{
+    struct json_object *frames = NULL;
+
+    if (json_object_object_get_ex(work, "frames", &frames)) {
+        printf("frames %llu sent over the nic and %llu back: %llu lost, %llu twice, %llu "
+               "changed\n",
+               (unsigned long long)json_get_u64(frames, "sent"),
+               (unsigned long long)json_get_u64(frames, "received"),
+               (unsigned long long)json_get_u64(frames, "lost"),
+               (unsigned long long)json_get_u64(frames, "twice"),
+               (unsigned long long)json_get_u64(frames, "wrong"));
+    }
+}
+
 static void print_work(const struct demo *demo, const struct sums *sums)
 {
     char text[3][TEXT_BYTES];
@@ -84,6 +99,7 @@ static void print_work(const struct demo *demo, const struct sums *sums)
                (unsigned long long)json_get_u64(demo->work, "lost"),
                (unsigned long long)json_get_u64(demo->work, "twice"),
                (unsigned long long)json_get_u64(demo->work, "interrupts_lost"));
+        print_frames(demo->work);
         printf("results: %llu passes over %s, %u lanes each, %llu lanes decrypted with "
                "openssl\n",
                (unsigned long long)json_get_u64(demo->work, "passes"),
