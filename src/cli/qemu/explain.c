@@ -37,6 +37,8 @@ static const struct {
       "leave postcopy-ram off" },
     { "background snapshot", "VFIO devices write memory that is being saved",
       "leave background-snapshot off" },
+    { "invalid object type: iommufd", "it is older than its version says, or says none",
+      "--groups" },
     { "Inappropriate ioctl",
       "the bridge is not in QEMU: something between removed "
       "LD_PRELOAD or the descriptors",

@@ -4,17 +4,20 @@
 
 usage: test_bridge_group.py FERRY CACHE INIT MODULE BRIDGE LIBRARY QEMU
 """
+import os
 import re
 import sys
 
 import bridge_move as move
 import bridge_rig
 import qemu_rig
+from bridge_token import send, token
 
 VERSION = sys.argv[7]
 OLD = VERSION == "7.2"
 GROUPS = [] if OLD else ["--groups"]
 COPY = "copy,memory=1M"
+FIRST = 1000000000  # of group numbers; a token's descriptor is added
 
 
 def folder(vm, name):
@@ -26,6 +29,15 @@ def mapped(rig, name):
     """Has the server mapped the guest's memory?"""
     with open(f"/proc/{rig.server[name].pid}/maps", encoding="utf-8") as maps:
         return "memory-backend-memfd" in maps.read()
+
+
+def comes(rig, vm):
+    """Waits until the guest works with a device that was plugged in."""
+    rig.wait(lambda: any(line.split()[1:3] == qemu_rig.ACC.split() and
+                         line.endswith("virtio-pci") for line in vm.guest("pci")),
+             "the guest does not see it")
+    rig.wait(lambda: vm.guest("irqs controlq"), "the driver does not start")
+    qemu_rig.check_crypto(vm)
 
 
 def test_devices_of_a_container_work_and_one_goes_and_comes(rig):
@@ -45,12 +57,22 @@ def test_devices_of_a_container_work_and_one_goes_and_comes(rig):
         rig.wait(lambda: rig.info("acc0"), "its server is not free")
         rig.goes_on(vm, "copy")
         vm.call("device_add", id="acc", **device)
-        rig.wait(lambda: any(line.split()[1:3] == qemu_rig.ACC.split() and
-                             line.endswith("virtio-pci") for line in vm.guest("pci")),
-                 "the guest does not see it")
-        rig.wait(lambda: vm.guest("irqs controlq"), "the driver does not start")
-        qemu_rig.check_crypto(vm)
+        comes(rig, vm)
     rig.goes_on(vm, "copy")
+    rig.end(vm)
+
+
+def test_another_device_is_plugged_by_its_number(rig):
+    rig.serve("acc0", "acc")
+    rig.serve("a0", COPY)
+    vm = rig.start("vm0", ["a0"], VERSION, options=GROUPS).boot()
+    fd = send(vm, token(rig.library, rig.path("acc0"), rig.path("vm0.plug.log")), "add-fd")["fd"]
+    os.mkdir(rig.path("acc"))
+    os.symlink(f"/sys/kernel/iommu_groups/{FIRST + fd}", rig.path("acc/iommu_group"))
+    vm.call("device_add", driver="vfio-pci", id="acc", bus="plug", sysfsdev=rig.path("acc"))
+    comes(rig, vm)
+    os.remove(rig.path("acc/iommu_group"))
+    os.rmdir(rig.path("acc"))
     rig.end(vm)
 
 
@@ -112,6 +134,7 @@ def test_the_guest_finds_what_the_containers_log_loses(rig):
 
 
 bridge_rig.run([test_devices_of_a_container_work_and_one_goes_and_comes,
+                test_another_device_is_plugged_by_its_number,
                 test_a_check_says_what_a_group_comes_to,
                 *([] if OLD else [test_devices_move_by_groups_and_without,
                                   test_the_container_tells_what_a_device_wrote,
