@@ -47,6 +47,8 @@ int bridge_v1_take(struct bridge_v1 *v1, uint64_t bytes);
 /* peers.c */
 void bridge_v1_join(struct bridge_v1 *v1);
 void bridge_v1_leave(struct bridge_v1 *v1);
+/* Is there a device that cannot be quieted, and others it can reach? It is said then. */
+int bridge_v1_reaches_others(struct bridge_v1 *v1);
 /* All others that run and can: to their P2P state. Return: 0, or how it failed first. */
 int bridge_v1_quiet_others(struct bridge_v1 *v1);
 /* All others that stand still, can and have their state: to RUNNING_P2P. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "bridge/migration/v1/inside.h"
+#include "bridge/say.h"
 
 /*
  * v1 has no P2P states: its VMM stops one device after the other, and the last may write
@@ -30,6 +31,33 @@ void bridge_v1_leave(struct bridge_v1 *v1)
         }
     }
     pthread_mutex_unlock(&list_lock);
+}
+
+static int shows_p2p(const struct bridge_v1 *v1)
+{
+    return (bridge_migration_flags(v1->migration) & FERRY_MIG_P2P) != 0;
+}
+
+int bridge_v1_reaches_others(struct bridge_v1 *v1)
+{
+    struct bridge_v1 *other;
+    int several, reaches = 0;
+
+    pthread_mutex_lock(&list_lock);
+    several = list && list->next;
+    for (other = list; other && several; other = other->next) {
+        if (!shows_p2p(other)) {
+            bridge_say(v1->migration->device,
+                       "several devices move only if all have P2P states, and \"%s\" has "
+                       "none: one that still runs could write into one that has stopped "
+                       "(--no-peer-maps keeps them apart)",
+                       other->migration->device->token.name);
+            reaches = 1;
+            break;
+        }
+    }
+    pthread_mutex_unlock(&list_lock);
+    return reaches;
 }
 
 int bridge_v1_quiet_others(struct bridge_v1 *v1)

@@ -47,6 +47,11 @@ static uint32_t state_of(struct bridge_v1 *v1)
     return state;
 }
 
+static int is_saving(const struct bridge_v1 *v1)
+{
+    return (v1->state & FERRY_V1_SAVING) != 0;
+}
+
 static int stands_still(uint32_t state)
 {
     return state == FERRY_STATE_STOP || state == FERRY_STATE_STOP_COPY ||
@@ -96,8 +101,15 @@ static int stop(struct bridge_v1 *v1)
 
 static int stop_and_copy(struct bridge_v1 *v1)
 {
-    int rc = v1->spoilt ? -EIO : go(v1, FERRY_STATE_STOP_COPY);
+    int rc = 0;
 
+    if (v1->spoilt) {
+        rc = -EIO;
+    } else if (!is_saving(v1) && bridge_v1_reaches_others(v1)) {
+        rc = -EOPNOTSUPP;
+    } else {
+        rc = go(v1, FERRY_STATE_STOP_COPY);
+    }
     if (rc < 0 && v1->state == RUNNING) {
         v1->spoilt = 1; /* a guest that is stopped for a snapshot: the save fails */
         rc = 0;
@@ -110,10 +122,13 @@ static int pre_copy(struct bridge_v1 *v1)
     const uint32_t state = state_of(v1);
     int rc = 0;
 
+    if (!is_saving(v1) && bridge_v1_reaches_others(v1)) {
+        return -EOPNOTSUPP;
+    }
     if (stands_still(state)) {
         rc = go(v1, FERRY_STATE_RUNNING); /* legal in v1 only: a new session */
     }
-    if ((v1->state & FERRY_V1_SAVING) == 0) {
+    if (!is_saving(v1)) {
         v1->given = 0;
     }
     if (rc == 0) {

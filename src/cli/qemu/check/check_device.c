@@ -42,10 +42,10 @@ static void check_peers(struct qemu_report *report, const struct qemu_args *args
 {
     if (args->devices > 1 && !args->no_peer_maps && report->number != 0 &&
         report->number < QEMU_V2_SINCE) {
-        qemu_find(report, QEMU_NOTE, device->id,
+        qemu_find(report, QEMU_BLOCKS, device->id,
                   "--no-peer-maps, if no guest lets devices write into each other",
                   "it has no P2P states: one that still runs could write into one that "
-                  "has stopped, and uAPI v1 does not refuse that");
+                  "has stopped. This QEMU does not look, so the bridge refuses");
     } else if (args->devices > 1 && !args->no_peer_maps) {
         qemu_find(report, QEMU_BLOCKS, device->id,
                   "--no-peer-maps, if no guest lets devices write into each other",

@@ -23,6 +23,8 @@ static void begin(uint32_t flags, uint64_t state_bytes, uint64_t precopy_bytes)
     end_path(&target, "to");
     vault_serve(&from, source.path);
     vault_serve(&to, target.path);
+    /* The other end is another VMM's, and no peer. */
+    source.device.token.no_peer_maps = target.device.token.no_peer_maps = 1;
     v1_bind(&source, &from.identity);
     v1_bind(&target, &to.identity);
 }

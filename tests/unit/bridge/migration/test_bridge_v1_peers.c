@@ -178,6 +178,24 @@ static void a_device_that_was_not_loaded_stops_the_guest_and_no_other(void **sta
     assert_int_equal(atomic_load(&end[1].alarms), 1);
 }
 
+static void devices_that_reach_each_other_move_only_with_p2p(void **state)
+{
+    static const uint32_t flags[] = { FERRY_MIG_STOP_COPY | FERRY_MIG_PRE_COPY, ALL };
+
+    (void)state;
+    end[0].device.token.no_peer_maps = end[1].device.token.no_peer_maps = 0;
+    begin(flags, 2);
+    assert_true(v1_save_setup(&end[1]) < 0);
+    end_said(&end[1], "P2P");
+    assert_true(v1_save_setup(&end[0]) < 0);
+    /* A snapshot: the stop of the guest is not refused, the save is. */
+    assert_int_equal(v1_set(&end[0], ~(uint32_t)FERRY_V1_RUNNING, FERRY_V1_SAVING), 0);
+    assert_true(v1_save_setup(&end[0]) < 0);
+    assert_int_equal(v1_start(&end[0]), 0);
+    v1_unbind(&end[1]);
+    assert_int_equal(v1_save_setup(&end[0]), 0);
+}
+
 static void a_dead_server_does_not_hold_the_others(void **state)
 {
     static const uint32_t flags[] = { P2P, P2P };
@@ -209,6 +227,7 @@ int main(void)
         TEST(a_device_without_p2p_takes_no_part),
         TEST(a_device_that_is_not_quiet_fails_the_move_of_all),
         TEST(a_device_that_was_not_loaded_stops_the_guest_and_no_other),
+        TEST(devices_that_reach_each_other_move_only_with_p2p),
         TEST(a_dead_server_does_not_hold_the_others),
     };
 
