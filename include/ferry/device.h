@@ -7,6 +7,7 @@
 
 #include "ferry/access.h"
 #include "ferry/compat.h"
+#include "ferry/counter.h"
 #include "ferry/error.h"
 #include "ferry/state.h"
 #include "ferry/version.h"
@@ -157,6 +158,13 @@ struct ferry_device_ops {
      * is what load() is told otherwise. Return: as load. Required with load_place.
      */
     int (*load_done)(void *state, struct ferry_device *device, size_t count);
+    /*
+     * What the device has counted so far, at most cap of them (FERRY_COUNTERS_MAX). Asked
+     * in every state, also while an arc is pending. ret_counter: all 0 at first. Return:
+     * how many; a negative code. Default: the device counts nothing.
+     */
+    int (*counters)(void *state, struct ferry_device *device,
+                    struct ferry_counter *ret_counter, uint32_t cap);
 };
 
 /* One BAR or the ROM. */

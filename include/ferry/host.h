@@ -257,6 +257,7 @@ struct ferry_device_view {
 #define FERRY_VIEW_DIRTY_RUNS 16u  /* dirty pages come as runs */
 #define FERRY_VIEW_DATA_FD 32u     /* migration data goes over a socket of its own */
 #define FERRY_VIEW_UAPI_V1 64u     /* it migrates by the region of uAPI v1 */
+#define FERRY_VIEW_COUNTERS 128u   /* it tells what it counts */
 
 FERRY_PUBLIC int ferry_context_device(struct ferry_context *context, uint32_t device,
                                       struct ferry_device_view *ret_view,

@@ -31,6 +31,7 @@ static const struct {
     { FERRY_VIEW_PRECOPY_INFO, "precopy_info" },
     { FERRY_VIEW_DIRTY_RUNS, "dirty_runs" },
     { FERRY_VIEW_DATA_FD, "data_fd" },
+    { FERRY_VIEW_COUNTERS, "counters" },
 };
 #define EXTENSION_COUNT (sizeof(extensions) / sizeof(extensions[0]))
 

@@ -45,6 +45,7 @@ static const struct {
     [FERRY_RQ_PRECOPY_INFO] = { device_mig_precopy, FERRY_OP_PRECOPY_INFO },
     [FERRY_RQ_DATA_READ] = { device_mig_read, FERRY_OP_DATA_READ },
     [FERRY_RQ_DATA_WRITE] = { device_mig_write, FERRY_OP_DATA_WRITE },
+    [FERRY_RQ_COUNTERS] = { device_info_counters, FERRY_OP_INFO },
     [FERRY_RQ_IDENTITY] = { device_info_identity, FERRY_OP_INFO },
     [FERRY_RQ_REGION_IO_FDS] = { device_doorbells_ask, FERRY_OP_INFO },
 };

@@ -109,6 +109,7 @@ void device_reset(struct ferry_device *device);
 int device_info(struct ferry_device *device, struct ferry_request *request);
 int device_info_region(struct ferry_device *device, struct ferry_request *request);
 int device_info_probe(struct ferry_device *device, struct ferry_request *request);
+int device_info_counters(struct ferry_device *device, struct ferry_request *request);
 int device_info_identity(struct ferry_device *device, struct ferry_request *request);
 
 /* Fills what the author left to the SDK: the size of a ROM with an image. */

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <assert.h>
+#include <string.h>
+
 #include "device/device_private.h"
 
 /* Device features of the uAPI, and Ferry's own (docs/vfio-user-extensions.md). */
@@ -10,7 +13,8 @@ enum {
     FEATURE_LOG_REPORT = 8,
     FEATURE_DATA_SIZE = 9,
     FEATURE_PRECOPY_INFO = 0xfe01,
-    FEATURE_LOG_RUNS = 0xfe02
+    FEATURE_LOG_RUNS = 0xfe02,
+    FEATURE_COUNTERS = 0xfe05
 };
 
 /* Which features there are, what may be done with them, which migration flag they need.
@@ -26,6 +30,7 @@ static const struct {
     { FEATURE_LOG_STOP, FERRY_FEATURE_SET, 0 },
     { FEATURE_LOG_REPORT, FERRY_FEATURE_GET, 0 },
     { FEATURE_LOG_RUNS, FERRY_FEATURE_GET, 0 },
+    { FEATURE_COUNTERS, FERRY_FEATURE_GET, 0 },
     { FEATURE_DATA_SIZE, FERRY_FEATURE_GET, FERRY_MIG_STOP_COPY },
     { FEATURE_PRECOPY_INFO, FERRY_FEATURE_GET, FERRY_MIG_PRE_COPY },
 };
@@ -112,5 +117,21 @@ int device_info_probe(struct ferry_device *device, struct ferry_request *request
 int device_info_identity(struct ferry_device *device, struct ferry_request *request)
 {
     *request->u.identity = device->identity;
+    return FERRY_OK;
+}
+
+int device_info_counters(struct ferry_device *device, struct ferry_request *request)
+{
+    struct ferry_counters *counters = &request->u.counters;
+    int count;
+
+    memset(counters->counter, 0, counters->cap * sizeof(*counters->counter));
+    count = device->ops.counters(device->state, device, counters->counter, counters->cap);
+    if (count < 0) {
+        return ferry_error_set(request->reterr, count, "device", NULL, 0,
+                               "the device does not tell its counters");
+    }
+    assert((uint32_t)count <= counters->cap);
+    counters->count = (uint32_t)count;
     return FERRY_OK;
 }

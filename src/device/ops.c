@@ -84,6 +84,16 @@ static int default_dma_unmap(void *state, struct ferry_device *device, uint64_t 
     return FERRY_OK;
 }
 
+static int default_counters(void *state, struct ferry_device *device,
+                            struct ferry_counter *ret_counter, uint32_t cap)
+{
+    (void)state;
+    (void)device;
+    (void)ret_counter;
+    (void)cap;
+    return 0;
+}
+
 void device_ops_fill(struct ferry_device_ops *ops)
 {
     ops->region_read = ops->region_read != NULL ? ops->region_read : default_region_read;
@@ -94,5 +104,6 @@ void device_ops_fill(struct ferry_device_ops *ops)
     ops->reset = ops->reset != NULL ? ops->reset : default_reset;
     ops->work = ops->work != NULL ? ops->work : default_work;
     ops->arc = ops->arc != NULL ? ops->arc : default_arc;
+    ops->counters = ops->counters != NULL ? ops->counters : default_counters;
     ops->dma_unmap = ops->dma_unmap != NULL ? ops->dma_unmap : default_dma_unmap;
 }

@@ -89,6 +89,9 @@ void log_describe(const struct ferry_request *request, int status,
         add_range(ret_fields, request->u.log_runs.iova, request->u.log_runs.length);
         add(ret_fields, "runs", status == FERRY_OK ? request->u.log_runs.count : 0);
         break;
+    case FERRY_RQ_COUNTERS:
+        add(ret_fields, "count", status == FERRY_OK ? request->u.counters.count : 0);
+        break;
     case FERRY_RQ_DATA_SIZE:
         add(ret_fields, "bytes", status == FERRY_OK ? request->u.data_size : 0);
         break;

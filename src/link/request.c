@@ -27,6 +27,7 @@ static const char *const request_name[FERRY_RQ_COUNT] = {
     [FERRY_RQ_LOG_RUNS] = "LOG_RUNS",
     [FERRY_RQ_DATA_FD] = "DATA_FD",
     [FERRY_RQ_LEAVE_STATE] = "LEAVE_STATE",
+    [FERRY_RQ_COUNTERS] = "COUNTERS",
     [FERRY_RQ_RAW] = "RAW",
 };
 

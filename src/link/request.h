@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "ferry/compat.h"
+#include "ferry/counter.h"
 #include "ferry/error.h"
 #include "ferry/state.h"
 
@@ -49,7 +50,9 @@ enum ferry_request_kind {
      * DATA_READ, DATA_WRITE and SET_STATE. */
     FERRY_RQ_DATA_FD,
     FERRY_RQ_LEAVE_STATE,
-    FERRY_RQ_RAW, /* a message as it is; the vfio-user client alone sends one */
+    FERRY_RQ_COUNTERS, /* extension: what the device counted; FERRY_E_UNSUPPORTED without
+                        */
+    FERRY_RQ_RAW,      /* a message as it is; the vfio-user client alone sends one */
     FERRY_RQ_COUNT
 };
 
@@ -192,6 +195,11 @@ struct ferry_log_runs {
     uint64_t next_iova;      /* out: where to ask on; iova + length when that is all */
 };
 
+struct ferry_counters {
+    struct ferry_counter *counter; /* caller's memory */
+    uint32_t cap, count;           /* in: counters that fit; out: counters filled */
+};
+
 #define FERRY_DATA_SAVED 1u
 #define FERRY_DATA_LOADED 2u
 
@@ -285,6 +293,7 @@ struct ferry_request {
         struct ferry_log_start log_start;
         struct ferry_log_report log_report;
         struct ferry_log_runs log_runs;
+        struct ferry_counters counters;
         struct ferry_region_io_fds io_fds;
         struct ferry_data_fd data_fd;
         uint64_t data_size; /* out: bytes of a stop-copy from now */

@@ -157,6 +157,9 @@ struct ferry_wire_dma_io {
 #define FERRY_WIRE_FEATURE_LOG_RUNS 0xfe02u     /* Ferry's extension */
 #define FERRY_WIRE_FEATURE_DATA_FD 0xfe03u      /* the same */
 #define FERRY_WIRE_FEATURE_LEAVE_STATE 0xfe04u  /* the same */
+#define FERRY_WIRE_FEATURE_COUNTERS 0xfe05u     /* the same */
+#define FERRY_WIRE_COUNTERS_MAX 128u
+#define FERRY_WIRE_COUNTER_BYTES 40u
 
 #define FERRY_WIRE_DATA_SAVED 1u
 #define FERRY_WIRE_DATA_LOADED 2u
@@ -187,6 +190,10 @@ struct ferry_wire_feature {
             uint32_t count; /* reply. Data: the runs, as LOG_START's ranges */
             uint32_t cap;   /* request: runs that may be told; on the wire by argsz */
         } log_runs;
+        struct {
+            uint32_t count; /* reply. Data: the counters */
+            uint32_t cap;   /* request: that may be told; on the wire by argsz */
+        } counters;
         uint64_t data_size;
         struct {
             uint64_t initial_bytes, dirty_bytes;

@@ -19,6 +19,7 @@
 #define REPORT_BYTES 24u
 #define RUNS_BYTES 24u
 #define RUN_BYTES 16u
+#define COUNTERS_BYTES 24u
 
 static const struct row {
     uint32_t index;
@@ -36,6 +37,7 @@ static const struct row {
     { FERRY_WIRE_FEATURE_LOG_RUNS, FERRY_WIRE_GET, RUNS_BYTES, RUNS_BYTES },
     { FERRY_WIRE_FEATURE_DATA_FD, FERRY_WIRE_GET, 16, 0 },
     { FERRY_WIRE_FEATURE_LEAVE_STATE, FERRY_WIRE_SET, 24, 0 },
+    { FERRY_WIRE_FEATURE_COUNTERS, FERRY_WIRE_GET, COUNTERS_BYTES, 0 },
 };
 
 static const struct row *find_row(uint32_t index)
@@ -205,12 +207,13 @@ static uint32_t ranges_bytes(const struct ferry_wire_feature *feature)
                : 0;
 }
 
-/* The runs that a reply may have: what the sender has room for, and this side sends. */
-static uint32_t runs_cap(const struct ferry_wire_in *in, uint32_t argsz)
+/* The runs or counters that a reply may have: what the sender has room for, and this side
+ * sends. */
+static uint32_t list_cap(const struct ferry_wire_in *in, uint32_t argsz, uint32_t fixed,
+                         uint32_t each)
 {
-    const uint32_t fixed = HEAD_BYTES + RUNS_BYTES;
-    const uint32_t room = argsz > fixed ? (argsz - fixed) / RUN_BYTES : 0;
-    const uint32_t most = in->limits->max_data_bytes / RUN_BYTES;
+    const uint32_t room = argsz > fixed ? (argsz - fixed) / each : 0;
+    const uint32_t most = in->limits->max_data_bytes / each;
 
     return room < most ? room : most;
 }
@@ -243,7 +246,15 @@ static int feature_parse_request(struct ferry_wire_in *in,
             read_data(in, feature);
         }
         if (feature->index == FERRY_WIRE_FEATURE_LOG_RUNS) {
-            feature->u.log_runs.cap = runs_cap(in, feature->argsz);
+            feature->u.log_runs.cap =
+                list_cap(in, feature->argsz, HEAD_BYTES + RUNS_BYTES, RUN_BYTES);
+        } else if (feature->index == FERRY_WIRE_FEATURE_COUNTERS) {
+            feature->u.counters.cap =
+                list_cap(in, feature->argsz, HEAD_BYTES + COUNTERS_BYTES,
+                         FERRY_WIRE_COUNTER_BYTES);
+            if (feature->u.counters.cap > FERRY_WIRE_COUNTERS_MAX) {
+                feature->u.counters.cap = FERRY_WIRE_COUNTERS_MAX;
+            }
         }
         return FERRY_OK;
     }
@@ -386,6 +397,8 @@ static uint64_t reply_bytes(const struct ferry_wire_feature *feature,
     }
     if (feature->index == FERRY_WIRE_FEATURE_LOG_RUNS) {
         bitmap = (uint64_t)feature->u.log_runs.cap * RUN_BYTES;
+    } else if (feature->index == FERRY_WIRE_FEATURE_COUNTERS) {
+        bitmap = (uint64_t)feature->u.counters.cap * FERRY_WIRE_COUNTER_BYTES;
     }
     return HEAD_BYTES + row->bytes + (uint64_t)ranges_bytes(feature) + bitmap;
 }
@@ -425,6 +438,23 @@ static int put_runs(struct ferry_writer *out, const struct ferry_wire_feature *f
     return FERRY_OK;
 }
 
+static int put_counters(struct ferry_writer *out,
+                        const struct ferry_wire_feature *feature, uint64_t *ret_data)
+{
+    const uint32_t count = feature->u.counters.count;
+
+    if (count > feature->u.counters.cap) {
+        return FERRY_E_ARGUMENT;
+    }
+    *ret_data = (uint64_t)count * FERRY_WIRE_COUNTER_BYTES;
+    ferry_writer_u32(out, HEAD_BYTES + COUNTERS_BYTES + (uint32_t)*ret_data);
+    ferry_writer_u32(out, to_flags(feature));
+    ferry_writer_u64(out, count);
+    ferry_writer_u64(out, 0);
+    ferry_writer_u64(out, 0);
+    return FERRY_OK;
+}
+
 static int feature_put_reply(struct ferry_writer *out,
                              const struct ferry_wire_message *message, uint64_t *ret_data)
 {
@@ -434,6 +464,9 @@ static int feature_put_reply(struct ferry_writer *out,
 
     if (row != NULL && feature->index == FERRY_WIRE_FEATURE_LOG_RUNS) {
         return put_runs(out, feature, ret_data);
+    }
+    if (row != NULL && feature->index == FERRY_WIRE_FEATURE_COUNTERS) {
+        return put_counters(out, feature, ret_data);
     }
     if (feature->probe == 0) {
         whole = row != NULL ? reply_bytes(feature, row) : 0;
@@ -500,6 +533,21 @@ static int read_runs(struct ferry_wire_in *in, struct ferry_wire_message *messag
                                 message);
 }
 
+static int read_counters(struct ferry_wire_in *in, struct ferry_wire_message *message)
+{
+    const struct ferry_wire_feature *asked = &in->asked->u.feature;
+    const uint32_t count = ferry_reader_u32(&in->reader);
+
+    message->u.feature.u.counters.count = count;
+    message->u.feature.u.counters.cap = asked->u.counters.cap;
+    if (count > asked->u.counters.cap) {
+        return ferry_wire_fail(in, FERRY_E_PROTOCOL, FERRY_WIRE_RULE_RPL_ARGSZ, AT_DATA,
+                               "the number of counters", count);
+    }
+    return ferry_wire_take_data(in, HEAD_BYTES + COUNTERS_BYTES,
+                                (uint64_t)count * FERRY_WIRE_COUNTER_BYTES, message);
+}
+
 static int feature_parse_reply(struct ferry_wire_in *in,
                                struct ferry_wire_message *message)
 {
@@ -523,6 +571,9 @@ static int feature_parse_reply(struct ferry_wire_in *in,
     }
     if (feature->index == FERRY_WIRE_FEATURE_LOG_RUNS) {
         return read_runs(in, message);
+    }
+    if (feature->index == FERRY_WIRE_FEATURE_COUNTERS) {
+        return read_counters(in, message);
     }
     read_data(in, feature);
     status = check_echo(in, flags, feature);

@@ -129,6 +129,7 @@ static int borrows(const struct ferry_request *request)
     case FERRY_RQ_IDENTITY:
     case FERRY_RQ_REGION_IO_FDS:
     case FERRY_RQ_LOG_RUNS:
+    case FERRY_RQ_COUNTERS:
     case FERRY_RQ_DATA_FD:
     case FERRY_RQ_LEAVE_STATE:
     case FERRY_RQ_RAW:

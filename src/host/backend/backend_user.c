@@ -64,7 +64,8 @@ static uint32_t user_extensions(struct ferry_backend *backend)
            (agreed->notices ? FERRY_VIEW_NOTICES : 0) |
            (agreed->precopy_info ? FERRY_VIEW_PRECOPY_INFO : 0) |
            (agreed->dirty_runs ? FERRY_VIEW_DIRTY_RUNS : 0) |
-           (agreed->data_fd ? FERRY_VIEW_DATA_FD : 0);
+           (agreed->data_fd ? FERRY_VIEW_DATA_FD : 0) |
+           (agreed->counters ? FERRY_VIEW_COUNTERS : 0);
 }
 
 static int user_data_fd(struct ferry_backend *backend)

@@ -58,6 +58,7 @@ static int agree(struct ferry_client *client, const struct ferry_link_version *m
                                theirs->minor, mine->minor);
     }
     said.notices = said.precopy_info = said.dirty_runs = said.data_fd = 1;
+    said.counters = 1;
     if (!(theirs->keys & FERRY_LINK_KEY_PGSIZES)) {
         heard.pgsizes = mine->pgsizes;
     }

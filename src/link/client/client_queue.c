@@ -289,6 +289,9 @@ static int answer_here(struct ferry_client *client, struct ferry_request *reques
     if (request->kind == FERRY_RQ_LOG_RUNS && !client->agreed.dirty_runs) {
         return FERRY_E_UNSUPPORTED;
     }
+    if (request->kind == FERRY_RQ_COUNTERS && !client->agreed.counters) {
+        return FERRY_E_UNSUPPORTED;
+    }
     if ((request->kind == FERRY_RQ_DATA_FD || request->kind == FERRY_RQ_LEAVE_STATE) &&
         !client->agreed.data_fd) {
         return FERRY_E_UNSUPPORTED;

@@ -59,6 +59,9 @@ static void finish(struct ferry_client *client)
     if (slot->request && slot->request->kind == FERRY_RQ_LOG_RUNS && status == FERRY_OK) {
         status = ferry_codec_check_runs(&slot->request->u.log_runs);
     }
+    if (slot->request && slot->request->kind == FERRY_RQ_COUNTERS && status == FERRY_OK) {
+        status = ferry_codec_check_counters(&slot->request->u.counters);
+    }
     if (slot->request) {
         status = settle_data(client, slot->request, status);
     }

@@ -19,6 +19,7 @@ static void offer(const struct ferry_connection *connection,
     ret_mine->precopy_info = 1;
     ret_mine->dirty_runs = 1;
     ret_mine->data_fd = 1;
+    ret_mine->counters = 1;
 }
 
 /*
@@ -33,7 +34,7 @@ static int agree(struct ferry_connection *connection,
     int rc;
 
     asked.notices = asked.precopy_info = asked.extension != 0;
-    asked.dirty_runs = asked.data_fd = asked.extension != 0;
+    asked.dirty_runs = asked.data_fd = asked.counters = asked.extension != 0;
     if (!(theirs->keys & FERRY_LINK_KEY_PGSIZES)) {
         asked.pgsizes = UINT64_MAX << 12;
     }

@@ -154,6 +154,9 @@ static int read_extension(struct json_object *caps, struct ferry_link_version *v
         rc = ferry_json_flag(ferry, "data_fd", &version->data_fd, reterr);
     }
     if (rc == FERRY_OK || rc == FERRY_E_NOT_FOUND) {
+        rc = ferry_json_flag(ferry, "counters", &version->counters, reterr);
+    }
+    if (rc == FERRY_OK || rc == FERRY_E_NOT_FOUND) {
         rc = ferry_json_flag(ferry, "twin_socket", &version->twin_wanted, reterr);
     }
     if (rc != FERRY_OK && rc != FERRY_E_NOT_FOUND) {
@@ -299,6 +302,9 @@ static int add_extension(struct json_object *caps,
     if (rc == FERRY_OK && version->data_fd) {
         rc = add(ferry, "data_fd", json_object_new_boolean(1));
     }
+    if (rc == FERRY_OK && version->counters) {
+        rc = add(ferry, "counters", json_object_new_boolean(1));
+    }
     if (rc == FERRY_OK && version->twin_wanted) {
         rc = add(ferry, "twin_socket", json_object_new_boolean(1));
     }
@@ -421,6 +427,7 @@ int ferry_link_version_agree(const struct ferry_link_version *mine,
     agreed.precopy_info = agreed.extension && mine->precopy_info && theirs->precopy_info;
     agreed.dirty_runs = agreed.extension && mine->dirty_runs && theirs->dirty_runs;
     agreed.data_fd = agreed.extension && mine->data_fd && theirs->data_fd;
+    agreed.counters = agreed.extension && mine->counters && theirs->counters;
     agreed.twin_socket = mine->twin_socket && theirs->twin_socket;
     agreed.write_multiple = mine->write_multiple && theirs->write_multiple;
     agreed.has_identity = theirs->has_identity;

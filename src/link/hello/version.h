@@ -60,7 +60,8 @@ struct ferry_link_version {
     uint8_t twin_fd;        /* 1: twin_index is said */
     uint32_t twin_index;    /* of the twin socket among the message's descriptors */
     uint8_t twin_wanted;    /* 1: a twin socket also for a client with the extension */
-    uint8_t pad[3];
+    uint8_t counters;       /* 1: answers COUNTERS */
+    uint8_t pad[2];
 };
 
 /* Everything as if the peer had sent no capabilities. */

@@ -55,6 +55,12 @@ int ferry_codec_take(struct ferry_request *request,
 int ferry_codec_check_runs(const struct ferry_log_runs *runs);
 
 /*
+ * Client: the counters of a reply, once all of them are there. Return: FERRY_OK;
+ * FERRY_E_PROTOCOL (a name that is none).
+ */
+int ferry_codec_check_counters(const struct ferry_counters *counters);
+
+/*
  * Client: the entries of a reply to GET_REGION_IO_FDS. Each gets a descriptor of its
  *   own.
  * Return: FERRY_OK; FERRY_E_CAPACITY (more than out->cap), FERRY_E_LIMIT; then there

@@ -9,6 +9,8 @@
 /* LOG_START's ranges go out of the request's memory as they lie there. */
 static_assert(sizeof(struct ferry_range) == 16, "a range on the wire");
 static_assert(offsetof(struct ferry_range, size) == 8, "a range on the wire");
+static_assert(sizeof(struct ferry_counter) == FERRY_WIRE_COUNTER_BYTES, "as ranges");
+static_assert(FERRY_COUNTERS_MAX == FERRY_WIRE_COUNTERS_MAX, "as many");
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "ranges are sent as they lie");
 
 static void set_data(struct ferry_wire_message *message, const void *data, uint64_t bytes)
@@ -33,6 +35,7 @@ static const struct {
     [FERRY_RQ_LOG_RUNS] = { FERRY_WIRE_FEATURE_LOG_RUNS, FERRY_WIRE_GET },
     [FERRY_RQ_DATA_FD] = { FERRY_WIRE_FEATURE_DATA_FD, FERRY_WIRE_GET },
     [FERRY_RQ_LEAVE_STATE] = { FERRY_WIRE_FEATURE_LEAVE_STATE, FERRY_WIRE_SET },
+    [FERRY_RQ_COUNTERS] = { FERRY_WIRE_FEATURE_COUNTERS, FERRY_WIRE_GET },
 };
 
 static int ask_feature(const struct ferry_request *request,
@@ -92,6 +95,19 @@ static int ask_runs(const struct ferry_request *request,
     message->u.feature.u.log_runs.page_size = runs->page_size;
     message->u.feature.u.log_runs.cap = runs->cap < most ? runs->cap : most;
     return rc;
+}
+
+static int ask_counters(const struct ferry_request *request,
+                        const struct ferry_wire_limits *limits,
+                        struct ferry_wire_message *message)
+{
+    const struct ferry_counters *asked = &request->u.counters;
+    const uint32_t sent = limits->max_data_bytes / FERRY_WIRE_COUNTER_BYTES;
+    const uint32_t most = sent < FERRY_WIRE_COUNTERS_MAX ? sent : FERRY_WIRE_COUNTERS_MAX;
+    const int rc = ask_feature(request, message);
+
+    message->u.feature.u.counters.cap = asked->cap < most ? asked->cap : most;
+    return asked->counter == NULL || asked->cap == 0 ? FERRY_E_CAPACITY : rc;
 }
 
 /* Does the caller's bitmap have exactly the size that the range needs? */
@@ -279,6 +295,8 @@ int ferry_codec_ask(const struct ferry_request *request,
         return ask_data_io(request, limits, message);
     case FERRY_RQ_LOG_RUNS:
         return ask_runs(request, limits, message);
+    case FERRY_RQ_COUNTERS:
+        return ask_counters(request, limits, message);
     case FERRY_RQ_IDENTITY:
     case FERRY_RQ_RAW:
     case FERRY_RQ_COUNT:
@@ -389,6 +407,21 @@ int ferry_codec_check_runs(const struct ferry_log_runs *runs)
     return FERRY_OK;
 }
 
+int ferry_codec_check_counters(const struct ferry_counters *counters)
+{
+    for (uint32_t i = 0; i < counters->count; i++) {
+        const struct ferry_counter *counter = &counters->counter[i];
+        const size_t bytes = strnlen(counter->name, sizeof(counter->name));
+
+        /* They go to terminals and into JSON as they are. */
+        if (bytes == 0 || bytes == sizeof(counter->name) ||
+            strspn(counter->name, "abcdefghijklmnopqrstuvwxyz0123456789_") != bytes) {
+            return FERRY_E_PROTOCOL;
+        }
+    }
+    return FERRY_OK;
+}
+
 int ferry_codec_take(struct ferry_request *request,
                      const struct ferry_wire_message *reply, struct ferry_os_fds *fds,
                      struct ferry_codec_sink *sink)
@@ -434,6 +467,11 @@ int ferry_codec_take(struct ferry_request *request,
         request->u.log_runs.next_iova = reply->u.feature.u.log_runs.next_iova;
         request->u.log_runs.count = reply->u.feature.u.log_runs.count;
         sink->dst = (uint8_t *)request->u.log_runs.run;
+        sink->mode = FERRY_CODEC_COPY;
+        return FERRY_OK;
+    case FERRY_RQ_COUNTERS:
+        request->u.counters.count = reply->u.feature.u.counters.count;
+        sink->dst = (uint8_t *)request->u.counters.counter;
         sink->mode = FERRY_CODEC_COPY;
         return FERRY_OK;
     case FERRY_RQ_MIG_FLAGS:

@@ -25,8 +25,17 @@ static int is_runs(const struct ferry_wire_message *asked)
            asked->u.feature.index == FERRY_WIRE_FEATURE_LOG_RUNS;
 }
 
+static int is_counters(const struct ferry_wire_message *asked)
+{
+    return asked->command == FERRY_WIRE_FEATURE && !asked->u.feature.probe &&
+           asked->u.feature.index == FERRY_WIRE_FEATURE_COUNTERS;
+}
+
 size_t ferry_codec_reply_data(const struct ferry_wire_message *asked)
 {
+    if (is_counters(asked)) {
+        return (size_t)asked->u.feature.u.counters.cap * sizeof(struct ferry_counter);
+    }
     if (is_runs(asked)) {
         return (size_t)asked->u.feature.u.log_runs.cap * sizeof(struct ferry_range);
     }
@@ -91,6 +100,9 @@ static int feature_kind(const struct ferry_wire_feature *feature, uint32_t *ret_
     case FERRY_WIRE_FEATURE_LOG_RUNS:
         *ret_kind = FERRY_RQ_LOG_RUNS;
         return FERRY_OK;
+    case FERRY_WIRE_FEATURE_COUNTERS:
+        *ret_kind = FERRY_RQ_COUNTERS;
+        return FERRY_OK;
     case FERRY_WIRE_FEATURE_DATA_FD:
         *ret_kind = FERRY_RQ_DATA_FD;
         return FERRY_OK;
@@ -152,6 +164,10 @@ static int request_feature(const struct ferry_wire_message *asked, void *data,
         request->u.log_runs.run = data;
         request->u.log_runs.cap = feature->u.log_runs.cap;
         request->u.log_runs.count = 0;
+    } else if (request->kind == FERRY_RQ_COUNTERS) {
+        request->u.counters.counter = data;
+        request->u.counters.cap = feature->u.counters.cap;
+        request->u.counters.count = 0;
     }
     return FERRY_OK;
 }
@@ -319,6 +335,12 @@ static void reply_feature(const struct ferry_request *request, const void *data,
         reply->data = data;
         reply->data_bytes =
             request->u.log_runs.count * (uint32_t)sizeof(struct ferry_range);
+    } else if (request->kind == FERRY_RQ_COUNTERS) {
+        /* As they lie in memory, too. */
+        feature->u.counters.count = request->u.counters.count;
+        reply->data = data;
+        reply->data_bytes =
+            request->u.counters.count * (uint32_t)sizeof(struct ferry_counter);
     }
 }
 

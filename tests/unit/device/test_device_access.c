@@ -353,6 +353,35 @@ static void the_latch_has_an_end(void **state)
     toy_free(toy);
 }
 
+static void counters_are_told_in_every_state(void **state)
+{
+    struct ferry_counter counter[4];
+
+    (void)state;
+    for (uint32_t at = FERRY_STATE_ERROR; at < FERRY_STATE_COUNT; at++) {
+        struct toy *toy = toy_new(ALL, 0);
+        struct ferry_request request = { .kind = FERRY_RQ_COUNTERS };
+
+        toy_bring(toy, at);
+        toy->bells = 77;
+        toy->counters = 9;
+        memset(counter, 0xff, sizeof(counter));
+        request.u.counters = (struct ferry_counters){ .counter = counter, .cap = 3 };
+        assert_int_equal(toy_ask(toy, &request), FERRY_OK);
+        assert_int_equal(request.u.counters.count, 3);
+        assert_string_equal(counter[2].name, "bells");
+        assert_int_equal(counter[2].queue, 2);
+        assert_int_equal(counter[2].value, 77);
+        assert_int_equal(counter[3].value, UINT64_MAX);
+        toy->counters = 0;
+        assert_int_equal(toy_ask(toy, &request), FERRY_OK);
+        assert_int_equal(request.u.counters.count, 0);
+        toy->counters = FERRY_E_DEVICE;
+        assert_int_equal(toy_ask(toy, &request), FERRY_E_DEVICE);
+        toy_free(toy);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -362,6 +391,7 @@ int main(void)
         cmocka_unit_test(a_write_over_the_edge_of_the_msix_table_is_latched_in_part),
         cmocka_unit_test(doorbells_outlive_a_stop_that_is_taken_back),
         cmocka_unit_test(the_latch_has_an_end),
+        cmocka_unit_test(counters_are_told_in_every_state),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

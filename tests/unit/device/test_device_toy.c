@@ -164,6 +164,23 @@ static int dma_unmap(void *state, struct ferry_device *device, uint64_t iova,
     return FERRY_OK;
 }
 
+static int counters(void *state, struct ferry_device *device,
+                    struct ferry_counter *ret_counter, uint32_t cap)
+{
+    const struct toy *toy = state;
+
+    (void)device;
+    if (toy->counters < 0) {
+        return toy->counters;
+    }
+    for (uint32_t i = 0; i < cap && i < (uint32_t)toy->counters; i++) {
+        memcpy(ret_counter[i].name, "bells", 6);
+        ret_counter[i].queue = i;
+        ret_counter[i].value = toy->bells;
+    }
+    return toy->counters < (int)cap ? toy->counters : (int)cap;
+}
+
 static const struct ferry_device_ops ops = {
     .struct_size = sizeof(ops),
     .region_read = region_read,
@@ -178,6 +195,7 @@ static const struct ferry_device_ops ops = {
     .precopy_info = precopy_info,
     .data_size = data_size,
     .dma_unmap = dma_unmap,
+    .counters = counters,
 };
 
 static const uint8_t cap_body[13] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13 };

@@ -51,6 +51,8 @@ struct toy {
     uint32_t odd_from, odd_to; /* this arc answers... */
     int odd_answer;            /* ...this instead of FERRY_OK; 0: no odd arc */
 
+    int counters; /* that it tells, or the status with which it does not */
+
     uint64_t port_iova; /* where the port's memory begins; TOY_PORT_IOVA */
     uint8_t message_memory[TOY_PORT_BYTES]; /* behind the port */
     uint32_t message_count;

@@ -209,6 +209,20 @@ static int data_write(struct fake *fake, const struct ferry_data_io *io)
 }
 
 /* Every other page, three of them. */
+static int counters(struct ferry_counters *counters)
+{
+    uint32_t i;
+
+    for (i = 0; i < FAKE_COUNTERS && i < counters->cap; i++) {
+        counters->counter[i] =
+            (struct ferry_counter){ .name = "frames_0",
+                                    .queue = i == 0 ? FERRY_COUNTER_DEVICE : i,
+                                    .value = UINT64_MAX - i };
+    }
+    counters->count = i;
+    return FERRY_OK;
+}
+
 static int log_runs(struct fake *fake, struct ferry_log_runs *runs)
 {
     fake->log_runs = *runs;
@@ -263,6 +277,8 @@ static int features(struct fake *fake, struct ferry_request *request)
         return FERRY_OK;
     case FERRY_RQ_LOG_RUNS:
         return log_runs(fake, &request->u.log_runs);
+    case FERRY_RQ_COUNTERS:
+        return counters(&request->u.counters);
     case FERRY_RQ_DATA_SIZE:
         request->u.data_size = 123456789012u;
         return FERRY_OK;

@@ -64,6 +64,8 @@ struct fake {
     uint8_t *bar;
 };
 
+#define FAKE_COUNTERS 5u
+
 void fake_init(struct fake *fake);
 void fake_free(struct fake *fake);
 
