@@ -190,6 +190,7 @@ int rig_check(const struct check_mutant *row, const char *only, struct rig_run *
 {
     const char *model = row->model != NULL ? row->model : MUTANT_COPY;
     const int is_copy = strncmp(model, "copy", 4) == 0;
+    const int is_nic = strncmp(model, "nic", 3) == 0;
     struct rig_device device = { .text = "" }, partner = device, foreign = device;
     struct ferry_error error = { .code = FERRY_OK };
     struct ferry_check_options options = { .struct_size = sizeof(options) };
@@ -211,6 +212,7 @@ int rig_check(const struct check_mutant *row, const char *only, struct rig_run *
     options.foreign.endpoint = foreign.top;
     options.driver = row->undriven ? NULL
                      : is_copy     ? &check_driver_copy
+                     : is_nic      ? &check_driver_nic
                                    : &check_driver_acc;
     options.allowed = FERRY_CHECK_DESTRUCTIVE | FERRY_CHECK_MAY_HANG;
     options.timeout_ms = row->timeout_ms > 0 ? row->timeout_ms : TIMEOUT_MS;
