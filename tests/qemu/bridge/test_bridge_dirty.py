@@ -53,6 +53,8 @@ def test_the_guest_finds_what_the_iommus_log_loses(rig):
     assert wrong == pages, (pages, wrong)
 
 
-bridge_rig.run([test_the_devices_log_tells_them, test_the_emulated_iommu_tells_them,
-                test_the_guest_finds_what_a_devices_log_loses,
-                test_the_guest_finds_what_the_iommus_log_loses])
+# QEMU 7.2 asks the IOMMU only.
+bridge_rig.run([test_the_emulated_iommu_tells_them,
+                test_the_guest_finds_what_the_iommus_log_loses,
+                *([] if VERSION == "7.2" else [test_the_devices_log_tells_them,
+                                               test_the_guest_finds_what_a_devices_log_loses])])

@@ -43,10 +43,11 @@ def test_a_target_that_is_something_else_is_refused(rig):
 
 
 def test_a_source_that_refuses_goes_on(rig):
+    # QEMU 7.2 hears of no log that fails: everything counts as written.
+    faults = ([] if VERSION == "7.2" else ["log_start:EIO@1"]) + ["pre_copy:EIO@1", "read:EIO@2"]
     sides = Sides(rig, VERSION, {"acc": "acc"}, ["crypto start"],
-                  ["--filter", "error=log_start:EIO@1", "--filter", "error=pre_copy:EIO@1",
-                   "--filter", "error=read:EIO@2"])
-    for _ in range(3):
+                  [word for fault in faults for word in ("--filter", "error=" + fault)])
+    for _ in faults:
         refused(sides)
     sides.moves()
 
