@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Two hosts with a libvirt each, a wire between them, and a guest that moves."""
+import json
 import os
 import re
 import shutil
@@ -12,9 +13,11 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.append(os.path.join(HERE, "../qemu/bridge"))
+sys.path.append(os.path.join(HERE, "../qemu/net"))
 import bridge_rig  # noqa: E402 pylint: disable=wrong-import-position
 import initramfs  # noqa: E402 pylint: disable=wrong-import-position
 import namespaces  # noqa: E402 pylint: disable=wrong-import-position
+import net_rig  # noqa: E402 pylint: disable=wrong-import-position,unused-import
 import qemu_rig  # noqa: E402 pylint: disable=wrong-import-position
 
 # Limits, not expectations: the machine may be busy.
@@ -77,6 +80,11 @@ class Host:
         assert (done.returncode == 0) == good, (
             f"{self.name}: virsh {' '.join(words)}: {done.stdout}{done.stderr}")
         return done.stdout if good else done.stderr
+
+    def ask_qemu(self, command):
+        """What QEMU answers to a command that libvirt hands on."""
+        return json.loads(self.virsh("qemu-monitor-command", NAME,
+                                     json.dumps({"execute": command})))["return"]
 
     def guest_said(self):
         """What QEMU and Ferry wrote."""
@@ -143,12 +151,13 @@ class Guest(bridge_rig.Vm):
 class Rig:
     """A folder, and two hosts "a" and "b", which end with the namespaces."""
 
-    def __init__(self, ferry, cache, init, module, bridge, version):
+    def __init__(self, ferry, cache, init, module, bridge, net_peer, version):
         self.cache = os.path.realpath(cache)
         self.build = os.path.commonpath([os.path.realpath(path) for path in (ferry, init, bridge)])
         self.ferry, self.bridge = (
             os.path.join("/run/ferry/build", os.path.relpath(os.path.realpath(path), self.build))
             for path in (ferry, bridge))
+        self.net_peer = net_peer
         self.version = version
         self.folder = tempfile.mkdtemp(prefix="ferry-libvirt-")
         os.chmod(self.folder, 0o755)
@@ -253,14 +262,15 @@ class Rig:
 
 
 def run(tests):
-    """Runs the tests of a file, in turn with one rig: FERRY CACHE INIT MODULE BRIDGE QEMU."""
+    """Runs the tests of a file, in turn with one rig: FERRY CACHE INIT MODULE BRIDGE PEER
+    QEMU."""
     def too_long(number, _):
         raise TimeoutError(f"signal {number}: the test takes too long")
 
     namespaces.enter()
     signal.signal(signal.SIGALRM, too_long)
     signal.alarm(TEST_S)
-    rig = Rig(*sys.argv[1:7])
+    rig = Rig(*sys.argv[1:8])
     failed = True
     try:
         rig.up()

@@ -5,7 +5,7 @@
 Its `migrate' has an argument that QEMU 11.1 does not take any more. With a libvirt that does
 without, docs/libvirt.md is to be amended.
 
-usage: test_libvirt_refusal.py FERRY CACHE INIT MODULE BRIDGE QEMU
+usage: test_libvirt_refusal.py FERRY CACHE INIT MODULE BRIDGE PEER QEMU
 """
 import libvirt_rig
 import qemu_rig
