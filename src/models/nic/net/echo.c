@@ -33,8 +33,8 @@ struct echo {
     struct nic_offloads accepted;
     uint8_t *store;
     uint32_t first, count;
-    uint32_t put; /* where the next frame's bytes go */
-    uint32_t pad;
+    uint32_t put;  /* where the next frame's bytes go */
+    uint32_t full; /* 1: frames were not taken: whoever sends waits for the bell */
     struct echoed frame[ECHO_FRAMES_MAX];
 };
 
@@ -170,6 +170,7 @@ static int echo_send(struct nic_net *net, const struct nic_frame *frame, uint32_
         echo->put = off + frame[i].bytes;
         echo->count++;
     }
+    echo->full |= i < count;
     net->pending = echo->count > 0;
     if (before == 0 && echo->count > 0) {
         ring_bell(echo);
@@ -194,7 +195,10 @@ static int echo_receive(struct nic_net *net, struct nic_frame *frame, uint32_t c
         echo->count--;
     }
     net->pending = echo->count > 0;
-    if (echo->count == 0) {
+    if (echo->count == 0 && echo->full) {
+        /* It stays rung, since it is worth another try to send. */
+        echo->full = 0;
+    } else if (echo->count == 0) {
         uint64_t rung;
 
         (void)!read(net->fd, &rung, sizeof(rung));

@@ -171,6 +171,26 @@ static void frames_come_back_whole_and_in_order_when_the_room_runs_out(void **st
     }
     assert_true(full > 10);
     assert_int_equal(rig->net->dropped, 0);
+    assert_int_equal(rig->net->ops->receive(rig->net, rig->frames.frame, 1), 0);
+    assert_int_equal(net_rig_ready(rig->net, 0), 0);
+}
+
+static void who_found_it_full_hears_when_it_is_empty(void **state)
+{
+    struct rig *rig = *state;
+    uint32_t sent = 0;
+
+    net_rig_fill(&rig->frames, 0, 60000, 1, 4096);
+    while (rig->net->ops->send(rig->net, rig->frames.frame, 1) == 1) {
+        sent++;
+    }
+    for (; sent > 0; sent--) {
+        net_rig_empty(&rig->frames, 4096);
+        assert_int_equal(rig->net->ops->receive(rig->net, rig->frames.frame, 1), 1);
+    }
+    /* Also when no frame of it waits any more. */
+    assert_int_equal(net_rig_ready(rig->net, 0), 1);
+    assert_int_equal(rig->net->ops->receive(rig->net, rig->frames.frame, 1), 0);
     assert_int_equal(net_rig_ready(rig->net, 0), 0);
 }
 
@@ -244,6 +264,7 @@ int main(void)
         TEST(who_asks_for_an_address_is_told),
         TEST(a_ping_is_answered_with_a_sum_that_is_right),
         TEST(frames_come_back_whole_and_in_order_when_the_room_runs_out),
+        TEST(who_found_it_full_hears_when_it_is_empty),
         TEST(work_left_to_do_comes_back_to_a_driver_that_accepts_it),
         TEST(without_a_wire_frames_are_dropped_and_the_link_is_down),
         TEST(a_wire_that_there_is_not_is_refused_with_those_that_there_are),
