@@ -182,7 +182,7 @@ static int switch_on(const struct pci_function *pci, const struct guest_ram *ram
                      struct ferry_error *reterr)
 {
     const uint8_t pairs[2] = { (uint8_t)nic->pairs, 0 };
-    int status = setup->no_receive == 0 ? fill_receive(pci, ram, nic) : FERRY_OK;
+    int status = setup->rings_only == 0 ? fill_receive(pci, ram, nic) : FERRY_OK;
 
     if (status == FERRY_OK && nic->pairs > 1) {
         status = nic_driver_ask(pci, ram, nic, setup, VIRTIO_NET_CTRL_MQ,

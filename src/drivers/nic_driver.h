@@ -68,8 +68,8 @@ struct nic_setup {
                               less room, then as many as it has */
     uint32_t buffer_bytes; /* with header; a multiple of 16 */
     uint32_t split;        /* 1: no packed rings, even if they are offered */
-    uint32_t no_receive;   /* 1: receive queues are left empty, for the caller's own
-                              requests; nic_driver_receive() is not for those */
+    uint32_t rings_only;   /* 1: the pairs' queues are for requests of the caller's own,
+                              not for nic_driver_send(), _receive() and their like */
     uint32_t pad;
     uint64_t wanted; /* VIRTIO_NET_F_* to take beyond what the driver itself needs */
     /* Waits for NIC_VECTOR_CONTROL. Return: FERRY_OK, FERRY_E_TIMEOUT, FERRY_E_IO. */
@@ -148,13 +148,16 @@ int nic_driver_ask(const struct pci_function *pci, const struct guest_ram *ram,
                    struct nic_driver *nic, const struct nic_setup *setup, uint8_t class,
                    uint8_t command, const void *data, uint32_t bytes);
 
+/* Return: 1: the link is up; 0; what an access returned. */
+int nic_driver_link(const struct pci_function *pci, const struct nic_driver *nic);
+
 /*
  * After a change interrupt: when the device asks for an announcement, sends a gratuitous
  * ARP frame and begins the command that acknowledges it. Return: 1: it did; 0: nothing
  * was asked for; FERRY_E_BUSY (a command or all buffers are under way: call it again),
- * what an access returned. ret_link_up may be NULL.
+ * what an access returned.
  */
 int nic_driver_changed(const struct pci_function *pci, const struct guest_ram *ram,
-                       struct nic_driver *nic, int *ret_link_up);
+                       struct nic_driver *nic);
 
 #endif

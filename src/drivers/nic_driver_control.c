@@ -134,8 +134,8 @@ static int announce(const struct pci_function *pci, const struct guest_ram *ram,
     return status == FERRY_OK ? 1 : status;
 }
 
-int nic_driver_changed(const struct pci_function *pci, const struct guest_ram *ram,
-                       struct nic_driver *nic, int *ret_link_up)
+/* Return: VIRTIO_NET_S_*; what an access returned. */
+static int read_status(const struct pci_function *pci, const struct nic_driver *nic)
 {
     int failed = FERRY_OK;
     uint64_t status = VIRTIO_NET_S_LINK_UP;
@@ -145,15 +145,24 @@ int nic_driver_changed(const struct pci_function *pci, const struct guest_ram *r
                           nic->config_off + offsetof(struct virtio_net_config, status), 2,
                           &failed);
     }
-    if (failed < 0) {
-        return failed;
-    }
-    if (ret_link_up != NULL) {
-        *ret_link_up = (status & VIRTIO_NET_S_LINK_UP) != 0;
-    }
-    if ((status & VIRTIO_NET_S_ANNOUNCE) == 0 ||
+    return failed < 0 ? failed : (int)status;
+}
+
+int nic_driver_link(const struct pci_function *pci, const struct nic_driver *nic)
+{
+    const int status = read_status(pci, nic);
+
+    return status < 0 ? status : (status & VIRTIO_NET_S_LINK_UP) != 0;
+}
+
+int nic_driver_changed(const struct pci_function *pci, const struct guest_ram *ram,
+                       struct nic_driver *nic)
+{
+    const int status = read_status(pci, nic);
+
+    if (status < 0 || (status & VIRTIO_NET_S_ANNOUNCE) == 0 ||
         (nic->features & 1ull << VIRTIO_NET_F_GUEST_ANNOUNCE) == 0) {
-        return 0;
+        return status < 0 ? status : 0;
     }
     return announce(pci, ram, nic);
 }

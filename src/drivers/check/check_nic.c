@@ -19,8 +19,8 @@
 #define QUEUE_SIZE 256u
 #define LANES (QUEUE_SIZE / CHAIN) /* frames under way */
 #define ETHERNET_BYTES 14u
-#define FRAME_LEAST 60u
-#define FRAME_MOST 1514u
+#define FRAME_MOST 1514u /* without what is behind the range's bytes */
+#define SENT_CHAIN 2u
 
 /* What stands in front of a range's bytes: of each lane in the driver's memory. */
 struct head {
@@ -34,13 +34,20 @@ struct head {
 /* Layout of the driver's memory behind queues and buffers. */
 #define HEADS_OFF (2u << 20)
 #define HEAD_STEP 64u
-#define SPARE_OFF (HEADS_OFF + (1u << 20))
-#define SPARE_BYTES 2048u
-#define TARGET_OFF (SPARE_OFF + 4096u) /* of works() */
+#define FRAMES_OFF (HEADS_OFF + LANES * HEAD_STEP)
+#define FRAME_STEP 2048u
+/* What frames have behind the range's bytes: little, or so much that they take long. */
+#define FILL_OFF (HEADS_OFF + (1u << 20))
+#define FILL_LITTLE 46u
+#define FILL_MUCH 60000u
+#define SPARE_OFF (FILL_OFF + (64u << 10))
+#define SPARE_BYTES (64u << 10)
+#define TARGET_OFF (SPARE_OFF + SPARE_BYTES) /* of works() */
 /* Other frames than ours that may lie in the device: what it had queued for a driver. */
 #define STRANGERS_MAX 16384u
 
 static_assert(sizeof(struct head) <= HEAD_STEP, "a lane's head");
+static_assert(FRAMES_OFF + LANES * FRAME_STEP <= FILL_OFF, "frames");
 static_assert(TARGET_OFF + FRAME_MOST <= 4u << 20, "the driver's memory");
 
 struct nic_check {
@@ -50,7 +57,9 @@ struct nic_check {
     struct nic_driver nic;
     uint64_t wanted[LANES]; /* the tag of the frame that is to come; 0: lane is free */
     uint64_t next_tag;
-    uint32_t under_way, strangers;
+    uint32_t under_way; /* frames that did not come back */
+    uint32_t sending;   /* whose buffers the device has */
+    uint32_t strangers, pad;
 };
 
 static int nic_matches(const uint8_t *config)
@@ -68,6 +77,21 @@ static int wait_control(void *user, int timeout_ms)
     return ferry_check_irq_wait(user, NIC_VECTOR_CONTROL, (uint32_t)timeout_ms);
 }
 
+/* Without it no frame would ever come back, which takes long to find out. */
+static int look_for_link(struct nic_check *check, struct ferry_error *reterr)
+{
+    const int rc = nic_driver_link(&check->pci, &check->nic);
+
+    if (rc < 0) {
+        return ferry_error_set(reterr, rc, "nic", NULL, 0, "no link state: %s",
+                               ferry_status_text(rc));
+    }
+    return rc > 0 ? FERRY_OK
+                  : ferry_error_set(reterr, FERRY_E_UNSUPPORTED, "nic", NULL, 0,
+                                    "no link; the wire has to give frames back, as "
+                                    "net=echo does");
+}
+
 static int nic_start(struct ferry_check_device *device, void **ret_state,
                      struct ferry_error *reterr)
 {
@@ -75,7 +99,7 @@ static int nic_start(struct ferry_check_device *device, void **ret_state,
     struct nic_setup setup = { .pairs = 1,
                                .queue_size = QUEUE_SIZE,
                                .buffer_bytes = NIC_DRIVER_BUFFER_MIN,
-                               .no_receive = 1,
+                               .rings_only = 1,
                                .wait = wait_control,
                                .user = device,
                                .timeout_ms = (int)CHECK_DRIVER_TIMEOUT_MS };
@@ -95,6 +119,9 @@ static int nic_start(struct ferry_check_device *device, void **ret_state,
                         ferry_status_text(rc));
     } else {
         rc = nic_driver_init(&check->pci, &check->ram, &check->nic, &setup, reterr);
+    }
+    if (rc == FERRY_OK) {
+        rc = look_for_link(check, reterr);
     }
     if (rc == FERRY_OK && check->nic.pair[0].receive.ring.size < QUEUE_SIZE) {
         rc = ferry_error_set(reterr, FERRY_E_LIMIT, "nic", NULL, 0,
@@ -137,17 +164,23 @@ static void offer(struct nic_check *check, uint32_t lane, uint64_t iova, uint32_
                   piece, CHAIN);
 }
 
-/* A frame for a lane; what: its bytes for the range, NULL: other ones in each frame. */
+/*
+ * A frame for a lane; what: its bytes for the range, NULL: other ones in each frame;
+ * more_bytes: that it has behind them.
+ */
 static void send_frame(struct nic_check *check, uint32_t lane, const uint8_t *what,
-                       uint32_t bytes)
+                       uint32_t bytes, uint32_t more_bytes)
 {
-    uint8_t *buffer = nic_driver_fill(&check->ram, &check->nic, 0, 0);
-    struct head *head = (void *)buffer;
-    uint8_t *payload = buffer + sizeof(*head);
-    uint32_t frame_bytes = (uint32_t)TAGGED_BYTES + bytes;
+    const uint64_t iova = check->ram.iova + FRAMES_OFF + lane * FRAME_STEP;
+    struct head *head = guest_at(&check->ram, iova, FRAME_STEP);
+    uint8_t *payload = (uint8_t *)(head + 1);
+    const struct virtqueue_piece piece[SENT_CHAIN] = {
+        { iova, (uint32_t)sizeof(*head) + bytes, 0 },
+        { check->ram.iova + FILL_OFF, more_bytes, 0 },
+    };
 
-    assert(check->wanted[lane] == 0 && bytes <= PIECE_BYTES);
-    memset(buffer, 0, NIC_DRIVER_HEADER_BYTES + FRAME_LEAST);
+    assert(check->wanted[lane] == 0 && bytes <= PIECE_BYTES && more_bytes > 0);
+    memset(head, 0, sizeof(*head));
     memcpy(head->ethernet, check->nic.mac, NIC_DRIVER_MAC_BYTES);
     memcpy(head->ethernet + NIC_DRIVER_MAC_BYTES, check->nic.mac, NIC_DRIVER_MAC_BYTES);
     head->ethernet[12] = 0x88; /* IEEE: local experiments */
@@ -157,8 +190,9 @@ static void send_frame(struct nic_check *check, uint32_t lane, const uint8_t *wh
     for (uint32_t i = 0; i < bytes; i++) {
         payload[i] = what != NULL ? what[i] : (uint8_t)(check->next_tag + i);
     }
-    frame_bytes = frame_bytes < FRAME_LEAST ? FRAME_LEAST : frame_bytes;
-    nic_driver_send(&check->ram, &check->nic, 0, &frame_bytes, 1);
+    virtqueue_put(&check->ram, &check->nic.pair[0].transmit.ring,
+                  (uint16_t)(lane * SENT_CHAIN), piece, SENT_CHAIN);
+    check->sending++;
     check->under_way++;
 }
 
@@ -182,12 +216,13 @@ static int take_all(void *user)
         check->wanted[lane] = 0;
         check->under_way--;
     }
-    if (taken == 0) {
-        taken = nic_driver_reclaim(&check->ram, &check->nic, 0);
+    while (taken == 0 &&
+           (taken = virtqueue_take(&check->ram, &check->nic.pair[0].transmit.ring, &head,
+                                   &bytes)) == 1) {
+        check->sending--;
+        taken = 0;
     }
-    return taken < 0 ? taken
-                     : check->under_way == 0 && nic_driver_free(&check->nic, 0) ==
-                                                    check->nic.pair[0].transmit.ring.size;
+    return taken < 0 ? taken : check->under_way == 0 && check->sending == 0;
 }
 
 static int nic_settle(void *state, struct ferry_error *reterr)
@@ -235,7 +270,7 @@ static int empty_wire(struct nic_check *check, struct ferry_error *reterr)
     if (rc != FERRY_OK) {
         return rc;
     }
-    send_frame(check, 0, NULL, 1);
+    send_frame(check, 0, NULL, 1, FILL_LITTLE);
     do {
         const uint64_t tag = check->next_tag;
 
@@ -264,7 +299,7 @@ static int pass(struct nic_check *check, uint8_t *now, uint64_t iova, uint64_t b
                 other[i] = (uint8_t)~now[i];
             }
             offer(check, lane, iova, piece);
-            send_frame(check, lane, other, piece);
+            send_frame(check, lane, other, piece, FILL_LITTLE);
             now += piece;
             iova += piece;
             bytes -= piece;
@@ -318,7 +353,7 @@ static int nic_begin(void *state, uint64_t iova, uint64_t bytes,
             bytes - off < PIECE_BYTES ? (uint32_t)(bytes - off) : PIECE_BYTES;
 
         offer(check, lane, iova + off, piece);
-        send_frame(check, lane, NULL, piece);
+        send_frame(check, lane, NULL, piece, FILL_MUCH);
     }
     return kick(check, reterr);
 }
@@ -341,7 +376,7 @@ static int nic_works(void *state, struct ferry_error *reterr)
     }
     memset(target, 0, sizeof(known));
     offer(check, 0, check->ram.iova + TARGET_OFF, sizeof(known));
-    send_frame(check, 0, known, sizeof(known));
+    send_frame(check, 0, known, sizeof(known), FILL_LITTLE);
     rc = run(check, reterr);
     if (rc != FERRY_OK) {
         return rc;

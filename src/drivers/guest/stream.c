@@ -215,7 +215,7 @@ int stream_changed(struct stream *stream)
     if (status < 0 || ack != VIRTIO_NET_OK) {
         return fail(stream, FERRY_E_DEVICE, "nic: a command was answered with %u", ack);
     }
-    status = nic_driver_changed(&stream->pci, &stream->ram, nic, NULL);
+    status = nic_driver_changed(&stream->pci, &stream->ram, nic);
     stream->answer_changes = status == FERRY_E_BUSY;
     return status < 0 && status != FERRY_E_BUSY
                ? fail(stream, status, "nic: no announcement: %s",
