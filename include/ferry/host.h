@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "ferry/compat.h"
+#include "ferry/counter.h"
 #include "ferry/error.h"
 #include "ferry/session.h"
 #include "ferry/state.h"
@@ -118,6 +119,11 @@ struct ferry_device_report {
     uint32_t was_reset;     /* 1: it was in ERROR and had to be reset */
     uint32_t hung;          /* 1: it did not end an arc in time */
     uint32_t irqs_carried;  /* pending interrupts carried over */
+    /* What it had counted: at the source when it left (or stayed), at the target when it
+     * ran. Borrowed until the context's next migration or its end. */
+    const struct ferry_counter *counter;
+    uint32_t counter_count; /* 0: the device does not tell, or it is lost */
+    uint32_t pad;
 };
 
 struct ferry_report {
@@ -262,6 +268,16 @@ struct ferry_device_view {
 FERRY_PUBLIC int ferry_context_device(struct ferry_context *context, uint32_t device,
                                       struct ferry_device_view *ret_view,
                                       struct ferry_error *reterr);
+
+/*
+ * What a device has counted until now; of one that has left by a migration, until it
+ * left. Return: how many, at most cap (FERRY_COUNTERS_MAX is always enough);
+ *   FERRY_E_UNSUPPORTED (it does not tell), FERRY_E_NOT_FOUND, FERRY_E_TIMEOUT,
+ *   FERRY_E_CLOSED.
+ */
+FERRY_PUBLIC int ferry_context_counters(struct ferry_context *context, uint32_t device,
+                                        struct ferry_counter *ret_counter, uint32_t cap,
+                                        struct ferry_error *reterr);
 
 /*
  * Region access. region: 0-5 BARs, 6 ROM, 7 config space. Thread: any.

@@ -386,6 +386,16 @@ static void print_view(const struct ferry_device_view *view, uint64_t serial)
     }
 }
 
+/* What it counts; an empty list when it does not tell. The caller's. */
+static struct json_object *find_counters(struct ferry_context *context)
+{
+    struct ferry_counter counter[FERRY_COUNTERS_MAX];
+    const int count =
+        ferry_context_counters(context, 0, counter, FERRY_COUNTERS_MAX, NULL);
+
+    return json_counters(counter, count > 0 ? (uint32_t)count : 0);
+}
+
 static int compare(struct ferry_context *context, const struct info_args *args,
                    const struct ferry_device_view *view, struct json_object *json)
 {
@@ -446,8 +456,13 @@ int command_info(int argc, char **argv)
         result = EXIT_OK;
         if (args.json) {
             json = json_view(&args, &view, find_serial(context, &view));
+            json_object_object_add(json, "counters", find_counters(context));
         } else {
+            struct json_object *counters = find_counters(context);
+
             print_view(&view, find_serial(context, &view));
+            print_counters("counted     ", counters);
+            json_object_put(counters);
         }
         if (args.to != NULL) {
             result = compare(context, &args, &view, json);

@@ -26,6 +26,10 @@ struct json_object *json_error(const struct ferry_error *error);
 struct json_object *json_identity(const struct ferry_identity *identity);
 struct json_object *json_progress(const char *phase,
                                   const struct ferry_progress *progress);
+/* A list of {name, queue, value}; without queue: of the whole device. */
+struct json_object *json_counters(const struct ferry_counter *counter, uint32_t count);
+/* One line for each name of which anything was counted, behind the prefix. */
+void print_counters(const char *prefix, struct json_object *list);
 struct json_object *json_report(const struct ferry_report *report);
 struct json_object *json_u64(uint64_t value);
 

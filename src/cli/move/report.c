@@ -96,6 +96,8 @@ static struct json_object *json_device(const struct ferry_device_report *device)
     json_object_object_add(object, "was_reset",
                            json_object_new_boolean(device->was_reset != 0));
     json_object_object_add(object, "hung", json_object_new_boolean(device->hung != 0));
+    json_object_object_add(object, "counters",
+                           json_counters(device->counter, device->counter_count));
     return object;
 }
 
@@ -172,6 +174,18 @@ static void print_devices(struct json_object *devices)
                text_time(json_get_u64(device, "data_ns"), text[4]),
                text_time(json_get_u64(device, "load_ns"), text[5]),
                text_time(json_get_u64(device, "run_ns"), text[6]));
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct json_object *device = json_object_array_get_idx(devices, i);
+        struct json_object *counters = NULL;
+        char prefix[FERRY_CONTEXT_NAME_BYTES + TEXT_BYTES];
+
+        if (json_object_object_get_ex(device, "counters", &counters) &&
+            json_object_is_type(counters, json_type_array)) {
+            snprintf(prefix, sizeof(prefix), "  %s counted",
+                     json_get_text(device, "name"));
+            print_counters(prefix, counters);
+        }
     }
 }
 

@@ -78,6 +78,7 @@ void ferry_context_destroy(struct ferry_context *context)
 
         ferry_host_device_shut(device);
         free(device->irq_fd);
+        free(device->counted);
         free(device);
     }
     ferry_host_memory_destroy(context);

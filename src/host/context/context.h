@@ -99,6 +99,10 @@ struct ferry_host_device {
     int unmask_fd[FERRY_HOST_UNMASK_MAX]; /* of vectors of irq_index, the VMM's; -1 */
     int event_fd[2];                      /* of ERR and REQ, the VMM's; -1 */
     struct ferry_host_mapping *mappings;
+
+    /* What it had counted when it was last asked by a migration. */
+    struct ferry_counter *counted; /* FERRY_COUNTERS_MAX; NULL: never asked */
+    uint32_t counted_count;
 };
 
 /* A peer's region in one device's DMA map. In use when size is not 0. */
@@ -158,6 +162,8 @@ struct ferry_host_device *ferry_host_device(const struct ferry_context *context,
  */
 int ferry_context_submit(struct ferry_context *context, uint32_t device,
                          struct ferry_request *request);
+/* Asks a device for its counters and keeps them for the report. */
+void ferry_host_count(struct ferry_context *context, uint32_t device);
 /* A request and its result, within the context's device limit. Thread: any. */
 int ferry_context_call(struct ferry_context *context, uint32_t device,
                        struct ferry_request *request);

@@ -273,6 +273,12 @@ static void reap(struct ferry_migration *migration)
         (run->outcome == FERRY_OUTCOME_MOVED || run->outcome == FERRY_OUTCOME_RESOLVED ||
          run->outcome == FERRY_OUTCOME_LOST);
 
+    /* Those that left were asked before they were closed. */
+    for (uint32_t i = 0; i < run->device_count && !released; i++) {
+        if (!run->device[i].report.hung) {
+            ferry_host_count(context, i);
+        }
+    }
     if (!quiet) {
         ferry_run_report(run, &migration->report);
         if (run->file) {

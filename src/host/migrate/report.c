@@ -179,6 +179,8 @@ static void devices(const struct ferry_run *run, struct ferry_report *report)
         if (!run->released && !(run->discarded & (1u << i))) {
             device->state = run->context->device[i]->state;
         }
+        device->counter = run->context->device[i]->counted;
+        device->counter_count = run->context->device[i]->counted_count;
         if (!run->incoming && run->running.device_count == run->device_count) {
             device->load_ns = run->running.device[i].load_ns;
             device->run_ns = run->running.device[i].run_ns;

@@ -265,6 +265,7 @@ static int perform(struct fake_device *fake, struct ferry_request *request)
     case FERRY_RQ_LOG_START:
     case FERRY_RQ_LOG_STOP:
         return FERRY_OK;
+    case FERRY_RQ_COUNTERS:
     case FERRY_RQ_PRECOPY_INFO:
     case FERRY_RQ_DATA_READ:
     case FERRY_RQ_DATA_WRITE:

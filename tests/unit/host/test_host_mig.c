@@ -82,6 +82,44 @@ static void the_parts_of_the_downtime_sum_up(void **state)
     rig_close(&rig);
 }
 
+static void expect_counted(const struct rig_side *side, uint64_t value)
+{
+    const struct ferry_device_report *device = &side->report.device[1];
+
+    assert_int_equal(device->counter_count, 2);
+    assert_string_equal(device->counter[1].name, "lost");
+    assert_int_equal(device->counter[1].queue, 1);
+    assert_int_equal(device->counter[1].value, value + 1);
+    assert_int_equal(side->report.device[0].counter_count, 0);
+}
+
+static void what_devices_counted_is_in_the_report_of_each_side(void **state)
+{
+    struct ferry_counter counter[4];
+    struct rig rig;
+
+    (void)state;
+    rig_open(&rig, NULL);
+    rig_fill(&rig, 3);
+    rig.side[0].device[1].counted = 50;
+    rig.side[1].device[1].counted = 90;
+    assert_int_equal(rig_start(&rig, NULL), FERRY_OK);
+    assert_true(rig_run(&rig, LIMIT_MS));
+    expect_moved(&rig);
+    expect_counted(&rig.side[0], 50);
+    expect_counted(&rig.side[1], 90);
+    /* It still tells what it had counted when it left, and that in any room. */
+    rig.side[0].device[1].counted = rig.side[1].device[1].counted = 1000;
+    assert_int_equal(ferry_context_counters(rig.side[0].context, 1, counter, 1, NULL), 1);
+    assert_int_equal(counter[0].value, 50);
+    assert_int_equal(ferry_context_counters(rig.side[1].context, 1, counter, 4, NULL), 2);
+    assert_int_equal(counter[1].value, 1001);
+    assert_int_equal(ferry_context_counters(rig.side[1].context, 0, counter, 4, NULL), 0);
+    assert_int_equal(ferry_context_counters(rig.side[1].context, 7, counter, 4, NULL),
+                     FERRY_E_NOT_FOUND);
+    rig_close(&rig);
+}
+
 static void devices_of_every_kind_move(void **state)
 {
     static const uint32_t kinds[] = { FERRY_MIG_STOP_COPY,
@@ -307,6 +345,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_context_moves_with_all_it_has),
         cmocka_unit_test(the_parts_of_the_downtime_sum_up),
+        cmocka_unit_test(what_devices_counted_is_in_the_report_of_each_side),
         cmocka_unit_test(devices_of_every_kind_move),
         cmocka_unit_test(a_context_moves_there_and_back),
         cmocka_unit_test(memory_without_any_tracking_moves),

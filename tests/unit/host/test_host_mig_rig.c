@@ -126,6 +126,23 @@ static void dev_reset(void *state, struct ferry_device *device,
     }
 }
 
+static int dev_counters(void *state, struct ferry_device *device,
+                        struct ferry_counter *ret_counter, uint32_t cap)
+{
+    const struct rig_device *dev = state;
+
+    (void)device;
+    if (dev->counted == 0 || cap < 2) {
+        return 0;
+    }
+    for (uint32_t i = 0; i < 2; i++) {
+        memcpy(ret_counter[i].name, "lost", 5);
+        ret_counter[i].queue = i;
+        ret_counter[i].value = dev->counted + i;
+    }
+    return 2;
+}
+
 static const struct ferry_device_ops dev_ops = {
     .struct_size = sizeof(dev_ops),
     .arc = dev_arc,
@@ -133,6 +150,7 @@ static const struct ferry_device_ops dev_ops = {
     .load = dev_load,
     .precopy_info = dev_precopy,
     .data_size = dev_size,
+    .counters = dev_counters,
     .reset = dev_reset,
 };
 

@@ -34,7 +34,8 @@ struct rig_device {
     int fail_status;
     uint32_t fails; /* how often; 0: always */
     uint32_t resets;
-    uint32_t writes; /* 1: writes to memory with each arc, up to the quiet one */
+    uint64_t counted; /* what its counters tell; 0: it has none */
+    uint32_t writes;  /* 1: writes to memory with each arc, up to the quiet one */
 };
 
 struct rig_side {

@@ -83,6 +83,9 @@ static void release(struct ferry_run *run)
     run->released = 1;
     for (uint32_t i = 0; i < run->device_count; i++) {
         run->device[i].report.state = run->context->device[i]->state;
+        if (!run->device[i].report.hung) {
+            ferry_host_count(run->context, i);
+        }
         ferry_host_device_close(run->context, i);
     }
 }
