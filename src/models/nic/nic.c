@@ -77,6 +77,7 @@ static void nic_reset(void *state, struct ferry_device *device,
     nic->frozen = 0;
     virtio_pci_reset(&nic->virtio);
     nic_queues_reset(nic);
+    nic_backlog_reset(nic->backlog);
     memset(nic->receive, 0, sizeof(nic->receive));
     memset(nic->transmit, 0, sizeof(nic->transmit));
     nic_flows_clear(nic->flows);
@@ -135,6 +136,13 @@ static int nic_data_size(void *state, struct ferry_device *device, uint64_t *ret
     return nic_migration_data_size(nic->migration, ret_bytes);
 }
 
+static int nic_counters(void *state, struct ferry_device *device,
+                        struct ferry_counter *ret_counter, uint32_t cap)
+{
+    (void)device;
+    return nic_counters_tell(state, ret_counter, cap);
+}
+
 static const struct ferry_device_ops nic_ops = {
     .struct_size = sizeof(nic_ops),
     .region_read = nic_region_read,
@@ -148,6 +156,7 @@ static const struct ferry_device_ops nic_ops = {
     .load = nic_load,
     .precopy_info = nic_precopy_info,
     .data_size = nic_data_size,
+    .counters = nic_counters,
 };
 
 /* The driver wrote status 0. */

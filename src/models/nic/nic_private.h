@@ -79,6 +79,10 @@ struct nic {
     struct nic_counters receive[NIC_PAIRS_MAX], transmit[NIC_PAIRS_MAX];
 };
 
+/* What it counted, for people. Return: how many. */
+int nic_counters_tell(const struct nic *nic, struct ferry_counter *ret_counter,
+                      uint32_t cap);
+
 /* --- queues --- */
 
 /* The device exists: its wire is watched. Return: FERRY_OK, FERRY_E_MEMORY, ... */

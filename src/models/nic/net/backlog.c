@@ -106,6 +106,15 @@ void nic_backlog_clear(struct nic_backlog *backlog)
     backlog->sealed = 0;
 }
 
+void nic_backlog_reset(struct nic_backlog *backlog)
+{
+    nic_backlog_clear(backlog);
+    for (uint32_t i = 0; i < NIC_BACKLOG_QUEUES_MAX; i++) {
+        backlog->line[i].lost = 0;
+        backlog->line[i].carried = 0;
+    }
+}
+
 static int has_room(const struct nic_backlog *backlog, uint32_t bytes)
 {
     return backlog->sealed == 0 && backlog->held.frames < backlog->frames_max &&

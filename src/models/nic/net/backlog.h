@@ -20,6 +20,8 @@ int nic_backlog_create(uint32_t frames, struct nic_backlog **ret_backlog);
 void nic_backlog_destroy(struct nic_backlog *backlog);
 /* Forgets the frames, and the seal. What was counted stays. */
 void nic_backlog_clear(struct nic_backlog *backlog);
+/* Forgets what was counted as well. */
+void nic_backlog_reset(struct nic_backlog *backlog);
 
 /*
  * queue, here and below: the pair that it is for, less than NIC_BACKLOG_QUEUES_MAX.
@@ -39,7 +41,7 @@ void nic_backlog_seal(struct nic_backlog *backlog, uint32_t sealed);
 
 uint32_t nic_backlog_frames(const struct nic_backlog *backlog);
 uint32_t nic_backlog_waiting(const struct nic_backlog *backlog, uint32_t queue);
-/* Since it was created: frames that did not fit, and such as came in an image. */
+/* Since it was created or reset: frames that did not fit, and such as came in an image. */
 uint64_t nic_backlog_lost(const struct nic_backlog *backlog, uint32_t queue);
 uint64_t nic_backlog_carried(const struct nic_backlog *backlog, uint32_t queue);
 
