@@ -275,6 +275,12 @@ struct ferry_device_desc {
     const struct ferry_device_doorbell *doorbell; /* borrowed for create */
     uint32_t doorbell_count;
     uint32_t pad;
+    /* From here on since 0.3. */
+    /* Ranges that the device's dirty log can hold, as page trackers of hardware have a
+     * limit; 0: as many as may be named (256). When START names more, those with the
+     * smallest gaps between them are combined: what lies in such a gap is logged too. */
+    uint32_t log_ranges_max;
+    uint32_t pad2;
 };
 
 /*

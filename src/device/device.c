@@ -201,7 +201,8 @@ static void endpoint_detach(struct ferry_endpoint *endpoint)
     device->scheduled = 0;
     device->ops.reset(device->state, device, FERRY_RESET_CLIENT_GONE);
     device_dma_drop(device);
-    memset(&device->log, 0, sizeof(device->log));
+    device->log.on = 0;
+    device->log.range_count = 0;
     device_doorbells_close(device);
     device_irqs_drop(device);
     device_irqs_clear_pending(device);
@@ -378,6 +379,8 @@ static void take(struct ferry_device *device, const struct ferry_device_desc *de
         device->region_type[i].subtype = desc->extra[i].subtype;
     }
     device->reads_inside = (desc->flags & FERRY_DEVICE_READS_DURING_DMA) != 0;
+    device->log.ranges_max =
+        desc->log_ranges_max != 0 ? desc->log_ranges_max : FERRY_LOG_RANGES_MAX;
     device->rom = desc->rom;
     device->rom_bytes = desc->rom_bytes;
     device->unmap_limit_ns =

@@ -59,6 +59,27 @@ static int insert_range(struct device_dmalog *log, const struct ferry_range *ran
     return FERRY_OK;
 }
 
+/* Closes the smallest gaps until the device can hold the ranges: it logs too much then,
+ * and never too little. */
+static void combine_ranges(struct device_dmalog *log)
+{
+    while (log->range_count > log->ranges_max) {
+        struct ferry_range *range = log->range;
+        uint32_t best = 0;
+
+        for (uint32_t i = 1; i + 1 < log->range_count; i++) {
+            if (range[i + 1].off - range[i].off - range[i].size <
+                range[best + 1].off - range[best].off - range[best].size) {
+                best = i;
+            }
+        }
+        range[best].size = range[best + 1].off + range[best + 1].size - range[best].off;
+        memmove(&range[best + 1], &range[best + 2],
+                (log->range_count - best - 2) * sizeof(range[0]));
+        log->range_count--;
+    }
+}
+
 static int check_start(struct device_dmalog *log, const struct ferry_log_start *start,
                        struct ferry_error *reterr)
 {
@@ -79,6 +100,7 @@ static int check_start(struct device_dmalog *log, const struct ferry_log_start *
     for (uint32_t i = 0; i < start->range_count && status == FERRY_OK; i++) {
         status = insert_range(log, &start->range[i], start->page_size, reterr);
     }
+    combine_ranges(log);
     return status;
 }
 

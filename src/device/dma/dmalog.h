@@ -20,6 +20,8 @@
 struct device_dmalog {
     uint32_t on;
     uint32_t range_count;
+    uint32_t ranges_max; /* of the description: more are combined */
+    uint32_t pad;
     struct ferry_range range[FERRY_LOG_RANGES_MAX]; /* sorted; count 0: everything */
 };
 

@@ -470,6 +470,53 @@ static void more_pages_than_the_limit_are_not_logged(void **state)
     assert_int_equal(toy_map(toy, PAGE, 15 * tib, 0, -1, RW), FERRY_OK);
 }
 
+static void two_ranges(struct ferry_device_desc *desc)
+{
+    desc->log_ranges_max = 2;
+}
+
+static int setup_two(void **state)
+{
+    struct toy *toy = toy_new_with(FERRY_MIG_STOP_COPY, 0, two_ranges);
+
+    toy_bus_master(toy);
+    *state = toy;
+    return 0;
+}
+
+/* More ranges than the device can hold: the smallest gaps are logged as well. */
+static void ranges_beyond_the_device_s_limit_are_combined(void **state)
+{
+    static const struct ferry_range ranges[] = { { 40 * PAGE, 2 * PAGE },
+                                                 { 0, 2 * PAGE },
+                                                 { 5 * PAGE, PAGE },
+                                                 { 20 * PAGE, PAGE },
+                                                 { 8 * PAGE, PAGE } };
+    struct toy *toy = *state;
+    const int fd = toy_memfd(64 * PAGE);
+    uint64_t bitmap = 0;
+
+    assert_int_equal(toy_map(toy, 0, 64 * PAGE, 0, fd, RW), FERRY_OK);
+    for (uint32_t round = 0; round < 2; round++) { /* the limit outlasts a stop */
+        bitmap = 0;
+        assert_int_equal(start(toy, PAGE, ranges, 5), FERRY_OK);
+        for (uint64_t page = 0; page < 64; page++) {
+            assert_int_equal(ferry_dma_write(toy->device, page * PAGE, "x", 1), FERRY_OK);
+        }
+        assert_int_equal(report(toy, 0, 64 * PAGE, PAGE, &bitmap, sizeof(bitmap)),
+                         FERRY_OK);
+        assert_true(bitmap == (0x3ull << 40 | 0x1fffff));
+        assert_int_equal(stop(toy), FERRY_OK);
+    }
+    bitmap = 0;
+    assert_int_equal(start(toy, PAGE, ranges, 2), FERRY_OK); /* those it can hold */
+    assert_int_equal(ferry_dma_write(toy->device, 3 * PAGE, "x", 1), FERRY_OK);
+    assert_int_equal(ferry_dma_write(toy->device, PAGE, "x", 1), FERRY_OK);
+    assert_int_equal(report(toy, 0, 64 * PAGE, PAGE, &bitmap, sizeof(bitmap)), FERRY_OK);
+    assert_int_equal(bitmap, 2);
+    close(fd);
+}
+
 int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -485,6 +532,8 @@ int main(void)
         TEST(a_segment_held_over_stop_and_start_is_logged),
         TEST(an_unmap_takes_its_log_along),
         TEST(more_pages_than_the_limit_are_not_logged),
+        cmocka_unit_test_setup_teardown(ranges_beyond_the_device_s_limit_are_combined,
+                                        setup_two, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
