@@ -19,6 +19,7 @@
 #define BACKLOG_DEFAULT 1024u
 #define MAC_DEFAULT "52:54:00:fe:44:01"
 #define NET_DEFAULT "none"
+#define LOG_RANGES_MAX 16u /* that its page tracker holds; more are combined */
 
 /* Times that the arcs take here with room to spare; a load grows with the table. */
 #define QUIET_NS 200000u
@@ -239,6 +240,7 @@ static void describe(struct nic *nic, struct ferry_device_desc *ret_desc)
     ret_desc->region[NIC_BAR_MSIX].size_bytes = NIC_BAR_MSIX_BYTES;
     ret_desc->region[NIC_BAR_VIRTIO].size_bytes = NIC_BAR_VIRTIO_BYTES;
     ret_desc->region[NIC_BAR_VIRTIO].flags = FERRY_BAR_64BIT | FERRY_BAR_PREFETCH;
+    ret_desc->log_ranges_max = LOG_RANGES_MAX;
     ret_desc->msix_vectors = nic->virtio.vectors;
     ret_desc->msix_bar = NIC_BAR_MSIX;
     ret_desc->msix_table_off = 0;
