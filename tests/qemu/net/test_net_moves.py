@@ -49,7 +49,9 @@ def test_a_large_table_that_changes_all_the_time(rig):
         net.serve(rig, peer, "nic" + side, LARGE)
     guest = net.Guest(rig, peer, VERSION, ["nic"])
     peer.ask(f"scatter start {net.MAC.replace(':', '')} {SCATTER_A_SECOND}")
-    moves = [guest.move(capabilities=["switchover-ack"]) for _ in range(LARGE_MOVES)]
+    # QEMU 7.2 knows none; its own idea of what is left stops the guest.
+    ack = [] if VERSION == "7.2" else ["switchover-ack"]
+    moves = [guest.move(capabilities=ack) for _ in range(LARGE_MOVES)]
     scatter = peer.keys("scatter stop")
     assert scatter["errors"] == 0 and scatter["sent"] > 0, scatter
     tell(guest, peer, moves)
