@@ -17,10 +17,10 @@ mkdir -p "$folder/etc" "$folder/log" "$folder/drivers" "$folder/own"
 # by the one that starts daemons as well.
 mount -t tmpfs tmpfs "$folder/own"
 for kind in passwd group; do
-    grep -v '^libvirt-qemu:' /etc/$kind >"$folder/own/$kind"
+    grep -v -e '^libvirt-qemu:' -e '^ferry:' /etc/$kind >"$folder/own/$kind"
 done
 echo 'libvirt-qemu:x:64055:64055::/var/lib/libvirt:/usr/sbin/nologin' >>"$folder/own/passwd"
-echo 'libvirt-qemu:x:64055:' >>"$folder/own/group"
+printf 'libvirt-qemu:x:64055:\nferry:x:64999:libvirt-qemu\n' >>"$folder/own/group"
 # The target tells the source its name, and that has to be found.
 printf '127.0.0.1 localhost\n10.0.0.1 a\n10.0.0.2 b\n' >"$folder/own/hosts"
 for kind in passwd group hosts; do
@@ -39,7 +39,6 @@ mkdir "$folder/own/run" "$folder/own/run/ferry" "$folder/own/run/ferry/qemu" \
 mount --bind "$qemu" "$folder/own/run/ferry/qemu"
 mount --bind "$build" "$folder/own/run/ferry/build"
 mount --rbind "$folder/own/run" /run
-chmod 1777 /run/ferry
 mount --bind "$folder/etc" /etc/libvirt
 
 # The guests do without, and a KVM that libvirt may use and QEMU cannot makes libvirt ask QEMU

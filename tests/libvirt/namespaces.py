@@ -7,7 +7,7 @@ import sys
 
 SKIPPED = 77
 NEEDS = {"libvirtd": "libvirt-daemon", "virsh": "libvirt-clients", "unshare": "util-linux",
-         "nsenter": "util-linux", "setpriv": "util-linux", "mount": "mount", "ip": "iproute2"}
+         "nsenter": "util-linux", "mount": "mount", "ip": "iproute2"}
 DRIVERS = "/usr/lib/x86_64-linux-gnu/libvirt/connection-driver"
 UNSHARE = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
 INSIDE = "FERRY_TEST_NAMESPACES"

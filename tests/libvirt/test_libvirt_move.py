@@ -146,6 +146,17 @@ def test_the_guest_rests_in_a_file(rig):
     rig.goes_on(vm, *WORK)
     qemu_rig.check_crypto(vm)
     a.virsh("destroy", libvirt_rig.NAME)
+    a.virsh("undefine", libvirt_rig.NAME)
+
+
+def test_libvirt_tells_what_keeps_a_guest_from_moving(rig):
+    a = rig.host["a"]
+    alone = "<qemu:arg value='-ferry'/>\n    <qemu:arg value='no-peer-maps'/>"
+    a.virsh("create", rig.domain(lambda text: text.replace(alone, "")))
+    said = rig.refused("a", "b")
+    # QEMU 7.2 knows no P2P: the bridge refuses, and says so in the guest's log.
+    assert "P2P" in (a.guest_said() if rig.version == "7.2" else said), (said, a.guest_said())
+    assert a.state() == "running", a.state()
 
 
 libvirt_rig.run([
@@ -153,4 +164,5 @@ libvirt_rig.run([
     test_it_comes_back_by_the_daemons_alone_over_several_connections,
     test_a_move_is_watched_and_aborted,
     test_without_a_device_at_the_target_it_stays,
-    test_the_guest_rests_in_a_file])
+    test_the_guest_rests_in_a_file,
+    test_libvirt_tells_what_keeps_a_guest_from_moving])
