@@ -3,12 +3,15 @@
 
 QEMU is a program that writes down how it was started.
 
-Usage: test_qemu_emulator.py FERRY EMULATOR
+Usage: test_qemu_emulator.py FERRY SOURCE-ROOT
 """
 import os
+import pathlib
+import re
 import subprocess
 import sys
 import time
+import xml.etree.ElementTree
 
 from qemu_fake import FAKE, LIMIT_S, Rig, expect
 
@@ -101,9 +104,25 @@ def the_installed_emulator_runs_the_qemu_of_its_name(rig, text):
         os.remove(rig.path("note"))
 
 
+def the_documented_domain_is_understood(rig, root):
+    """The guide shows the example, and `ferry qemu' takes what the example has for it."""
+    domain = (root / "examples/libvirt/guest.xml").read_text(encoding="utf-8")
+    shown = re.search(r"<!-- from examples/libvirt/guest.xml -->\n```xml\n(.*?)```\n",
+                      (root / "docs/libvirt.md").read_text(encoding="utf-8"), re.S)
+    expect("docs/libvirt.md", shown[1], domain)
+    words = [arg.get("value") for arg in xml.etree.ElementTree.fromstring(domain).iter(
+        "{http://libvirt.org/schemas/domain/qemu/1.0}arg")]
+    assert words[::2] == ["-ferry"] * (len(words) // 2), words
+    words = [word.replace("/run/ferry/acc.sock", rig.socket) for word in words]
+    done = emulator(rig, *words, "-machine", "pc-q35-7.2,memory-backend=pc.ram")
+    expect("exit status " + done.stderr, done.returncode, 0)
+    assert sum(word.startswith("vfio-pci,") for word in rig.note()["argv"]) == 2, rig.note()
+    rig.wait_clean("after its end")
+
+
 def main():
-    with open(sys.argv[2], encoding="utf-8") as file:
-        text = file.read()
+    root = pathlib.Path(sys.argv[2])
+    text = (root / "src/cli/qemu/emulator.in").read_text(encoding="utf-8")
     with Rig(sys.argv[1]) as rig:
         for test in (wrong_options_are_refused, without_our_option_it_is_qemu,
                      our_options_stand_among_qemus, options_before_qemu_hold_for_every_guest):
@@ -112,6 +131,7 @@ def main():
             print("%s: %.1f s" % (test.__name__, time.monotonic() - began), flush=True)
         os.remove(rig.path("note"))
         the_installed_emulator_runs_the_qemu_of_its_name(rig, text)
+        the_documented_domain_is_understood(rig, root)
 
 
 if __name__ == "__main__":
