@@ -19,7 +19,7 @@
     65536u /* pings that an answer may belong to: all numbers that there are             \
             */
 #define FILL_BYTES 40u
-#define GRACE_NS 2000000000u /* for answers, after the last ping */
+#define GRACE_NS 2000000000u /* for an answer */
 #define IP_WORDS 4u
 
 struct packet {
@@ -34,6 +34,7 @@ struct ping {
     uint64_t every_ns;
     int waits; /* what is sent before the first answer does not count */
     _Atomic uint64_t sent, received, twice, wrong, rtt_us_max, rtt_us_sum;
+    _Atomic uint64_t lost;         /* had no answer within GRACE_NS */
     uint64_t answered[KNOWN / 64]; /* a bit for each number; the process's own */
 };
 
@@ -49,6 +50,17 @@ uint16_t checksum(const void *data, size_t bytes)
         sum = (sum & 0xffff) + (sum >> 16);
     }
     return htons((uint16_t)~sum);
+}
+
+static int has_answer(const struct ping *ping, uint64_t number)
+{
+    return (ping->answered[number % KNOWN / 64] >> number % 64 & 1) != 0;
+}
+
+/* How many pings are under way when the oldest of them is given up. */
+static uint64_t under_way(const struct ping *ping)
+{
+    return GRACE_NS / ping->every_ns;
 }
 
 static void send_one(struct ping *ping, int fd)
@@ -67,6 +79,10 @@ static void send_one(struct ping *ping, int fd)
         packet.fill[i] = (uint8_t)(number + i);
     }
     packet.header.checksum = checksum(&packet, sizeof(packet));
+    if (counts && number >= under_way(ping) &&
+        !has_answer(ping, number - under_way(ping))) {
+        atomic_fetch_add(&ping->lost, 1);
+    }
     ping->answered[number % KNOWN / 64] &= ~((uint64_t)1 << number % 64);
     /* An answer may come before this returns. What cannot be sent counts as lost. */
     atomic_store(&ping->sent, number + 1);
@@ -103,6 +119,9 @@ static void count_answer(struct work *work, struct ping *ping,
         return;
     }
     *answered |= bit;
+    if (sent - packet->number > under_way(ping)) {
+        atomic_fetch_sub(&ping->lost, 1); /* it was given up too early */
+    }
     if (ping->waits && atomic_load(&ping->received) == 0) {
         atomic_store(&work->last_ns, monotonic_ns());
     }
@@ -191,15 +210,10 @@ static struct ping *ping;
 
 void ping_show(void)
 {
-    /* What was not answered for so long that it will not be. */
-    const uint64_t sent = atomic_load(&ping->sent);
-    const uint64_t waited = GRACE_NS / ping->every_ns;
-    const uint64_t due = sent > waited ? sent - waited : 0;
-    const uint64_t answers = atomic_load(&ping->received);
-
     printf("%llu pings, %llu answers, %llu lost, longest gap %llu ms",
-           (unsigned long long)sent, (unsigned long long)answers,
-           (unsigned long long)(due > answers ? due - answers : 0),
+           (unsigned long long)atomic_load(&ping->sent),
+           (unsigned long long)atomic_load(&ping->received),
+           (unsigned long long)atomic_load(&ping->lost),
            (unsigned long long)atomic_load(&worker.shared->gap_ns) / 1000000);
 }
 
