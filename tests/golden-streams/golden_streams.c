@@ -19,6 +19,7 @@
 #include "ferry/host.h"
 #include "ferry/show.h"
 #include "models/models.h"
+#include "models/nic/nic_private.h"
 
 #define MEMORY_BYTES 65536u
 #define MEMORY_IOVA 0x100000u
@@ -41,6 +42,7 @@ static const struct golden all[] = {
     { 1, "copy", 1, { "copy" }, 0, 0 },
     { 1, "context", 2, { "acc", "copy" }, 1, 0 },
     { 1, "context-zstd", 2, { "acc", "copy" }, 1, 3 },
+    { 1, "nic", 1, { "nic" }, 0, 0 },
 };
 #define GOLDEN_COUNT (sizeof(all) / sizeof(all[0]))
 
@@ -80,6 +82,19 @@ static const struct setting settings[] = {
     { "copy", 0, 0x1090, 4, 32 },
     { "copy", 0, 0x109c, 4, 2 },
     { "copy", 0, 0x1094, 4, 1 },
+    /* nic, the same: queue 1 (the first that sends) chosen and laid out. */
+    { "nic", 7, 0x04, 2, 0x0006 },
+    { "nic", 7, 0x3c, 1, 0x23 },
+    { "nic", 1, 0x10, 8, 0xfee03000 },
+    { "nic", 1, 0x18, 4, 0x4023 },
+    { "nic", 1, 0x1c, 4, 1 },
+    { "nic", 4, 0x14, 1, 0x03 },
+    { "nic", 4, 0x08, 4, 1 },
+    { "nic", 4, 0x16, 2, 1 },
+    { "nic", 4, 0x18, 2, 32 },
+    { "nic", 4, 0x20, 4, 0x101000 },
+    { "nic", 4, 0x28, 4, 0x102000 },
+    { "nic", 4, 0x30, 4, 0x103000 },
 };
 #define SETTING_COUNT (sizeof(settings) / sizeof(settings[0]))
 
@@ -157,6 +172,25 @@ static int is(const struct world *world, uint32_t device, const char *model)
 
 /* --- making --- */
 
+/* What traffic and a driver's commands leave in a nic: a flow, a frame that waits. */
+static void fill_nic(struct nic *nic)
+{
+    uint8_t bytes[60] = { 0x52, 0x54, 0, 0xfe, 0x44, 1, 2, 0, 0, 0, 0, 9, 0x88, 0xb5 };
+    struct iovec part = { .iov_base = bytes, .iov_len = sizeof(bytes) };
+    const struct nic_frame frame = { .part = &part,
+                                     .part_count = 1,
+                                     .bytes = sizeof(bytes) };
+
+    nic_flows_count(nic->flows, bytes, sizeof(bytes), sizeof(bytes), 0);
+    assert_int_equal(nic_backlog_put(nic->backlog, 0, &frame), FERRY_OK);
+    nic->filter.all_multicast = 1;
+    nic->filter.multicast_count = 1;
+    nic->filter.multicast[0][0] = 0x33;
+    nic->filter.vlan[1] = 4;
+    nic->receive[0].frames = 5;
+    nic->transmit[0].bytes = 1u << 20;
+}
+
 static void fill_device(struct world *world, uint32_t device)
 {
     uint8_t data[DEVICE_MEMORY_BYTES];
@@ -174,6 +208,9 @@ static void fill_device(struct world *world, uint32_t device)
                                                         set->bytes, 0),
                              FERRY_OK);
         }
+    }
+    if (is(world, device, "nic")) {
+        fill_nic(world->state[device]);
     }
     if (is(world, device, "copy")) {
         for (size_t i = 0; i < sizeof(data); i++) {
@@ -238,6 +275,30 @@ static int open_golden(const struct golden *golden)
     return fd;
 }
 
+static void look_at_nic(const struct nic *nic)
+{
+    struct nic_flows_state flows;
+    struct nic_frame frame;
+    uint64_t age = 0, page = 0;
+
+    nic_flows_state_get(nic->flows, &flows);
+    assert_int_equal(flows.frames, 1);
+    assert_int_equal(nic_flows_used(nic->flows), 1);
+    nic_flows_track(nic->flows);
+    assert_int_equal(nic_flows_take(nic->flows, 2, &page), 1);
+    nic_flows_track_end(nic->flows);
+    assert_true(nic_flows_page_valid(nic->flows, page, &age) && age == 1);
+    assert_int_equal(nic_backlog_peek(nic->backlog, 0, &frame), 1);
+    assert_int_equal(frame.bytes, 60);
+    assert_memory_equal(frame.part->iov_base, "\x52\x54\0\xfe\x44\1\2", 7);
+    assert_int_equal(nic->filter.all_multicast, 1);
+    assert_int_equal(nic->filter.multicast_count, 1);
+    assert_int_equal(nic->filter.multicast[0][0], 0x33);
+    assert_int_equal(nic->filter.vlan[1], 4);
+    assert_int_equal(nic->receive[0].frames, 5);
+    assert_int_equal(nic->transmit[0].bytes, 1u << 20);
+}
+
 static void look_at_device(struct world *world, uint32_t device, const char *name)
 {
     uint8_t data[DEVICE_MEMORY_BYTES];
@@ -261,6 +322,9 @@ static void look_at_device(struct world *world, uint32_t device, const char *nam
                      set->model, set->region, (unsigned long long)set->off,
                      (unsigned long long)value, (unsigned long long)set->value);
         }
+    }
+    if (is(world, device, "nic")) {
+        look_at_nic(world->state[device]);
     }
     if (is(world, device, "copy")) {
         assert_int_equal(ferry_context_region_read(world->context, device,
