@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Fuzzes the loading of device states: arbitrary bytes are taken or refused, and what was
- * taken can be saved into a sound state again. The first byte chooses the model (bit 0:
- * copy, else acc) and whether hashes are put right before (bit 1).
+ * taken can be saved into a sound state again. The first byte chooses the model (bit 2:
+ * nic; else bit 0: copy, else acc) and whether hashes are put right before (bit 1).
  */
 #include <string.h>
 #include <xxhash.h>
@@ -13,12 +13,15 @@
 #include "models/acc/acc_image.h"
 #include "models/acc/acc_regs.h"
 #include "models/copy/copy_private.h"
+#include "models/models.h"
+#include "models/nic/migration/migration_private.h"
 #include "must.h"
 
 #define STATE_MAX (64u << 10)
 #define PAGES 4u
 
-static uint8_t state[STATE_MAX], saved[2][STATE_MAX];
+/* What is saved has records that a state may lack. */
+static uint8_t state[STATE_MAX], saved[2][2 * STATE_MAX];
 
 static struct acc_hw *acc_new(void)
 {
@@ -181,13 +184,115 @@ static void fuzz_copy(size_t size, int put_right)
     copy_free(&other);
 }
 
+/* As after power-on. */
+static void nic_renew(struct nic *nic)
+{
+    nic_save_end(nic->migration);
+    nic_load_end(nic->migration);
+    virtio_pci_reset(&nic->virtio);
+    nic_queues_reset(nic);
+    nic_flows_clear(nic->flows);
+    memset(nic->receive, 0, sizeof(nic->receive));
+    memset(nic->transmit, 0, sizeof(nic->transmit));
+}
+
+static struct nic *nic_new(void)
+{
+    const struct ferry_model_options options = { .struct_size = sizeof(options) };
+    struct ferry_device *device;
+    void *nic = NULL;
+
+    must(ferry_model_find("nic")->create(&options, &device, &nic, NULL) == FERRY_OK);
+    return nic;
+}
+
+static void nic_put_right(const struct nic *nic, size_t size)
+{
+    size_t at = 0;
+
+    if (size >= NIC_RECORD_BYTES + NIC_MATCH_BYTES) {
+        nic_record_put(state, NIC_TAG_MATCH, NIC_MATCH_BYTES);
+        nic_image_write(nic, NIC_TAG_MATCH, state + NIC_RECORD_BYTES);
+    }
+    while (size - at >= NIC_RECORD_BYTES) {
+        const uint64_t bytes = ferry_load_le64(state + at);
+
+        if (bytes > size - at - NIC_RECORD_BYTES) {
+            return;
+        }
+        if (ferry_load_le32(state + at + 12) == NIC_TAG_END && bytes == NIC_END_BYTES) {
+            ferry_store_le64(state + at + NIC_RECORD_BYTES, at);
+            ferry_store_le64(state + at + NIC_RECORD_BYTES + 8,
+                             XXH3_64bits(state, at + NIC_RECORD_BYTES + 8));
+        }
+        at += NIC_RECORD_BYTES + (size_t)bytes;
+    }
+}
+
+/* In pieces of a size that the state itself chooses. */
+static int nic_load(struct nic *nic, const uint8_t *from, size_t size)
+{
+    const size_t piece = size != 0 ? from[size - 1] * 7u + 1u : 1;
+    int rc = nic_load_begin(nic->migration);
+
+    must(rc == FERRY_OK);
+    for (size_t at = 0; at < size && rc == FERRY_OK; at += piece) {
+        rc = nic_load_write(nic->migration, from + at,
+                            size - at < piece ? size - at : piece);
+    }
+    return nic_load_finish(nic->migration);
+}
+
+static size_t nic_save_all(struct nic *nic, uint8_t *to)
+{
+    uint64_t said = 0;
+    size_t bytes = 0;
+    int got;
+
+    must(nic_save_begin(nic->migration, 0) == FERRY_OK);
+    must(nic_migration_data_size(nic->migration, &said) == FERRY_OK);
+    while ((got = nic_migration_save(nic->migration, to + bytes, 2 * STATE_MAX - bytes)) >
+           0) {
+        bytes += (size_t)got;
+        must(bytes < 2 * STATE_MAX);
+    }
+    must(got == 0 && bytes <= said);
+    nic_save_end(nic->migration);
+    return bytes;
+}
+
+static void fuzz_nic(size_t size, int put_right)
+{
+    static struct nic *nic, *other;
+    size_t bytes;
+
+    if (nic == NULL) {
+        nic = nic_new();
+        other = nic_new();
+    }
+    if (put_right) {
+        nic_put_right(nic, size);
+    }
+    if (nic_load(nic, state, size) != FERRY_OK) {
+        nic_renew(nic); /* what a refused load leaves goes with the reset */
+    }
+    bytes = nic_save_all(nic, saved[0]);
+    must(nic_load(other, saved[0], bytes) == FERRY_OK);
+    must(nic_save_all(other, saved[1]) == bytes);
+    must(memcmp(saved[0], saved[1], bytes) == 0);
+    nic_renew(nic);
+    nic_renew(other);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size < 1 || size - 1 > STATE_MAX) {
         return 0;
     }
     memcpy(state, data + 1, size - 1);
-    if ((data[0] & 1) != 0) {
+    if ((data[0] & 4) != 0) {
+        fuzz_nic(size - 1, data[0] & 2);
+    } else if ((data[0] & 1) != 0) {
         fuzz_copy(size - 1, data[0] & 2);
     } else {
         fuzz_acc(size - 1, data[0] & 2);
