@@ -14,7 +14,8 @@ from bridge_sides import Sides
 
 VERSION = sys.argv[7]
 SANDBOX = ["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"]
-NOBODY = ["-run-with", "user=nobody"]
+OLD = VERSION == "7.2"
+NOBODY = ["-runas", "nobody"] if OLD else ["-run-with", "user=nobody"]
 
 
 def stop_and_cont(rig, vm, *work):
@@ -55,7 +56,8 @@ def test_a_guest_is_paused_during_a_migration(rig):
     stop_and_cont(rig, vm, "crypto")
     move.release(vm)
     move.stayed(vm, target, "crypto")
-    assert "data_fd out of sync" in vm.said()
+    # The second is QEMU 7.2's word, for the bridge refuses it a second session.
+    assert "data_fd out of sync" in vm.said() or "state STOP and SAVING" in vm.said()
     target = sides.target()
     move.begin(vm, move.listen(rig, target), hold=True)
     move.held(vm)
@@ -108,12 +110,13 @@ def test_memory_without_a_file_moves_as_well(rig):
 
 def test_a_guest_rests_in_a_file(rig):
     sides = Sides(rig, VERSION, {"acc": "acc"}, ["crypto start"])
-    move.begin(sides.source, "file:" + rig.path("guest"), one_way=True)
+    path = rig.path("guest")
+    move.begin(sides.source, "exec:cat >" + path if OLD else "file:" + path, one_way=True)
     assert move.over(sides.source)["status"] == "completed"
     sides.source.end()
     target = sides.target()
     move.configure(target, one_way=True)
-    target.call("migrate-incoming", uri="file:" + rig.path("guest"))
+    target.call("migrate-incoming", uri="exec:cat " + path if OLD else "file:" + path)
     rig.wait(lambda: target.status() == "paused", "the guest is not back")
     target.call("cont")
     rig.goes_on(target, "crypto")
