@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""README's session with a QEMU guest does what it says.
+"""The sessions with QEMU guests of README and of docs/nic.md do what they say.
 
-usage: test_bridge_readme.py FERRY README GUEST
+usage: test_bridge_readme.py FERRY README GUEST NIC
 """
 import os
 import re
@@ -14,12 +14,13 @@ import tempfile
 import time
 
 LIMIT_S = 150
+ANSWERS = 100  # so many without a loss: the move is over
 
 
-def session(readme):
-    """The commands of README's session, without their comments."""
-    with open(readme, encoding="utf-8") as file:
-        block = re.search(r"^## A QEMU guest moves.*?^```\n(.*?)^```", file.read(),
+def session(page, heading):
+    """The commands of a page's session, without their comments."""
+    with open(page, encoding="utf-8") as file:
+        block = re.search(rf"^## {heading}.*?^```\n(.*?)^```", file.read(),
                           re.MULTILINE | re.DOTALL).group(1)
     return [line.split("  # ")[0].strip() for line in block.splitlines()]
 
@@ -32,16 +33,67 @@ def wait(holds, text):
         time.sleep(0.2)
 
 
-def status(log):
-    """works and errors of the last status in a console's log, or None."""
-    if not os.path.exists(log):
+def last(folder, name, pattern):
+    """The numbers of the last line in a log that fits a pattern, or None."""
+    try:
+        with open(os.path.join(folder, name), encoding="utf-8", errors="replace") as file:
+            found = re.findall(pattern, file.read())
+    except FileNotFoundError:
         return None
-    with open(log, encoding="utf-8", errors="replace") as file:
-        found = re.findall(r"crypto running=1 works=(\d+) errors=(\d+)", file.read())
     return tuple(map(int, found[-1])) if found else None
 
 
-def run(lines, folder, environment):
+class Crypto:
+    """README's guest encrypts."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.before = None
+
+    def status(self, side):
+        """works and errors."""
+        return last(self.folder, side + ".log", r"crypto running=1 works=(\d+) errors=(\d+)")
+
+    def works(self):
+        """The guest works at the source."""
+        self.before = self.status("a")
+        return self.before
+
+    def goes_on(self):
+        """It does so at the target, and nothing was wrong."""
+        after = self.status("b")
+        assert self.before[1] == 0 and (after is None or after[1] == 0), (self.before, after)
+        return after is not None and after[0] > self.before[0]
+
+
+class Pings:
+    """The guest of docs/nic.md is pinged."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.lost = None
+
+    def status(self):
+        """answers, lost and moves."""
+        return last(self.folder, "ping.log", r"(\d+) answers, (\d+) lost, .* moved (\d+) times")
+
+    def works(self):
+        """There are answers from the source."""
+        found = self.status()
+        return found and found[0] > 0
+
+    def goes_on(self):
+        """There are answers from the target, and no more are lost."""
+        found = self.status()
+        if found[2] != 1:
+            return False
+        settled = self.lost is not None and found[1] == self.lost[1] and \
+            found[0] > self.lost[0] + ANSWERS
+        self.lost = found if self.lost is None or found[1] != self.lost[1] else self.lost
+        return settled
+
+
+def run(lines, folder, environment, guest):
     """Types the lines as a reader would; returns what the monitor said."""
     running = []
     monitor = None
@@ -64,15 +116,14 @@ def run(lines, folder, environment):
                     wait(lambda path=path: os.path.exists(path), path)
                 elif "-incoming" in words:
                     wait(lambda: os.path.exists(folder + "/move"), "no target")
+                elif "--ping" in words:
+                    wait(lambda: os.path.exists(folder + "/wire"), "no wire")
                 continue
             if "(qemu) migrate " in line:
-                wait(lambda: status(folder + "/a.log"), "the guest does not work")
+                wait(guest.works, "the guest does not work")
             monitor.stdin.write(line.removeprefix("(qemu) ") + "\n")
             monitor.stdin.flush()
-        before = status(folder + "/a.log")
-        wait(lambda: (status(folder + "/b.log") or (0, 0))[0] > before[0],
-             "the work does not go on at the target")
-        assert before[1] == status(folder + "/b.log")[1] == 0
+        wait(guest.goes_on, "the work does not go on at the target")
         return monitor.stdout.read()
     finally:
         for process in running:
@@ -82,19 +133,28 @@ def run(lines, folder, environment):
                 pass
 
 
-def main():
-    ferry, readme, guest = sys.argv[1:4]
+def check(ferry, page, heading, guest, kind):
+    """Runs one session."""
     folder = tempfile.mkdtemp(prefix="ferry-readme-")
     environment = dict(os.environ, MALLOC_PERTURB_="0",
                        PATH=os.path.dirname(ferry) + ":" + os.environ["PATH"])
     lines = [line.replace("/tmp/", folder + "/").replace("scripts/guest", guest)
-             for line in session(readme)]
+             for line in session(page, heading)]
     assert len(lines) <= 10, lines
     try:
-        said = run(lines, folder, environment)
+        said = run(lines, folder, environment, kind(folder))
         assert "completed" in said, said
     finally:
         shutil.rmtree(folder)
+
+
+def main():
+    ferry, readme, guest, nic = sys.argv[1:5]
+    check(ferry, readme, "A QEMU guest moves", guest, Crypto)
+    if os.path.exists("/dev/net/tun"):
+        check(ferry, nic, "A session", guest, Pings)
+    else:
+        print("without /dev/net/tun nobody can ping: the session of docs/nic.md was not run")
 
 
 main()
