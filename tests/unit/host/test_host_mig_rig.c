@@ -132,15 +132,8 @@ static int dev_counters(void *state, struct ferry_device *device,
     const struct rig_device *dev = state;
 
     (void)device;
-    if (dev->counted == 0 || cap < 2) {
-        return 0;
-    }
-    for (uint32_t i = 0; i < 2; i++) {
-        memcpy(ret_counter[i].name, "lost", 5);
-        ret_counter[i].queue = i;
-        ret_counter[i].value = dev->counted + i;
-    }
-    return 2;
+    *ret_counter = (struct ferry_counter){ "lost", 1, 0, dev->counted };
+    return dev->counted != 0 && cap > 0;
 }
 
 static const struct ferry_device_ops dev_ops = {

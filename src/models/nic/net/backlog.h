@@ -41,7 +41,8 @@ void nic_backlog_seal(struct nic_backlog *backlog, uint32_t sealed);
 
 uint32_t nic_backlog_frames(const struct nic_backlog *backlog);
 uint32_t nic_backlog_waiting(const struct nic_backlog *backlog, uint32_t queue);
-/* Since it was created or reset: frames that did not fit, and such as came in an image. */
+/* Since it was created or reset: frames that did not fit, and such as came in an image.
+ */
 uint64_t nic_backlog_lost(const struct nic_backlog *backlog, uint32_t queue);
 uint64_t nic_backlog_carried(const struct nic_backlog *backlog, uint32_t queue);
 
