@@ -129,11 +129,10 @@ static void dev_reset(void *state, struct ferry_device *device,
 static int dev_counters(void *state, struct ferry_device *device,
                         struct ferry_counter *ret_counter, uint32_t cap)
 {
-    const struct rig_device *dev = state;
-
     (void)device;
-    *ret_counter = (struct ferry_counter){ "lost", 1, 0, dev->counted };
-    return dev->counted != 0 && cap > 0;
+    *ret_counter =
+        (struct ferry_counter){ "lost", 1, 0, ((struct rig_device *)state)->counted };
+    return ret_counter->value != 0 && cap > 0;
 }
 
 static const struct ferry_device_ops dev_ops = {
