@@ -208,24 +208,41 @@ static int send_segments(struct nic *nic, uint32_t pair, const struct nic_frame 
     return 1;
 }
 
-/* Does in software what the wire does not take. Return: as send_segments. */
-static int send_software(struct nic *nic, uint32_t pair, uint32_t i)
+/* A frame that is to be worked on, in one piece of our own. */
+static void own(struct nic *nic, uint32_t i)
 {
-    struct nic_frame *frame = &nic->queues->batch.frame[i];
+    struct nic_batch *batch = &nic->queues->batch;
+    struct nic_frame *frame = &batch->frame[i];
     uint8_t *bytes = nic_slot(nic, i);
-    struct iovec part = { .iov_base = bytes, .iov_len = frame->bytes };
-    struct nic_frame out = { .part = &part, .part_count = 1, .bytes = frame->bytes };
 
     /* A copy made before is there already. */
     if (frame->part->iov_base != bytes) {
         (void)peek(frame, bytes, frame->bytes);
     }
-    if (frame->header.gso_type != VIRTIO_NET_HDR_GSO_NONE) {
-        out.header = frame->header;
-        return send_segments(nic, pair, &out);
+    frame->part = batch->part[i];
+    frame->part[0] = (struct iovec){ .iov_base = bytes, .iov_len = frame->bytes };
+    frame->part_count = 1;
+}
+
+/*
+ * Frames that lack no more than a checksum get it before the first is sent: the wire then
+ * takes all of them in one call.
+ */
+static void sum_up(struct nic *nic)
+{
+    struct nic_batch *batch = &nic->queues->batch;
+
+    for (uint32_t i = 0; i < batch->count; i++) {
+        struct nic_frame *frame = &batch->frame[i];
+
+        if (batch->sent[i].kind == NIC_SENT_SOFTWARE &&
+            frame->header.gso_type == VIRTIO_NET_HDR_GSO_NONE) {
+            own(nic, i);
+            nic_offload_checksum(frame->part->iov_base, frame->bytes, &frame->header);
+            memset(&frame->header, 0, sizeof(frame->header));
+            batch->sent[i].kind = NIC_SENT_WHOLE;
+        }
     }
-    nic_offload_checksum(bytes, frame->bytes, &frame->header);
-    return nic->net->ops->send(nic->net, &out, 1) == 1;
 }
 
 /* Sends the whole frames from i on. Return: how many there were; *ret_sent: how many the
@@ -250,6 +267,7 @@ static uint32_t send_batch(struct nic *nic, uint32_t pair)
     struct nic_batch *batch = &nic->queues->batch;
     uint32_t done = 0;
 
+    sum_up(nic);
     while (done < batch->count && !nic->queues->blocked) {
         if (batch->sent[done].kind == NIC_SENT_WHOLE) {
             uint32_t sent;
@@ -260,8 +278,10 @@ static uint32_t send_batch(struct nic *nic, uint32_t pair)
         } else if (batch->sent[done].kind == NIC_SENT_DROP) {
             done++;
         } else {
-            const int status = send_software(nic, pair, done);
+            int status;
 
+            own(nic, done);
+            status = send_segments(nic, pair, &batch->frame[done]);
             if (status < 0) {
                 batch->sent[done].kind = NIC_SENT_DROP;
             }
