@@ -29,6 +29,7 @@ struct datagram {
     int receives;
     size_t bytes;
     _Atomic uint64_t sent, received, highest;
+    _Atomic uint64_t stalls; /* the receiver was silent for LOST_MS */
 };
 
 struct batch {
@@ -78,6 +79,7 @@ static void send_all(struct work *work, struct datagram *datagram, int fd)
         if (next - acked > WINDOW - BATCH) {
             if (poll(&ready, 1, LOST_MS) == 0) {
                 acked = next;
+                atomic_fetch_add(&datagram->stalls, 1);
             }
             continue;
         }
@@ -154,9 +156,10 @@ static void more(const void *arg)
     const uint64_t highest = atomic_load(&datagram->highest);
     const uint64_t received = atomic_load(&datagram->received);
 
-    printf(" sent=%llu received=%llu lost=%llu",
+    printf(" sent=%llu received=%llu lost=%llu stalls=%llu",
            (unsigned long long)atomic_load(&datagram->sent), (unsigned long long)received,
-           (unsigned long long)(highest > received ? highest - received : 0));
+           (unsigned long long)(highest > received ? highest - received : 0),
+           (unsigned long long)atomic_load(&datagram->stalls));
 }
 
 int command_datagram(const char *const words[WORDS_MAX])

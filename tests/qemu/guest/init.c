@@ -60,7 +60,7 @@
  *                     retransmits=N rtt_us=N
  *   datagram start receive PORT|status|stop, datagram start ADDRESS PORT BYTES
  *                     UDP packets of that size, as fast as the receiver takes them. More
- *                     keys: sent=N received=N lost=N
+ *                     keys: sent=N received=N lost=N stalls=N
  *   beat on|off       on: every worker says each end of work on ttyS1, at most one line
  * in a millisecond: "c N" for crypto, "p N" for a copy device, "t N" for tick, N the
  * number of works. The guest's clocks stand still with the VM, so an interruption shows
