@@ -106,7 +106,7 @@ def several_devices_need_p2p(rig):
     """Or --no-peer-maps; acc has none."""
     two = (rig.socket, "model=copy,memory=1M")
     find(check(rig, *two, code=3), "blocks", "it has no P2P states", "--no-peer-maps")
-    find(check(rig, *two, VERSION="7.2.22"), "note", "does not refuse that")
+    find(check(rig, *two, code=3, VERSION="7.2.22"), "blocks", "it has no P2P states")
     report = check(rig, *two, options=["--no-peer-maps"])
     find(report, "note", "the bridge shows them")
     find(report, "note", "no device can reach another")
@@ -134,6 +134,7 @@ def the_command_is_read(rig):
     find(check(rig, rig.socket + ",dirty=iommu", args=intel), "good", "tracked by the IOMMU")
     find(check(rig, rig.socket + ",dirty=iommu", args=intel, code=3, VERSION="10.0.2"),
          "blocks", "before 11.0")
+    find(check(rig, args=intel, code=3, VERSION="7.2.22"), "blocks", "kept from migrating")
     find(check(rig, args=["-device", '{"driver":"vfio-user-pci"}'], code=3), "blocks",
          "silently")
     find(check(rig, args=["-run-with", "user=nobody"]), "note", "as the new user")

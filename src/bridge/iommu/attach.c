@@ -257,6 +257,20 @@ void bridge_iommu_unbind(struct bridge_device *device)
     bridge_object_put(&iommu->object);
 }
 
+int bridge_iommu_misled(struct bridge_device *device)
+{
+    const struct bridge_attachment *attachment = device->attachment;
+    int misled;
+
+    if (attachment == NULL) {
+        return 0;
+    }
+    (void)pthread_mutex_lock(&attachment->iommu->change);
+    misled = attachment->hwpt != NULL && attachment->hwpt->misled;
+    (void)pthread_mutex_unlock(&attachment->iommu->change);
+    return misled;
+}
+
 int bridge_iommu_repeat(struct bridge_device *device)
 {
     struct bridge_attachment *attachment = device->attachment;

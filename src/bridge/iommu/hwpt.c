@@ -183,6 +183,7 @@ long iommu_request_set_dirty(struct iommu *iommu, void *arg)
     if (rc == 0) {
         if (on != hwpt->tracking) {
             log_pages_clear(&hwpt->left);
+            hwpt->misled = 0;
         }
         hwpt->tracking = on;
     }

@@ -40,6 +40,13 @@ int bridge_iommu_repeat(struct bridge_device *device);
  * -errno: it has not the memory that the VMM thinks. */
 int bridge_iommu_settle(struct bridge_device *device);
 
+/*
+ * Has the VMM been told of written pages as they were unmapped, since tracking began?
+ * QEMU before 8.0 asks so for what a vIOMMU unmaps, when it knows no more which memory it
+ * was, and takes the pages for others: a migration would lose them. Thread: any.
+ */
+int bridge_iommu_misled(struct bridge_device *device);
+
 /* A server's DMA message: what is mapped at iova, by its address in this process.
  * Return: FERRY_OK, FERRY_E_RANGE, FERRY_E_PERMISSION. Thread: any, no waits. */
 int bridge_iommu_dma(struct bridge_device *device, uint64_t iova, void *data, size_t size,

@@ -66,6 +66,7 @@ struct iommu_hwpt {
     uint32_t automatic; /* made by an attach to the address space; goes with the last */
     uint32_t attached;  /* devices */
     uint32_t lenient;   /* takes devices without a log: all counts as written by them */
+    uint32_t misled;    /* pages were told with an unmap since tracking began */
     struct iommu_ioas *ioas;
     struct log_pages left; /* written by devices that have left since */
 };

@@ -224,6 +224,15 @@ static int check_groups(const struct qemu_args *args, unsigned version)
     return EXIT_OK;
 }
 
+/*
+ * Before 8.0 QEMU loses what a device writes to memory that a vIOMMU unmaps. Without a
+ * log in its container it does not migrate.
+ */
+static int must_stay(const struct qemu_plan *plan)
+{
+    return plan->line->has_iommu && plan->version != 0 && plan->version < QEMU_V2_SINCE;
+}
+
 static int make_token(const struct qemu_plan *plan, const struct qemu_args *args,
                       struct qemu_device *device)
 {
@@ -234,7 +243,7 @@ static int make_token(const struct qemu_plan *plan, const struct qemu_args *args
         .log = plan->log[0] != '\0' ? plan->log : NULL,
         .timeout_ms = args->timeout_ms,
         .no_peer_maps = (uint32_t)args->no_peer_maps,
-        .dirty = device->dirty,
+        .dirty = must_stay(plan) ? FERRY_BRIDGE_DIRTY_DEVICE : device->dirty,
         .trace = (uint32_t)args->trace,
     };
     struct ferry_error error = { .code = FERRY_OK };
@@ -336,9 +345,10 @@ static int add_device(struct qemu_plan *plan, struct qemu_args *args, size_t i)
     if (result != EXIT_OK) {
         return result;
     }
-    note_added(plan, first, "%s %s",
+    note_added(plan, first, "%s %s%s",
                device->model != NULL ? "a model of Ferry's," : "the device at",
-               device->model != NULL ? device->model : device->socket);
+               device->model != NULL ? device->model : device->socket,
+               must_stay(plan) ? "; beside a vIOMMU it cannot be migrated" : "");
     return EXIT_OK;
 }
 

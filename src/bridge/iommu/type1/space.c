@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/bitmap.h"
 #include "bridge/iommu/type1/uapi_type1.h"
 #include "bridge/iommu/uapi_iommufd.h"
 
@@ -207,6 +208,22 @@ static long report(const struct type1_space *space, uint64_t iova, uint64_t size
     return rc == -EOVERFLOW ? -EINVAL : rc;
 }
 
+/* Written pages of memory that is gone: see bridge_iommu_misled(). */
+static void note_written(const struct type1_space *space, uint64_t size,
+                         const struct uapi_type1_bitmap *bitmap)
+{
+    const uint64_t pages = size / IOMMU_PAGE_BYTES;
+    struct iommu_hwpt *hwpt;
+
+    if (ferry_bitmap_next((const void *)(uintptr_t)bitmap->data, pages, 0) == pages) {
+        return;
+    }
+    (void)pthread_mutex_lock(&space->iommu->change);
+    hwpt = iommu_id_find(space->iommu, space->hwpt, IOMMU_HWPT);
+    hwpt->misled = 1;
+    (void)pthread_mutex_unlock(&space->iommu->change);
+}
+
 long type1_unmap(const struct type1_space *space, void *arg)
 {
     struct uapi_type1_unmap *want = arg;
@@ -239,7 +256,11 @@ long type1_unmap(const struct type1_space *space, void *arg)
     rc = check_bitmap(iova, size, bitmap);
     /* What a server knew of a map that goes is kept until it is told. */
     rc = rc == 0 ? unmap(space, iova, iova + size - 1, &want->size) : rc;
-    return rc == 0 ? report(space, iova, size, bitmap) : rc;
+    rc = rc == 0 ? report(space, iova, size, bitmap) : rc;
+    if (rc == 0) {
+        note_written(space, size, bitmap);
+    }
+    return rc;
 }
 
 long type1_dirty(const struct type1_space *space, void *arg)

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "bridge/iommu/iommu.h"
 #include "bridge/migration/v1/inside.h"
 #include "bridge/say.h"
 
@@ -106,6 +107,11 @@ static int stop_and_copy(struct bridge_v1 *v1)
     if (v1->spoilt) {
         rc = -EIO;
     } else if (!is_saving(v1) && bridge_v1_reaches_others(v1)) {
+        rc = -EOPNOTSUPP;
+    } else if (bridge_iommu_misled(v1->migration->device)) {
+        bridge_say(v1->migration->device,
+                   "QEMU before 8.0 loses what is written to memory that a vIOMMU then "
+                   "unmaps: it moves no device beside one");
         rc = -EOPNOTSUPP;
     } else {
         rc = go(v1, FERRY_STATE_STOP_COPY);

@@ -40,13 +40,7 @@ static int look(const struct qemu_device *device, struct ferry_device_view *ret_
 static void check_peers(struct qemu_report *report, const struct qemu_args *args,
                         const struct qemu_device *device)
 {
-    if (args->devices > 1 && !args->no_peer_maps && report->number != 0 &&
-        report->number < QEMU_V2_SINCE) {
-        qemu_find(report, QEMU_BLOCKS, device->id,
-                  "--no-peer-maps, if no guest lets devices write into each other",
-                  "it has no P2P states: one that still runs could write into one that "
-                  "has stopped. This QEMU does not look, so the bridge refuses");
-    } else if (args->devices > 1 && !args->no_peer_maps) {
+    if (args->devices > 1 && !args->no_peer_maps) {
         qemu_find(report, QEMU_BLOCKS, device->id,
                   "--no-peer-maps, if no guest lets devices write into each other",
                   "it has no P2P states: QEMU stops one device after the other, and one "

@@ -43,7 +43,11 @@ static void check_iommu(struct qemu_report *report, const struct qemu_args *args
     for (size_t i = 0; i < args->devices; i++) {
         by_device |= args->device[i].dirty != FERRY_BRIDGE_DIRTY_IOMMU;
     }
-    if (report->number != 0 && report->number < VERSION_VIOMMU) {
+    if (report->number != 0 && report->number < QEMU_V2_SINCE) {
+        qemu_find(report, QEMU_BLOCKS, "vIOMMU", "QEMU 11.0 or later, or no vIOMMU",
+                  "before 8.0 QEMU loses what a device wrote to memory that the vIOMMU "
+                  "unmaps: it is kept from migrating");
+    } else if (report->number != 0 && report->number < VERSION_VIOMMU) {
         qemu_find(report, QEMU_BLOCKS, "vIOMMU", "QEMU 11.0 or later, or no vIOMMU",
                   "before 11.0 QEMU migrates no VFIO device beside a vIOMMU");
     } else if (by_device) {

@@ -266,6 +266,24 @@ static void a_refused_stop_fails_the_move_and_the_device_runs_on(void **state)
 }
 
 /* QEMU would follow a null pointer. */
+static void pages_that_qemu_lost_fail_the_move(void **state)
+{
+    (void)state;
+    begin(ALL, MIB, 0);
+    pre_copy(1);
+    v1_misled = 1;
+    assert_true(v1_stop(&source) < 0);
+    v1_misled = 0;
+    end_said(&source, "vIOMMU");
+    assert_int_equal(v1_cancelled(&source), 0);
+    assert_int_equal(v1_start(&source), 0);
+    assert_int_equal(atomic_load(&from.state), FERRY_STATE_RUNNING);
+    assert_int_equal(atomic_load(&source.alarms), 0);
+    bytes_free(&data);
+    save(1);
+    assert_loads(1);
+}
+
 static void a_stop_outside_of_a_move_is_not_refused(void **state)
 {
     (void)state;
@@ -480,6 +498,7 @@ int main(void)
         TEST(a_reset_in_the_middle_gives_the_move_up),
         TEST(a_refused_pre_copy_fails_the_move),
         TEST(a_refused_stop_fails_the_move_and_the_device_runs_on),
+        TEST(pages_that_qemu_lost_fail_the_move),
         TEST(a_stop_outside_of_a_move_is_not_refused),
         TEST(a_refused_stop_for_a_snapshot_fails_the_save),
         TEST(a_device_that_does_not_run_again_stops_its_guest),

@@ -11,6 +11,9 @@
 #define STOP_COPY_BITS FERRY_V1_SAVING
 #define PRE_COPY_BITS (FERRY_V1_SAVING | FERRY_V1_RUNNING)
 
+/* 1: the VMM has lost track of written pages (bridge_iommu_misled()). */
+extern int v1_misled;
+
 /* As end_bind(), with the region. */
 void v1_bind(struct end *end, const struct ferry_identity *identity);
 /* As end_unbind(). */
