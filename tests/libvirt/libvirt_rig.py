@@ -3,12 +3,10 @@
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -38,12 +36,14 @@ class Host:
         self.server = {}
         self.folder = rig.path(name)
         os.mkdir(self.folder)
+        os.mkdir(os.path.join(self.folder, "tmp"))
+        os.chmod(os.path.join(self.folder, "tmp"), 0o1777)
         self.out = open(os.path.join(self.folder, "daemon"), "wb")
         self.process = subprocess.Popen(
             ["unshare", "--net", "--mount", "--uts", os.path.join(HERE, "host.sh"), name,
              self.folder, namespaces.DRIVERS, rig.cache, rig.build],
             stdin=subprocess.DEVNULL, stdout=self.out, stderr=self.out,
-            env=dict(os.environ, MALLOC_PERTURB_="0"))
+            env=dict(os.environ, MALLOC_PERTURB_="0", TMPDIR=os.path.join(self.folder, "tmp")))
 
     def path(self, name):
         """A file of the host, as it is seen from here."""
@@ -153,7 +153,7 @@ class Guest(bridge_rig.Vm):
 class Rig:
     """A folder, and two hosts "a" and "b", which end with the namespaces."""
 
-    def __init__(self, ferry, cache, init, module, bridge, net_peer, version):
+    def __init__(self, ferry, cache, init, module, bridge, net_peer, version, folder):
         self.cache = os.path.realpath(cache)
         self.build = os.path.commonpath([os.path.realpath(path) for path in (ferry, init, bridge)])
         self.ferry, self.bridge = (
@@ -161,7 +161,7 @@ class Rig:
             for path in (ferry, bridge))
         self.net_peer = net_peer
         self.version = version
-        self.folder = tempfile.mkdtemp(prefix="ferry-libvirt-")
+        self.folder = folder
         os.chmod(self.folder, 0o755)
         initramfs.write(self.path("initrd"), init, os.path.join(cache, "guest/modules"),
                         [module])
@@ -255,12 +255,13 @@ class Rig:
         """Ends what can be ended in order; with the namespaces ends all else."""
         for host in self.host.values():
             if failed:
-                print(f"-- {host.name}:\n{host.said()[-6000:]}\n-- its guest:\n"
-                      f"{host.guest_said()[-6000:]}", file=sys.stderr)
+                said = "\n".join(line for line in host.guest_said().splitlines()
+                                 if "ferry-bridge" not in line or ": state " in line)
+                print(f"-- {host.name}:\n{host.said()[-6000:]}\n-- its guest:\n{said[-6000:]}",
+                      file=sys.stderr)
             host.process.terminate()
             host.process.wait()
             host.out.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def run(tests):
@@ -269,10 +270,10 @@ def run(tests):
     def too_long(number, _):
         raise TimeoutError(f"signal {number}: the test takes too long")
 
-    namespaces.enter()
+    folder = namespaces.enter()
     signal.signal(signal.SIGALRM, too_long)
     signal.alarm(TEST_S)
-    rig = Rig(*sys.argv[1:8])
+    rig = Rig(*sys.argv[1:8], folder)
     failed = True
     try:
         rig.up()

@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Where the tests run: namespaces of their own, which end with everything that is in them."""
+import ctypes
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import tempfile
 
 SKIPPED = 77
 NEEDS = {"libvirtd": "libvirt-daemon", "virsh": "libvirt-clients", "unshare": "util-linux",
          "nsenter": "util-linux", "mount": "mount", "ip": "iproute2"}
 DRIVERS = "/usr/lib/x86_64-linux-gnu/libvirt/connection-driver"
 UNSHARE = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
-INSIDE = "FERRY_TEST_NAMESPACES"
+INSIDE = "FERRY_TEST_INSIDE"
+PR_SET_PDEATHSIG = 1
 
 
 def missing():
@@ -37,15 +41,43 @@ def be_first(child):
             sys.exit(os.waitstatus_to_exitcode(status) & 0xff)
 
 
+def stop(number, _):
+    """A signal ends this process in order."""
+    sys.exit(128 + number)
+
+
+def end_with_parent():
+    """In a child: it does not outlive who started it."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def run_inside():
+    """Runs this program once more, in namespaces and with a folder: its exit code."""
+    folder = tempfile.mkdtemp(prefix="ferry-libvirt-")
+    for number in signal.SIGTERM, signal.SIGINT, signal.SIGHUP:
+        signal.signal(number, stop)
+    process = None
+    try:
+        process = subprocess.Popen([*UNSHARE, sys.executable, *sys.argv],
+                                   env=dict(os.environ, **{INSIDE: folder}),
+                                   preexec_fn=end_with_parent)
+        return process.wait()
+    finally:
+        if process is not None:
+            process.kill()  # and all that is inside
+            process.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def enter():
-    """Returns inside of the namespaces; ends the process with 77 where there can be none."""
+    """Inside of the namespaces: the folder. Ends the process with 77 where there can be none."""
     if INSIDE not in os.environ:
         lack = missing()
         if lack:
             print("libvirt is not tried: " + lack, file=sys.stderr)
             sys.exit(SKIPPED)
-        os.environ[INSIDE] = "1"
-        os.execvp("unshare", [*UNSHARE, sys.executable, *sys.argv])
+        sys.exit(run_inside())
     child = os.fork()
     if child:
         be_first(child)
+    return os.environ[INSIDE]
