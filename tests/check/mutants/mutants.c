@@ -21,5 +21,6 @@ const struct mutant_class mutant_classes[] = {
     { "dirty", "dirty.* log.*", mutants_dirty },
     { "v1", "v1.*", mutants_v1 },
     { "history", "", mutants_history },
+    { "nic", "", mutants_nic },
     { NULL, NULL, NULL },
 };

@@ -8,6 +8,7 @@
 /* The rows of each class, ended by one without name; mutants.c lists them. */
 extern const struct check_mutant mutants_state[], mutants_reset[], mutants_data[],
     mutants_precopy[], mutants_load[], mutants_socket[], mutants_access[],
-    mutants_quiet[], mutants_peers[], mutants_dirty[], mutants_v1[], mutants_history[];
+    mutants_quiet[], mutants_peers[], mutants_dirty[], mutants_v1[], mutants_history[],
+    mutants_nic[];
 
 #endif
