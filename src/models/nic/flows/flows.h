@@ -9,7 +9,7 @@
 /*
  * The table of flows in the device's own memory: every frame updates the entry of its
  * flow. It knows which of its pages changed since they were last saved, at a cost that
- * grows with what changed. docs/models/nic.md has the bytes of an entry.
+ * grows with what changed. docs/models/nic-state.md has the bytes of an entry.
  *
  * Thread: the device's.
  */

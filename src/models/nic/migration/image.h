@@ -6,7 +6,7 @@
 
 /*
  * The stream of a nic: records of a header and a payload, little endian.
- * docs/models/nic.md has the bytes.
+ * docs/models/nic-state.md has the bytes.
  */
 #define NIC_IMAGE_VERSION 1u
 #define NIC_IMAGE_MAGIC 0x43494e5952524546ull /* "FERRYNIC" */
