@@ -49,6 +49,7 @@ struct nic_queues {
     /* Segments of a pair's first frame that went out before the wire was full. */
     uint32_t segments_done[NIC_PAIRS_MAX];
     uint16_t segments_at[NIC_PAIRS_MAX]; /* the frame's place in the ring */
+    uint64_t sent_ns[NIC_PAIRS_MAX];     /* when the pair sent last */
     uint8_t steer[NIC_STEERS];           /* pair of a flow + 1; 0: not known */
     struct virtqueue_chain chain;
     struct nic_batch batch;

@@ -1,8 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <endian.h>
 #include <string.h>
+#include <time.h>
 
 #include "models/nic/queues/queues_private.h"
+
+#define LINGER_NS 50000u
+
+static uint64_t now_ns(void)
+{
+    struct timespec now = { 0 };
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
 
 /* Borrows the memory of one segment of the chain; it may lie in several mappings. */
 static int borrow(struct nic *nic, uint64_t iova, uint64_t size, struct nic_frame *frame)
@@ -327,6 +338,17 @@ static int complete(struct nic *nic, uint32_t pair, uint32_t done)
     return status;
 }
 
+/*
+ * A ring that was just in use is looked at for a while before the driver is asked to
+ * notify: he sends his next frame into it, and each notification is an exit of the guest
+ * and a message.
+ */
+static int lingers(const struct nic *nic, uint32_t pair)
+{
+    return nic->virtio.queue[2 * pair + 1].quiet != 0 &&
+           now_ns() - nic->queues->sent_ns[pair] < LINGER_NS;
+}
+
 int nic_transmit(struct nic *nic, uint32_t pair)
 {
     struct nic_batch *batch = &nic->queues->batch;
@@ -346,11 +368,17 @@ int nic_transmit(struct nic *nic, uint32_t pair)
             if (batch->count != 0) {
                 break; /* these first: more may have come when they are gone */
             }
+            if (lingers(nic, pair)) {
+                return 1;
+            }
             status = nic_queue_empty(nic, queue);
         }
     }
-    if (batch->count > 1 && queue->quiet == 0 && status >= 0) {
-        status = virtqueue_set_quiet(queue, nic->device, 1);
+    if (batch->count != 0 && status >= 0) {
+        nic->queues->sent_ns[pair] = now_ns();
+        if (queue->quiet == 0) {
+            status = virtqueue_set_quiet(queue, nic->device, 1);
+        }
     }
     failed = complete(nic, pair, send_batch(nic, pair));
     status = status < 0 ? status : failed;
