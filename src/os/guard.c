@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "ferry/error.h"
@@ -75,6 +76,60 @@ int ferry_os_guard_install(void)
     return atomic_load(&installed) != 0 ? FERRY_OK : FERRY_E_IO;
 }
 
+/*
+ * A number that both sides use at the same time (an index of a ring) is read and written
+ * in one piece: memcpy() may look twice at its upper byte, before and after a carry. Only
+ * the side that is shared has to be aligned, and an access there is one of the machine's.
+ */
+static uint64_t load(const void *src, size_t size)
+{
+    uint64_t number = 0;
+
+    if (((uintptr_t)src & (size - 1)) != 0) {
+        memcpy(&number, src, size);
+    } else if (size == 2) {
+        const uint16_t value = __atomic_load_n((const uint16_t *)src, __ATOMIC_RELAXED);
+
+        memcpy(&number, &value, size);
+    } else if (size == 4) {
+        const uint32_t value = __atomic_load_n((const uint32_t *)src, __ATOMIC_RELAXED);
+
+        memcpy(&number, &value, size);
+    } else {
+        number = __atomic_load_n((const uint64_t *)src, __ATOMIC_RELAXED);
+    }
+    return number;
+}
+
+static void store(void *dst, const uint64_t *number, size_t size)
+{
+    uint16_t value2;
+    uint32_t value4;
+
+    if (((uintptr_t)dst & (size - 1)) != 0) {
+        memcpy(dst, number, size);
+    } else if (size == 2) {
+        memcpy(&value2, number, size);
+        __atomic_store_n((uint16_t *)dst, value2, __ATOMIC_RELAXED);
+    } else if (size == 4) {
+        memcpy(&value4, number, size);
+        __atomic_store_n((uint32_t *)dst, value4, __ATOMIC_RELAXED);
+    } else {
+        __atomic_store_n((uint64_t *)dst, *number, __ATOMIC_RELAXED);
+    }
+}
+
+static void copy(void *dst, const void *src, size_t size)
+{
+    if (size == 2 || size == 4 || size == 8) {
+        const uint64_t number = load(src, size);
+
+        store(dst, &number, size);
+    } else {
+        memcpy(dst, src, size);
+    }
+}
+
 int ferry_os_guarded_copy(void *dst, const void *src, size_t size)
 {
     sigjmp_buf here;
@@ -88,7 +143,7 @@ int ferry_os_guarded_copy(void *dst, const void *src, size_t size)
     guard = &here;
     /* The compiler must not move the copy out of the guarded stretch. */
     atomic_signal_fence(memory_order_seq_cst);
-    memcpy(dst, src, size);
+    copy(dst, src, size);
     atomic_signal_fence(memory_order_seq_cst);
     guard = NULL;
     return FERRY_OK;

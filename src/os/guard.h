@@ -19,7 +19,8 @@
 int ferry_os_guard_install(void);
 
 /*
- * memcpy() between memory that a peer may take away and memory of our own.
+ * memcpy() between memory that a peer may take away and memory of our own. 2, 4 or 8
+ * bytes are a number, which is read, and written, in one piece where it is aligned.
  * dst, src: size bytes each, not overlapping.
  * Return: FERRY_OK; FERRY_E_IO (a page was gone: a part may have been copied);
  *   FERRY_E_STATE (the guard is not installed; nothing was copied).

@@ -263,6 +263,41 @@ static void on_other_sigbus(int number)
     _exit(number == SIGBUS ? CHAINED : 1);
 }
 
+/* An index that counts across a carry, as a driver's does. */
+static void *count_on(void *user)
+{
+    uint16_t *const *index = user;
+
+    while (__atomic_load_n(index[1], __ATOMIC_RELAXED) == 0) {
+        __atomic_store_n(index[0], 0x4c90, __ATOMIC_RELAXED);
+        __atomic_store_n(index[0], 0x4d10, __ATOMIC_RELAXED);
+    }
+    return NULL;
+}
+
+static void a_number_is_copied_in_one_piece(void **state)
+{
+    uint16_t shared = 0x4c90, stop = 0;
+    uint16_t *index[2] = { &shared, &stop };
+    uint8_t odd[3];
+    pthread_t thread;
+
+    (void)state;
+    assert_int_equal(ferry_os_guard_install(), FERRY_OK);
+    assert_int_equal(pthread_create(&thread, NULL, count_on, index), 0);
+    for (uint32_t i = 0; i < 20000000; i++) {
+        uint16_t seen = 0;
+
+        (void)ferry_os_guarded_copy(odd + 1, &shared, 2);
+        memcpy(&seen, odd + 1, 2);
+        if (seen != 0x4c90 && seen != 0x4d10) {
+            fail_msg("half of each: %04x", seen);
+        }
+    }
+    __atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
+    pthread_join(thread, NULL);
+}
+
 /* In a child, since the process ends: an unguarded access to a page that is gone. */
 static int run_unguarded(int with_old_handler)
 {
@@ -362,6 +397,7 @@ int main(void)
         cmocka_unit_test(a_duplicate_is_another_descriptor_of_the_same_file),
         cmocka_unit_test(random_bytes_differ_and_fill_the_buffer),
         cmocka_unit_test(errno_values_become_statuses),
+        cmocka_unit_test(a_number_is_copied_in_one_piece),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
