@@ -30,10 +30,28 @@ def the_board_is_told_with_all_it_has(rig, board):
         assert line in text, text
 
 
+def what_a_nic_counts_is_told_for_each_queue(rig, ferry):
+    path = rig.path("nic")
+    rig.process["nic"] = subprocess.Popen([ferry, "serve", "nic,net=echo,pairs=2",
+                                           "--socket", path], stdout=subprocess.DEVNULL)
+    wait_for_socket(path)
+    view = json.loads(rig.run("info", "--json", path).stdout)
+    assert view["extensions"]["counters"]
+    expect("lost frames", [c for c in view["counters"] if c["name"] == "rx_lost"],
+           [{"name": "rx_lost", "queue": queue, "value": 0} for queue in range(2)])
+    expect("of the whole device", [c for c in view["counters"] if "queue" not in c],
+           [{"name": f"wire_{name}", "value": 0}
+            for name in ("dropped", "broken", "connects")])
+    # Nothing has happened yet, and that is not worth a line each.
+    assert "counted" not in rig.run("info", path).stdout
+
+
 def main():
     with Rig(sys.argv[1]) as rig:
         the_board_is_told_with_all_it_has(rig, sys.argv[2])
         print("passed: the board is told with all it has")
+        what_a_nic_counts_is_told_for_each_queue(rig, sys.argv[1])
+        print("passed: what a nic counts is told for each queue")
     return 0
 
 
