@@ -30,10 +30,18 @@ static void destroy(struct bridge_object *object)
 
 static const struct bridge_object_ops ops = { .kind = "kvm", .destroy = destroy };
 
+/* QEMU before 8.0 has them in an int on the way, which may have become a long with its
+ * sign. */
+static uint32_t number(unsigned long request)
+{
+    return (uint32_t)request;
+}
+
 int bridge_kvm_wants(unsigned long request)
 {
-    return request == KVM_CREATE_DEVICE || request == KVM_SET_DEVICE_ATTR ||
-           request == KVM_HAS_DEVICE_ATTR;
+    return number(request) == KVM_CREATE_DEVICE ||
+           number(request) == KVM_SET_DEVICE_ATTR ||
+           number(request) == KVM_HAS_DEVICE_ATTR;
 }
 
 static int answer(int rc)
@@ -118,7 +126,7 @@ int bridge_kvm_ioctl(int fd, unsigned long request, void *arg)
     int rc = -ENXIO;
     int is_kernels;
 
-    if (request == KVM_CREATE_DEVICE) {
+    if (number(request) == KVM_CREATE_DEVICE) {
         return create(fd, arg);
     }
     object = bridge_table_get(fd);
@@ -130,7 +138,7 @@ int bridge_kvm_ioctl(int fd, unsigned long request, void *arg)
     }
     is_kernels = ((struct kvm_vfio *)object)->is_kernels;
     bridge_object_put(object);
-    if (request == KVM_SET_DEVICE_ATTR && names_ours(arg)) {
+    if (number(request) == KVM_SET_DEVICE_ATTR && names_ours(arg)) {
         return 0;
     }
     if (is_kernels) {
