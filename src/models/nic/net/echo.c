@@ -209,6 +209,7 @@ static int echo_receive(struct nic_net *net, struct nic_frame *frame, uint32_t c
 static void echo_set_offloads(struct nic_net *net, const struct nic_offloads *accepted)
 {
     ((struct echo *)net)->accepted = *accepted;
+    net->takes = *accepted; /* what is sent comes back */
 }
 
 static void echo_close(struct nic_net *net)
@@ -239,8 +240,7 @@ int nic_echo_open(const char *rest, struct nic_net **ret_net, struct ferry_error
         return ferry_error_set(reterr, FERRY_E_MEMORY, "nic", NULL, 0, "no memory");
     }
     echo->net.ops = &echo_ops;
-    echo->net.takes = all;
-    echo->net.gives = all;
+    echo->net.gives = all; /* it takes what it may give back: nothing at first */
     echo->net.link_up = 1;
     echo->net.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (echo->net.fd < 0) {
