@@ -116,21 +116,26 @@ static void fragments_are_one_flow_without_ports(void **state)
 static void a_frame_may_end_anywhere(void **state)
 {
     uint8_t frame[FRAME];
+    uint8_t *exact;
 
     (void)state;
     for (uint32_t v6 = 0; v6 < 2; v6++) {
         nic_tcp(frame, FRAME, v6, 3);
         for (uint32_t present = 0; present <= FRAME; present++) {
-            uint8_t *exact = malloc(present != 0 ? present : 1);
-
+            exact = malloc(present != 0 ? present : 1);
             assert_non_null(exact);
             memcpy(exact, frame, present);
             nic_flows_count(flows, exact, present, 1500, 0);
             free(exact);
         }
     }
+    nic_tcp(frame, FRAME, 0, 3);
     frame[14] = 0x4f; /* a header that is longer than the frame */
-    nic_flows_count(flows, frame, 50, 50, 0);
+    exact = malloc(50);
+    assert_non_null(exact);
+    memcpy(exact, frame, 50);
+    nic_flows_count(flows, exact, 50, 50, 0);
+    free(exact);
     assert_true(nic_flows_used(flows) > 2);
 }
 
@@ -226,6 +231,22 @@ static void a_run_is_no_longer_than_asked_for(void **state)
     assert_int_equal(nic_flows_left(flows), 0);
 }
 
+static void what_an_image_left_is_in_the_next(void **state)
+{
+    uint64_t page = 0;
+
+    (void)state;
+    touch(130);
+    touch(132);
+    nic_flows_track(flows);
+    assert_int_equal(nic_flows_take(flows, 1, &page), 1);
+    assert_int_equal(page, 130);
+    nic_flows_image(flows);
+    assert_int_equal(nic_flows_take(flows, 1, &page), 1);
+    assert_int_equal(page, 132);
+    assert_int_equal(nic_flows_take(flows, 1, &page), 0);
+}
+
 static void a_cleared_table_is_empty_and_new(void **state)
 {
     struct nic_flows_state counted;
@@ -318,6 +339,7 @@ int main(void)
         TEST(the_first_image_is_what_was_ever_used),
         TEST(an_increment_is_what_changed_after_it_was_taken),
         TEST(a_run_is_no_longer_than_asked_for),
+        TEST(what_an_image_left_is_in_the_next),
         TEST(a_cleared_table_is_empty_and_new),
         TEST(a_page_that_no_table_holds_is_known),
         TEST(churn_fills_the_table_and_then_keeps_its_rate),

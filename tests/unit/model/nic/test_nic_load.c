@@ -80,6 +80,35 @@ static void records_that_changed_places_are_refused(void **state)
     rig_blob_free(&blob);
 }
 
+/* With one record left out, or given twice; the hashes are right. */
+static void each_record_comes_once_in_its_place(void **state)
+{
+    struct rig_blob blob = { 0 }, changed = { 0 };
+
+    (void)state;
+    save_stopped(&world.a, 1 << 20, &blob);
+    for (uint32_t tag = NIC_TAG_TRANSPORT; tag < NIC_TAG_END; tag++) {
+        const uint8_t *from = record(&blob, tag, 0);
+        const size_t at = (size_t)(from - blob.bytes);
+        const size_t bytes = NIC_RECORD_BYTES + (size_t)le_get64(from);
+
+        changed.bytes = malloc(blob.count + bytes);
+        assert_non_null(changed.bytes);
+        memcpy(changed.bytes, blob.bytes, at);
+        memcpy(changed.bytes + at, from + bytes, blob.count - at - bytes);
+        changed.count = blob.count - bytes;
+        seal(&changed);
+        assert_int_equal(give_blob(&changed), FERRY_E_CORRUPT);
+        memcpy(changed.bytes + at, from, bytes);
+        memcpy(changed.bytes + at + bytes, from, blob.count - at);
+        changed.count = blob.count + bytes;
+        seal(&changed);
+        assert_int_equal(give_blob(&changed), FERRY_E_CORRUPT);
+        free(changed.bytes);
+    }
+    rig_blob_free(&blob);
+}
+
 /* A value that its hash agrees with, but no device can have. */
 struct wrong {
     uint32_t tag, off, bytes; /* off: from the record's header on */
@@ -184,6 +213,25 @@ static void fields_that_cannot_be_are_refused(void **state)
     rig_blob_free(&blob);
 }
 
+static void a_queue_that_is_off_has_a_size_that_can_be(void **state)
+{
+    struct rig_blob blob = { 0 };
+    uint8_t *queues;
+
+    (void)state;
+    assert_int_equal(rig_reset(&world.a), FERRY_OK);
+    save_stopped(&world.a, 1 << 20, &blob);
+    queues = record(&blob, NIC_TAG_QUEUES, 0) + NIC_RECORD_BYTES;
+    assert_int_equal(le_get16(queues + 28), 0);
+    le_put16(queues + 24, 3);
+    seal(&blob);
+    assert_int_equal(give_blob(&blob), FERRY_E_CORRUPT);
+    le_put16(queues + 24, 16);
+    seal(&blob);
+    assert_int_equal(give_blob(&blob), FERRY_OK);
+    rig_blob_free(&blob);
+}
+
 /* Puts a record of an unknown tag in front of the transport's. */
 static void insert(struct rig_blob *blob, uint32_t flags, uint64_t bytes)
 {
@@ -274,7 +322,9 @@ int main(void)
         TEST(a_byte_behind_the_end_is_refused),
         TEST(a_bit_that_turned_is_refused_and_leaves_nothing),
         TEST(records_that_changed_places_are_refused),
+        TEST(each_record_comes_once_in_its_place),
         TEST(fields_that_cannot_be_are_refused),
+        TEST(a_queue_that_is_off_has_a_size_that_can_be),
         TEST(unknown_records_are_skipped_if_they_say_so),
         TEST(a_target_that_differs_refuses_the_first_record),
         TEST(data_can_be_put_where_it_belongs),
