@@ -120,6 +120,23 @@ static int nic_load(void *state, struct ferry_device *device, const void *data,
     return nic_migration_load(nic->migration, data, count);
 }
 
+static size_t nic_load_place(void *state, struct ferry_device *device, size_t most,
+                             void **ret_place)
+{
+    struct nic *nic = state;
+
+    (void)device;
+    return nic_migration_load_place(nic->migration, most, ret_place);
+}
+
+static int nic_load_done(void *state, struct ferry_device *device, size_t count)
+{
+    struct nic *nic = state;
+
+    (void)device;
+    return nic_migration_load_done(nic->migration, count);
+}
+
 static int nic_precopy_info(void *state, struct ferry_device *device,
                             struct ferry_device_precopy *ret_info)
 {
@@ -155,6 +172,8 @@ static const struct ferry_device_ops nic_ops = {
     .arc = nic_arc,
     .save = nic_save,
     .load = nic_load,
+    .load_place = nic_load_place,
+    .load_done = nic_load_done,
     .precopy_info = nic_precopy_info,
     .data_size = nic_data_size,
     .counters = nic_counters,

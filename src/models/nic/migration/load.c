@@ -281,7 +281,8 @@ int nic_load_write(struct nic_migration *migration, const void *data, size_t cou
     return load->status;
 }
 
-size_t nic_load_place(struct nic_migration *migration, size_t most, void **ret_place)
+size_t nic_migration_load_place(struct nic_migration *migration, size_t most,
+                                void **ret_place)
 {
     struct nic_load *load = &migration->load;
     uint64_t room = 0;
@@ -297,6 +298,14 @@ size_t nic_load_place(struct nic_migration *migration, size_t most, void **ret_p
         *ret_place = load->buffer + load->have;
     }
     return most < room ? most : (size_t)room;
+}
+
+int nic_migration_load_done(struct nic_migration *migration, size_t count)
+{
+    void *place = NULL;
+
+    count = nic_migration_load_place(migration, count, &place);
+    return nic_load_write(migration, place, count);
 }
 
 int nic_load_finish(struct nic_migration *migration)

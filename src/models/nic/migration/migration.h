@@ -22,6 +22,9 @@ void nic_migration_reset(struct nic_migration *migration, enum ferry_reset_reaso
 int nic_migration_arc(struct nic_migration *migration, uint32_t from, uint32_t to);
 int nic_migration_save(struct nic_migration *migration, void *ret_data, size_t cap);
 int nic_migration_load(struct nic_migration *migration, const void *data, size_t count);
+size_t nic_migration_load_place(struct nic_migration *migration, size_t most,
+                                void **ret_place);
+int nic_migration_load_done(struct nic_migration *migration, size_t count);
 int nic_migration_precopy_info(struct nic_migration *migration,
                                struct ferry_device_precopy *ret_info);
 int nic_migration_data_size(struct nic_migration *migration, uint64_t *ret_bytes);

@@ -73,7 +73,5 @@ int nic_load_begin(struct nic_migration *migration);
 int nic_load_finish(struct nic_migration *migration);
 void nic_load_end(struct nic_migration *migration);
 int nic_load_write(struct nic_migration *migration, const void *data, size_t count);
-/* Where the next bytes belong. Return: how many, at most `most`; 0: nowhere. */
-size_t nic_load_place(struct nic_migration *migration, size_t most, void **ret_place);
 
 #endif

@@ -299,12 +299,12 @@ static void data_can_be_put_where_it_belongs(void **state)
     assert_int_equal(rig_state(&world.b, FERRY_STATE_RESUMING), FERRY_OK);
     while (at < blob.count) {
         void *place = NULL;
-        size_t part = nic_load_place(migration, blob.count - at, &place);
+        size_t part = nic_migration_load_place(migration, blob.count - at, &place);
 
         assert_true(part > 0 && part <= blob.count - at);
         part = part > 1000 ? 1000 : part; /* it need not come at once */
         memcpy(place, blob.bytes + at, part);
-        assert_int_equal(nic_load_write(migration, place, part), FERRY_OK);
+        assert_int_equal(nic_migration_load_done(migration, part), FERRY_OK);
         at += part;
     }
     assert_int_equal(nic_migration_arc(migration, FERRY_STATE_RESUMING, FERRY_STATE_STOP),
