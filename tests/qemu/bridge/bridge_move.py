@@ -32,12 +32,11 @@ def configure(vm, multifd=False, hold=False, one_way=False, capabilities=(), **p
                                   *([] if vm.is_old else ["switchover-ack"])})])
     wanted = {"downtime-limit": DOWNTIME_MS, "multifd-channels": CHANNELS,
               "max-bandwidth": 0}
-    if vm.is_old:
-        wanted.update({"downtime-limit": HELD_MS, "max-bandwidth": HELD_MAX_BYTES_S}
-                      if hold else {})
-    else:
+    if not vm.is_old:
         wanted["avail-switchover-bandwidth"] = HELD_BYTES_S if hold else SWITCHOVER_BYTES_S
     wanted.update({name.replace("_", "-"): value for name, value in parameters.items()})
+    if vm.is_old and hold:
+        wanted.update({"downtime-limit": HELD_MS, "max-bandwidth": HELD_MAX_BYTES_S})
     vm.call("migrate-set-parameters", **wanted)
 
 

@@ -77,6 +77,14 @@ def program(cache, version):
     return words, os.path.join(libs, "qemu")
 
 
+def memory_size(version, megabytes=MEMORY_MB):
+    """A guest's memory as QEMU's options want it.
+
+    QEMU 7.2 loses writes of a TCG guest when its memory is a multiple of 256 KiB.
+    """
+    return f"{megabytes * 1024 + 8}K" if version == "7.2" else f"{megabytes}M"
+
+
 class Vm(qemu_rig.Qemu):
     """One `ferry qemu` and its QEMU. pylint: disable=super-init-not-called"""
 
@@ -276,9 +284,7 @@ class Rig:
         words = ["--log", self.path(name + ".bridge.log"), *options, *self.words(devices)]
         if timeout is not None:
             words += ["--timeout", str(timeout)]
-        # QEMU 7.2 loses writes of a TCG guest when its memory is a multiple of 256 KiB.
-        size = f"{memory * 1024 + 8}K" if version == "7.2" else str(memory)
-        more = ["-machine", machine, "-m", size,
+        more = ["-machine", machine, "-m", memory_size(version, memory),
                 "-kernel", os.path.join(self.cache, initramfs.KERNEL),
                 "-initrd", self.path("initrd"),
                 "-append", initramfs.APPEND + "cryptomgr.notests " + kernel,
