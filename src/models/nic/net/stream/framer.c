@@ -193,8 +193,12 @@ int nic_framer_send(struct nic_framer *framer, int fd, struct nic_net *net,
     return status;
 }
 
-/* Reads on behind what is there. Return: FERRY_OK; FERRY_E_AGAIN, FERRY_E_CLOSED. */
-static int read_some(struct nic_framer *framer, int fd)
+/*
+ * Reads on behind what is there. *ret_dry: 1: there was less than room for; what has come
+ * since then makes the socket readable again, so nobody has to ask now.
+ * Return: FERRY_OK; FERRY_E_AGAIN, FERRY_E_CLOSED.
+ */
+static int read_some(struct nic_framer *framer, int fd, uint32_t *ret_dry)
 {
     const uint32_t left = framer->in_end - framer->in_start;
     ssize_t bytes;
@@ -211,6 +215,7 @@ static int read_some(struct nic_framer *framer, int fd)
         return errno == EAGAIN || errno == EWOULDBLOCK ? FERRY_E_AGAIN : FERRY_E_CLOSED;
     }
     framer->in_end += (uint32_t)bytes;
+    *ret_dry = framer->in_end < NIC_FRAMER_BUFFER_BYTES;
     return bytes == 0 ? FERRY_E_CLOSED : FERRY_OK;
 }
 
@@ -240,6 +245,7 @@ int nic_framer_receive(struct nic_framer *framer, int fd, struct nic_net *net,
     uint32_t reads = 0;
     uint32_t came = 0;
     uint32_t bytes = 0;
+    uint32_t dry = 0;
     int status = FERRY_OK;
     int whole = whole_frame(framer, &bytes);
 
@@ -254,8 +260,9 @@ int nic_framer_receive(struct nic_framer *framer, int fd, struct nic_net *net,
             }
             framer->in_start += NIC_FRAMER_LENGTH_BYTES + bytes;
         } else {
-            status =
-                reads++ < NIC_FRAMER_READS_MAX ? read_some(framer, fd) : FERRY_E_AGAIN;
+            status = dry == 0 && reads++ < NIC_FRAMER_READS_MAX
+                         ? read_some(framer, fd, &dry)
+                         : FERRY_E_AGAIN;
             if (status < 0) {
                 break;
             }
