@@ -10,6 +10,8 @@
 #define SLICE_BATCHES 8u
 /* With nobody to work for: batches that are put aside when the wire is ready. */
 #define ASIDE_BATCHES 64u
+/* A driver is interrupted for this part of a transmit ring at the latest. */
+#define OWED_PART 4u
 
 int nic_queue_empty(struct nic *nic, struct virtqueue *queue)
 {
@@ -119,12 +121,13 @@ static int round_of_batches(struct nic *nic)
     nic->queues->first_pair = (first + 1) % pairs;
     nic->queues->net_ready |= nic->net->pending; /* of an echo, say */
     if (nic->queues->net_ready || nic_backlog_frames(nic->backlog) != 0) {
+        const uint32_t blocked = nic->queues->blocked;
         const int status = nic_receive(nic);
 
         if (status < 0) {
             return status;
         }
-        more |= status;
+        more |= status | (blocked && !nic->queues->blocked);
     }
     return more;
 }
@@ -139,8 +142,22 @@ static int end_queue(struct nic *nic, struct virtqueue *queue, uint8_t poll)
     if (status == FERRY_OK && queue->quiet != poll) {
         status = virtqueue_set_quiet(queue, nic->device, poll);
     }
-    virtio_pci_interrupt(&nic->virtio, queue);
     return status;
+}
+
+/* The driver hears of frames that were sent when no more come, or many are. */
+static void interrupt(struct nic *nic, uint32_t i, uint32_t control)
+{
+    struct virtqueue *queue = &nic->virtio.queue[i];
+    uint32_t *owed = &nic->queues->owed[i / 2];
+
+    if (i % 2 != 0 && i != control) {
+        if (*owed < queue->size / OWED_PART && nic_transmit_lingers(nic, i / 2)) {
+            return;
+        }
+        *owed = 0;
+    }
+    virtio_pci_interrupt(&nic->virtio, queue);
 }
 
 /*
@@ -166,6 +183,7 @@ static int end_slice(struct nic *nic)
             again |= !poll && queue->quiet != 0;
         }
         status = end_queue(nic, queue, poll);
+        interrupt(nic, i, control);
     }
     return status < 0 ? status : again;
 }
@@ -221,6 +239,9 @@ void nic_queues_reset(struct nic *nic)
 void nic_queues_quiet(struct nic *nic)
 {
     /* Between two slices no request is in hand, and every used entry is published. */
+    for (uint32_t i = 0; i < nic->virtio.queue_count; i++) {
+        virtio_pci_interrupt(&nic->virtio, &nic->virtio.queue[i]);
+    }
     nic->quiet = 1;
     listen(nic);
 }

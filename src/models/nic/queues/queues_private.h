@@ -49,8 +49,9 @@ struct nic_queues {
     /* Segments of a pair's first frame that went out before the wire was full. */
     uint32_t segments_done[NIC_PAIRS_MAX];
     uint16_t segments_at[NIC_PAIRS_MAX]; /* the frame's place in the ring */
-    uint64_t sent_ns[NIC_PAIRS_MAX];     /* when the pair sent last */
-    uint8_t steer[NIC_STEERS];           /* pair of a flow + 1; 0: not known */
+    uint32_t owed[NIC_PAIRS_MAX];    /* frames sent since the driver was interrupted */
+    uint64_t sent_ns[NIC_PAIRS_MAX]; /* when the pair sent last */
+    uint8_t steer[NIC_STEERS];       /* pair of a flow + 1; 0: not known */
     struct virtqueue_chain chain;
     struct nic_batch batch;
     struct nic_segments segments;
@@ -107,6 +108,12 @@ int nic_control_work(struct nic *nic);
  * is full); negative: the device needs a reset.
  */
 int nic_transmit(struct nic *nic, uint32_t pair);
+/*
+ * 1 for a moment after a pair has sent: its ring is looked at without a notification,
+ * since the driver sends his next frame into it, and each notification is an exit of the
+ * guest and a message. Nor is he interrupted for each frame then.
+ */
+int nic_transmit_lingers(const struct nic *nic, uint32_t pair);
 
 /* --- receive.c --- */
 

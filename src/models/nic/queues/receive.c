@@ -252,9 +252,12 @@ static int give_waiting(struct nic *nic, uint32_t pair)
 /* Reads a batch into the slots. Return: how many came. */
 static uint32_t read_wire(struct nic *nic, struct nic_frame *frame, struct iovec *part)
 {
+    const uint32_t kept = nic->config.backlog_frames;
+    /* No more than can be kept if there are no buffers; with no backlog they are lost. */
+    const uint32_t most = kept != 0 && kept < NIC_BATCH ? kept : NIC_BATCH;
     int came;
 
-    for (uint32_t i = 0; i < NIC_BATCH; i++) {
+    for (uint32_t i = 0; i < most; i++) {
         part[i] =
             (struct iovec){ .iov_base = nic_slot(nic, i), .iov_len = NIC_FRAME_MAX };
         frame[i].part = &part[i];
@@ -262,10 +265,12 @@ static uint32_t read_wire(struct nic *nic, struct nic_frame *frame, struct iovec
         frame[i].bytes = NIC_FRAME_MAX;
         memset(&frame[i].header, 0, NIC_HEADER_BYTES);
     }
-    came = nic->net->ops->receive(nic->net, frame, NIC_BATCH);
-    if (came < (int)NIC_BATCH && !nic->net->pending) {
+    came = nic->net->ops->receive(nic->net, frame, most);
+    if (came < (int)most && !nic->net->pending) {
         nic->queues->net_ready = 0;
     }
+    /* The wire says no more when it has room: who waits for that asks again. */
+    nic->queues->blocked = 0;
     return came > 0 ? (uint32_t)came : 0;
 }
 

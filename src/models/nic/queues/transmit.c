@@ -316,6 +316,7 @@ static int complete(struct nic *nic, uint32_t pair, uint32_t done)
         slots += batch->sent[i].slots;
     }
     virtqueue_unpop_many(queue, batch->count - done, slots);
+    nic->queues->owed[pair] += done;
     nic->queues->segments_at[pair] = queue->avail_taken;
     for (uint32_t i = 0; i < done && status == FERRY_OK; i++) {
         const struct nic_frame *frame = &batch->frame[i];
@@ -338,14 +339,9 @@ static int complete(struct nic *nic, uint32_t pair, uint32_t done)
     return status;
 }
 
-/*
- * A ring that was just in use is looked at for a while before the driver is asked to
- * notify: he sends his next frame into it, and each notification is an exit of the guest
- * and a message.
- */
-static int lingers(const struct nic *nic, uint32_t pair)
+int nic_transmit_lingers(const struct nic *nic, uint32_t pair)
 {
-    return nic->virtio.queue[2 * pair + 1].quiet != 0 &&
+    return nic->virtio.queue[2 * pair + 1].quiet != 0 && !nic->queues->blocked &&
            now_ns() - nic->queues->sent_ns[pair] < LINGER_NS;
 }
 
@@ -368,7 +364,7 @@ int nic_transmit(struct nic *nic, uint32_t pair)
             if (batch->count != 0) {
                 break; /* these first: more may have come when they are gone */
             }
-            if (lingers(nic, pair)) {
+            if (nic_transmit_lingers(nic, pair)) {
                 return 1;
             }
             status = nic_queue_empty(nic, queue);
