@@ -6,9 +6,9 @@ import bridge_move as move
 def cancel_says(version):
     """How a migration may end that was cancelled.
 
-    QEMU 10.0 may meet the socket that its cancel has shut before it knows of the cancel.
+    Before 11.1 QEMU may meet the socket that its cancel has shut before it knows of the cancel.
     """
-    return ("cancelled", "failed") if version == "10.0" else ("cancelled",)
+    return ("cancelled",) if version == "11.1" else ("cancelled", "failed")
 
 
 class Sides:
