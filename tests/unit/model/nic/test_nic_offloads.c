@@ -80,6 +80,22 @@ static void a_checksum_is_the_one_of_the_textbook(void **state)
     }
 }
 
+static void a_checksum_outside_the_frame_cannot_be(void **state)
+{
+    struct virtio_net_hdr_v1 header = { .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+                                        .csum_start = 34,
+                                        .csum_offset = 16 };
+
+    (void)state;
+    assert_true(nic_offload_valid(&header, 52));
+    assert_false(nic_offload_valid(&header, 51));
+    header.csum_start = 65535;
+    header.csum_offset = 65535;
+    assert_false(nic_offload_valid(&header, 65554));
+    header.flags = 0; /* then it says nothing */
+    assert_true(nic_offload_valid(&header, 60));
+}
+
 /* Cuts a frame and puts the pieces together again. */
 static void cut(uint32_t bytes, uint32_t v6, uint16_t segment)
 {
@@ -228,6 +244,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_checksum_is_the_one_of_the_textbook),
+        cmocka_unit_test(a_checksum_outside_the_frame_cannot_be),
         cmocka_unit_test(segments_are_whole_frames_with_the_same_bytes),
         cmocka_unit_test(what_is_no_tcp_frame_is_not_cut),
         cmocka_unit_test(a_driver_without_guest_offloads_gets_whole_frames),
