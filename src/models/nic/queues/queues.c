@@ -146,12 +146,13 @@ static int end_queue(struct nic *nic, struct virtqueue *queue, uint8_t poll)
 }
 
 /* The driver hears of frames that were sent when no more come, or many are. */
-static void interrupt(struct nic *nic, uint32_t i, uint32_t control)
+static void interrupt(struct nic *nic, uint32_t i)
 {
     struct virtqueue *queue = &nic->virtio.queue[i];
-    uint32_t *owed = &nic->queues->owed[i / 2];
 
-    if (i % 2 != 0 && i != control) {
+    if (i % 2 != 0) {
+        uint32_t *owed = &nic->queues->owed[i / 2];
+
         if (*owed < queue->size / OWED_PART && nic_transmit_lingers(nic, i / 2)) {
             return;
         }
@@ -183,7 +184,7 @@ static int end_slice(struct nic *nic)
             again |= !poll && queue->quiet != 0;
         }
         status = end_queue(nic, queue, poll);
-        interrupt(nic, i, control);
+        interrupt(nic, i);
     }
     return status < 0 ? status : again;
 }
