@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "test_bridge_foreign_rig.h"
+#include "test_bridge_v1_rig.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -22,6 +23,37 @@ static void its_data_goes_by_messages_and_comes_back(void **state)
     /* 161 writes of 32 KiB became some of 1 MiB. */
     assert_int_equal(server.writes, 6);
     assert_int_equal(server.largest, MIB);
+}
+
+static void a_vmm_of_v1_moves_it_too(void **state)
+{
+    uint64_t pending;
+    int rc;
+
+    (void)state;
+    foreign_begin(FERRY_MIG_STOP_COPY | FERRY_MIG_PRE_COPY, 3 * MIB + 5, 2 * MIB);
+    assert_int_equal(bridge_v1_create(&bridge_end.device), 0);
+    assert_int_equal(v1_save_setup(&bridge_end), 0);
+    while ((rc = v1_save_iterate(&bridge_end, &data, 1)) == 0) {
+    }
+    assert_int_equal(rc, 1);
+    assert_true(data.size > 2 * MIB);
+    assert_int_equal(v1_stop(&bridge_end), 0);
+    assert_int_equal(v1_save_complete(&bridge_end, &data, 1), 0);
+    assert_int_equal(v1_load_setup(&bridge_end), 0);
+    assert_int_equal(v1_load(&bridge_end, &data, 1), 0);
+    assert_int_equal(server.loaded, server.state_bytes);
+    assert_int_equal(server.spoilt, 0);
+    assert_int_equal(v1_start(&bridge_end), 0);
+    assert_int_equal(server.state, FERRY_STATE_RUNNING);
+    /* It refuses every change from here on: that fails a save, and nothing else. */
+    server.refuse_set = 1;
+    assert_true(v1_save_setup(&bridge_end) < 0);
+    assert_int_equal(v1_stop(&bridge_end), 0);
+    assert_int_equal(v1_start(&bridge_end), 0);
+    assert_int_equal(v1_try_get(&bridge_end, FERRY_V1_PENDING_OFF, 8, &pending), 0);
+    assert_int_equal(pending, 0);
+    bridge_v1_destroy(&bridge_end.device);
 }
 
 static void every_length_comes_whole(void **state)
@@ -403,6 +435,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(its_data_goes_by_messages_and_comes_back),
+        TEST(a_vmm_of_v1_moves_it_too),
         TEST(every_length_comes_whole),
         TEST(small_messages_of_a_server_are_kept),
         TEST(what_it_has_before_the_stop_comes_first),
