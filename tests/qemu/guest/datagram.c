@@ -22,6 +22,7 @@
 #define BYTES_MAX 1472u
 #define BUFFER_BYTES (1024 * 1024)
 #define POLL_MS 100
+#define QUIET_MS 1 /* no more come: the sender is told */
 #define LOST_MS 20 /* so long without a word: the packets under way are lost */
 
 struct datagram {
@@ -103,6 +104,8 @@ static void receive_all(struct work *work, struct datagram *datagram, int fd)
 {
     static struct batch batch;
     struct sockaddr_in from;
+    uint64_t number = 0;
+    uint32_t owed = 0; /* packets that the sender was not told of */
 
     if (bind(fd, (struct sockaddr *)&datagram->where, sizeof(datagram->where)) != 0) {
         work_error(work, "bind: %s", strerror(errno));
@@ -112,22 +115,25 @@ static void receive_all(struct work *work, struct datagram *datagram, int fd)
     batch.message[0].msg_hdr.msg_name = &from;
     while (!atomic_load(&work->stop)) {
         struct pollfd ready = { .fd = fd, .events = POLLIN };
-        uint64_t number = 0;
         int count;
 
         batch.message[0].msg_hdr.msg_namelen = sizeof(from);
         count = recvmmsg(fd, batch.message, BATCH, MSG_DONTWAIT, NULL);
-        if (count <= 0) {
-            (void)poll(&ready, 1, POLL_MS);
+        if (count > 0) {
+            memcpy(&number, batch.bytes[count - 1], sizeof(number));
+            number++;
+            owed += (uint32_t)count;
+            atomic_fetch_add(&datagram->received, (uint64_t)count);
+            atomic_store(&datagram->highest, number);
+            work_done(work, (uint64_t)count);
+        } else if (poll(&ready, 1, owed > 0 ? QUIET_MS : POLL_MS) != 0) {
             continue;
         }
-        memcpy(&number, batch.bytes[count - 1], sizeof(number));
-        number++;
-        atomic_fetch_add(&datagram->received, (uint64_t)count);
-        work_done(work, (uint64_t)count);
-        atomic_store(&datagram->highest, number);
-        (void)sendto(fd, &number, sizeof(number), MSG_DONTWAIT | MSG_NOSIGNAL,
-                     (struct sockaddr *)&from, sizeof(from));
+        if (owed >= BATCH || (count <= 0 && owed > 0)) {
+            owed = 0;
+            (void)sendto(fd, &number, sizeof(number), MSG_DONTWAIT | MSG_NOSIGNAL,
+                         (struct sockaddr *)&from, sizeof(from));
+        }
     }
 }
 
