@@ -11,6 +11,8 @@
 #include <cmocka.h>
 
 #include "test_bridge_device_rig.h"
+#include "bridge/migration/v1/v1.h"
+#include "core/v1/region.h"
 
 /* A device's calls but for interrupts and the server's death, with a server in another
  * process. */
@@ -21,6 +23,13 @@ static int up(void **state)
 {
     (void)state;
     rig_up(&rig, RIG_PLAIN);
+    return 0;
+}
+
+static int up_moving(void **state)
+{
+    (void)state;
+    rig_up(&rig, RIG_MOVING);
     return 0;
 }
 
@@ -257,6 +266,52 @@ static void a_region_of_the_device_itself_tells_its_type(void **state)
     assert_int_equal(cap->subtype, 7);
 }
 
+static void a_region_of_uapi_v1_is_the_bridges_own(void **state)
+{
+    const uint32_t index = BRIDGE_PCI_REGIONS + 1;
+    struct ferry_region_info *extra = &rig.device->region[BRIDGE_PCI_REGIONS];
+    struct uapi_info all = { .argsz = sizeof(all) };
+    const struct uapi_cap_sparse *sparse;
+    const struct uapi_cap_type *type;
+    uint32_t device_state = 0;
+    union info info;
+    uint64_t off;
+    int fd;
+
+    (void)state;
+    assert_int_equal(bridge_v1_create(rig.device), 0);
+    assert_non_null(rig.device->v1);
+    assert_int_equal(rig_ioctl(rig.object, UAPI_GET_INFO, &all), 0);
+    assert_int_equal(all.regions, index + 1);
+    ask_region(index, sizeof(info), &info);
+    assert_int_equal(info.region.size, 4096 + FERRY_V1_PIECE_MAX);
+    assert_true(info.region.flags & UAPI_REGION_MMAP);
+    sparse = (const void *)(info.bytes + info.region.cap_offset);
+    assert_int_equal(sparse->head.id, UAPI_CAP_SPARSE);
+    assert_int_equal(sparse->areas, 1); /* the registers are none of it */
+    type = (const void *)(info.bytes + sparse->head.next);
+    assert_int_equal(type->head.id, UAPI_CAP_TYPE);
+    assert_int_equal(type->type, FERRY_V1_REGION_TYPE);
+    assert_int_equal(type->subtype, FERRY_V1_REGION_SUBTYPE);
+
+    assert_int_equal(rig_pread(&rig, index, 0, &device_state, 4), 4);
+    assert_int_equal(device_state, FERRY_V1_RUNNING);
+    device_state = 5;
+    assert_int_equal(rig_pwrite(&rig, index, 0, &device_state, 4), -EINVAL);
+    off = (uint64_t)index << BRIDGE_REGION_SHIFT;
+    assert_int_equal(rig.object->ops->map(rig.object, off, 4096, &fd, &off), -EINVAL);
+    off = ((uint64_t)index << BRIDGE_REGION_SHIFT) + 4096;
+    assert_int_equal(rig.object->ops->map(rig.object, off, FERRY_V1_PIECE_MAX, &fd, &off),
+                     0);
+    assert_int_equal(off, 4096);
+
+    /* One of the server's is nobody's: it has no end mark. */
+    extra->type = FERRY_V1_REGION_TYPE;
+    extra->subtype = FERRY_V1_REGION_SUBTYPE;
+    ask_region(BRIDGE_PCI_REGIONS, sizeof(info), &info);
+    assert_int_equal(info.region.cap_offset, 0);
+}
+
 static void a_mapped_msix_table_is_told(void **state)
 {
     struct ferry_region_info *region = &rig.device->region[2];
@@ -433,6 +488,8 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(capabilities_come_when_there_is_room_for_them, up,
                                         down),
         cmocka_unit_test_setup_teardown(a_region_of_the_device_itself_tells_its_type, up,
+                                        down),
+        cmocka_unit_test_setup_teardown(a_region_of_uapi_v1_is_the_bridges_own, up_moving,
                                         down),
         cmocka_unit_test_setup_teardown(a_mapped_msix_table_is_told, up, down),
         cmocka_unit_test_setup_teardown(registers_are_read_and_written_in_order, up,

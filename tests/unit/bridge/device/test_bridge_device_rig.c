@@ -93,6 +93,40 @@ static const struct ferry_device_ops device_ops = { .struct_size = sizeof(device
                                                     .region_write = region_write,
                                                     .reset = reset };
 
+static int save(void *opaque, struct ferry_device *device, void *ret_data, size_t cap)
+{
+    (void)opaque;
+    (void)device;
+    (void)ret_data;
+    (void)cap;
+    return 0;
+}
+
+static int load(void *opaque, struct ferry_device *device, const void *data, size_t count)
+{
+    (void)opaque;
+    (void)device;
+    (void)data;
+    (void)count;
+    return FERRY_OK;
+}
+
+static int data_size(void *opaque, struct ferry_device *device, uint64_t *ret_bytes)
+{
+    (void)opaque;
+    (void)device;
+    *ret_bytes = 0;
+    return FERRY_OK;
+}
+
+static const struct ferry_device_ops moving_ops = { .struct_size = sizeof(moving_ops),
+                                                    .region_read = region_read,
+                                                    .region_write = region_write,
+                                                    .reset = reset,
+                                                    .save = save,
+                                                    .load = load,
+                                                    .data_size = data_size };
+
 static void describe(const char *variant, struct ferry_device_desc *ret_desc)
 {
     static uint8_t rom[RIG_ROM_BYTES];
@@ -124,6 +158,10 @@ static void describe(const char *variant, struct ferry_device_desc *ret_desc)
     desc.extra[0].type = RIG_EXTRA_TYPE;
     desc.extra[0].subtype = 7;
     desc.extra[0].region.size_bytes = 0x1000;
+    if (strcmp(variant, RIG_MOVING) == 0) {
+        desc.ops = &moving_ops;
+        desc.identity.migration_flags = FERRY_MIG_STOP_COPY;
+    }
     desc.flags = strcmp(variant, RIG_CONVENTIONAL) == 0 ? FERRY_DEVICE_CONVENTIONAL : 0;
     *ret_desc = desc;
 }

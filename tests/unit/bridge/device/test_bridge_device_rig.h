@@ -35,6 +35,7 @@
 #define RIG_CONVENTIONAL "conventional" /* 256 bytes of config space, no ERR */
 #define RIG_OTHER "other"               /* another PCI device */
 #define RIG_NEWER "newer"               /* the same of a newer version */
+#define RIG_MOVING "moving"             /* migrates, and has no state */
 
 /* For main(): serves when it was started as a server, and does not return then. */
 void rig_be_server(int argc, char **argv);
