@@ -10,8 +10,8 @@
 
 /*
  * The device models that come with Ferry: "acc", a virtio-crypto device, "copy", a
- * DMA engine with memory of its own, and "nic", a virtio-net device. They are made over the device SDK's public interface
- * only.
+ * DMA engine with memory of its own, and "nic", a virtio-net device. They are made over
+ * the device SDK's public interface only.
  */
 
 /* One option that a model takes, for checks and help texts. All strings are static. */

@@ -24,7 +24,8 @@ int ferry_v1_take_state(struct backend_v1 *v1, uint32_t bits)
     } else {
         v1->halted = 0;
     }
-    /* A transaction that was begun ends with saving, also if the device left by itself. */
+    /* A transaction that was begun ends with saving, also if the device left by itself.
+     */
     if (!ferry_state_is_saving(v1->state)) {
         ferry_v1_forget_data(v1);
     }

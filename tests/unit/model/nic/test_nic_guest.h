@@ -18,7 +18,7 @@
     (0x100000u + (uint32_t)(queue)*0x40000u + (uint32_t)(place)*NIC_BUFFER_BYTES)
 #define NIC_HEADER ((uint32_t)sizeof(struct virtio_net_hdr_v1))
 #define NIC_VECTOR_CONFIG 3u /* none of the queues of one pair */
-#define NIC_MOST (~0ull) /* every feature that is offered */
+#define NIC_MOST (~0ull)     /* every feature that is offered */
 
 struct nic_guest {
     uint8_t *ram;
