@@ -17,6 +17,7 @@
  *   states.c     arcs: what the VMM sees, what the server is in
  *   harm.c       a state that is lost under its guest
  *   estimate.c   how much data there is
+ *   counters.c   what the device says that it lost or carried
  *   data.c       the VMM's data descriptor
  *   save.c       the server's data to it, load.c back
  *   pipe.c       the server's own data descriptor, async.c one message under way
@@ -107,6 +108,7 @@ struct bridge_migration {
     uint32_t features, shown;     /* FERRY_MIG_*: the server's, the VMM's */
     uint32_t server, vmm;         /* states */
     uint32_t loaded; /* 1: all data came and held; the server has left RESUMING */
+    uint32_t came;   /* 1: it was loaded, and has not run since */
     uint32_t generation;
     int32_t refused_tid; /* the thread for which the server refused a state; 0: none */
     uint64_t refused_ns;
@@ -206,6 +208,13 @@ void bridge_estimate_void(struct bridge_migration *migration);
 int bridge_estimate_size(struct bridge_migration *migration, uint64_t *ret_bytes);
 int bridge_estimate_precopy(struct bridge_migration *migration, struct bridge_save *save,
                             uint64_t *ret_initial, uint64_t *ret_dirty);
+
+/* counters.c; locked */
+
+/* Asks a server that tells what its device counts, and says of the answer, when it comes,
+ * what was lost, dropped, carried or waits; nothing when none. Waits for nothing. when:
+ * a literal, "was saved". */
+void bridge_counters_ask(struct bridge_migration *migration, const char *when);
 
 /* data.c; locked but for put */
 

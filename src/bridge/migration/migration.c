@@ -202,12 +202,27 @@ static void raise_irqs(struct bridge_migration *migration)
     drop_irqs(migration);
 }
 
+/* With QEMU nobody else can ask its server. The VMM's call does not wait for the answer.
+ */
+static void count(struct bridge_migration *migration, uint32_t before)
+{
+    if (before == FERRY_STATE_STOP_COPY && migration->vmm == FERRY_STATE_STOP) {
+        bridge_counters_ask(migration, "was saved");
+    } else if (migration->came && migration->vmm == FERRY_STATE_RUNNING) {
+        migration->came = 0;
+        bridge_counters_ask(migration, "began to run");
+    }
+}
+
 /* The walk is done. fresh: the session that it began, or NULL. */
 static void arrive(struct bridge_migration *migration, uint32_t wanted, int effect,
                    struct bridge_data *fresh)
 {
+    const uint32_t before = migration->vmm;
+
     if (effect == FERRY_DATA_ENDS || effect == FERRY_DATA_ENDS_BEGINS) {
         bridge_data_end(migration, -ENODEV);
+        migration->came = migration->loaded;
         migration->loaded = 0;
     }
     migration->vmm = wanted;
@@ -227,6 +242,7 @@ static void arrive(struct bridge_migration *migration, uint32_t wanted, int effe
         bridge_data_ready(migration->data, 1);
         bridge_save_stopped(migration, migration->data->save);
     }
+    count(migration, before);
 }
 
 /* Locked. ret_fresh: its reference is the caller's, also on failure; or NULL. */
@@ -519,7 +535,7 @@ void bridge_migration_reset(struct bridge_migration *migration)
 
     pthread_mutex_lock(&migration->lock);
     bridge_data_end(migration, -ENODEV);
-    migration->loaded = 0;
+    migration->loaded = migration->came = 0;
     migration->refused_tid = 0;
     drop_irqs(migration);
     migration->harm =

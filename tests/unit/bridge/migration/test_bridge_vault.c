@@ -140,6 +140,24 @@ static int on_precopy(void *state, struct ferry_device *device,
     return FERRY_OK;
 }
 
+static int on_counters(void *state, struct ferry_device *device,
+                       struct ferry_counter *ret_counter, uint32_t cap)
+{
+    static const char *const name[] = { "lost", "carried", "frames" };
+    struct vault *vault = state;
+    uint32_t i;
+
+    (void)device;
+    atomic_fetch_add(&vault->counted, 1);
+    for (i = 0; i < vault->counters * 3 && i < cap; i++) {
+        strcpy(ret_counter[i].name, name[i % 3]);
+        ret_counter[i].queue = i / 3;
+        ret_counter[i].value = i % 3 == 1 && i / 3 == 0 ? 0 : i + 1000;
+    }
+    return atomic_load(&vault->count_answer) < 0 ? atomic_load(&vault->count_answer)
+                                                 : (int)i;
+}
+
 static const struct ferry_device_ops vault_ops = {
     .struct_size = sizeof(struct ferry_device_ops),
     .reset = on_reset,
@@ -148,6 +166,7 @@ static const struct ferry_device_ops vault_ops = {
     .load = on_load,
     .precopy_info = on_precopy,
     .data_size = on_size,
+    .counters = on_counters,
 };
 
 static const struct ferry_device_ops unmovable_ops = {

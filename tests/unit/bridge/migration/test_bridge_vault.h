@@ -29,6 +29,9 @@ struct vault {
     atomic_int is_sound; /* of what was loaded: 1 all bytes were right */
     atomic_uint asks;    /* of its size and of pre-copy information */
     atomic_int stuck;    /* 1: save() and load() wait while it is */
+    uint32_t counters;   /* so many queues' "lost", "carried" and "frames"; 0: none */
+    atomic_int count_answer; /* what the question for counters answers if negative */
+    atomic_uint counted;     /* times that it was asked for them */
 
     struct ferry_device *device;
     struct ferry_server *server;
