@@ -244,5 +244,5 @@ int nic_control_work(struct nic *nic)
             return status;
         }
     }
-    return FERRY_OK;
+    return queue->kicked != 0;
 }

@@ -192,7 +192,7 @@ static int end_slice(struct nic *nic)
 int nic_queues_work(struct nic *nic)
 {
     int more = 1;
-    int status, ended;
+    int status, ended, commands;
 
     if (!can_work(nic)) {
         return 0;
@@ -200,7 +200,8 @@ int nic_queues_work(struct nic *nic)
     nic_offloads_tell(nic);
     nic_link_look(nic);
     nic_announce(nic); /* before frames go out: the switch learns where we are now */
-    status = nic_control_work(nic);
+    commands = nic_control_work(nic);
+    status = commands;
     for (uint32_t i = 0; i < SLICE_BATCHES && more > 0 && status >= 0; i++) {
         status = round_of_batches(nic);
         more = status;
@@ -210,7 +211,7 @@ int nic_queues_work(struct nic *nic)
         virtio_pci_needs_reset(&nic->virtio);
     }
     listen(nic);
-    return (more > 0 || ended > 0) && virtio_pci_alive(&nic->virtio);
+    return (more > 0 || ended > 0 || commands > 0) && virtio_pci_alive(&nic->virtio);
 }
 
 void nic_queues_reset(struct nic *nic)

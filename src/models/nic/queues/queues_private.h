@@ -98,7 +98,7 @@ void nic_announce(struct nic *nic);
 
 /* The control queue's number, which depends on what was negotiated. */
 uint32_t nic_control_queue(const struct nic *nic);
-/* Return: FERRY_OK or negative: the device needs a reset. */
+/* Return: 1: more commands wait; FERRY_OK, or negative: the device needs a reset. */
 int nic_control_work(struct nic *nic);
 
 /* --- transmit.c --- */

@@ -266,6 +266,29 @@ static void a_command_without_room_for_an_answer_wants_a_reset(void **state)
     close_world(&world);
 }
 
+static void commands_that_come_together_are_all_answered(void **state)
+{
+    const uint8_t on = 1;
+    struct vring_used_elem elem;
+    struct world world;
+    struct ring *ring;
+    uint32_t answered = 0;
+
+    (void)state;
+    open_world(&world, echo, NIC_MOST);
+    set(&world, VIRTIO_NET_CTRL_RX_PROMISC, on);
+    ring = &world.guest.ring[world.guest.control];
+    for (uint32_t i = 0; i < RING_SIZE - 1; i++) {
+        ring_offer(ring, 0); /* the same once more */
+    }
+    nic_notify(&world.guest, &world.rig, world.guest.control);
+    while (ring_take(ring, &elem)) {
+        answered++;
+    }
+    assert_int_equal(answered, RING_SIZE - 1);
+    close_world(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -276,6 +299,7 @@ int main(void)
         cmocka_unit_test(a_new_address_is_taken_and_shown_until_a_reset),
         cmocka_unit_test(commands_that_cannot_be_are_answered_with_an_error),
         cmocka_unit_test(a_command_without_room_for_an_answer_wants_a_reset),
+        cmocka_unit_test(commands_that_come_together_are_all_answered),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
