@@ -69,7 +69,8 @@ def info_tells_what_a_device_is(rig):
     expect("hindrances", view["migration"]["hindrances"], [])
     expect("extensions", view["extensions"],
            dict.fromkeys(("write_multiple", "notices", "precopy_info",
-                          "dirty_runs", "data_fd"), True) | {"twin_socket": False})
+                          "dirty_runs", "data_fd", "counters"), True) |
+           {"twin_socket": False})
     expect("device-specific regions", view["special_regions"], [])
     assert "dirty_runs" in rig.run("info", rig.path("i1")).stdout
     view = json.loads(rig.run("info", "--json", rig.path("i3")).stdout)

@@ -145,6 +145,7 @@ def it_becomes_qemu(rig):
     for code in ("0", "1", "42"):
         expect("exit status", rig.run("--device", rig.socket, "--", rig.qemu,
                                       CODE=code).returncode, int(code))
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup's children ignore it
     for number in (signal.SIGTERM, signal.SIGKILL, signal.SIGHUP):
         process = rig.start("--device", rig.socket, "--device", "model=copy,memory=1M",
                             "--", rig.qemu)
