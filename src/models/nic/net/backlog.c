@@ -180,6 +180,23 @@ void nic_backlog_drop(struct nic_backlog *backlog, uint32_t queue)
     free(gone);
 }
 
+void nic_backlog_join(struct nic_backlog *backlog, uint32_t from, uint32_t to)
+{
+    struct line *line = NULL;
+
+    assert(from < NIC_BACKLOG_QUEUES_MAX && to < NIC_BACKLOG_QUEUES_MAX && from != to);
+    line = &backlog->line[from];
+    while (line->first != NULL) {
+        struct waiting *frame = line->first;
+
+        line->first = frame->next;
+        frame->queue = to;
+        hang_in(&backlog->line[to], frame);
+    }
+    line->end = &line->first;
+    line->count = 0;
+}
+
 void nic_backlog_seal(struct nic_backlog *backlog, uint32_t sealed)
 {
     backlog->sealed = sealed;

@@ -33,6 +33,8 @@ int nic_backlog_put(struct nic_backlog *backlog, uint32_t queue,
 int nic_backlog_peek(struct nic_backlog *backlog, uint32_t queue,
                      struct nic_frame *ret_frame);
 void nic_backlog_drop(struct nic_backlog *backlog, uint32_t queue);
+/* The frames of a queue wait for another one, behind those that do already. */
+void nic_backlog_join(struct nic_backlog *backlog, uint32_t from, uint32_t to);
 /*
  * sealed 1: what is put from now on is lost, since the image that carries the rest is
  * already written. 0: it is taken again (the move did not happen).

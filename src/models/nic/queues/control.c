@@ -143,6 +143,10 @@ static int command_pairs(struct nic *nic, uint8_t what, struct command *command)
         return VIRTIO_NET_ERR;
     }
     nic->pairs_used = le_get16(pairs);
+    /* Nothing more is given to the others, whose buffers the driver no longer renews. */
+    for (uint32_t i = nic->pairs_used; i < nic->config.pairs; i++) {
+        nic_backlog_join(nic->backlog, i, i % nic->pairs_used);
+    }
     return VIRTIO_NET_OK;
 }
 

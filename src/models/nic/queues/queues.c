@@ -102,7 +102,8 @@ void nic_queues_destroy(struct nic *nic)
 /* One batch of each pair. Return: 1: there is more; 0; negative. */
 static int round_of_batches(struct nic *nic)
 {
-    const uint32_t pairs = nic->pairs_used;
+    /* Spec 5.1.6.5.6: of pairs that went out of use the driver waits for what he sent. */
+    const uint32_t pairs = nic_has(nic, VIRTIO_NET_F_MQ) ? nic->config.pairs : 1;
     const uint32_t first = nic->queues->first_pair;
     int more = 0;
 

@@ -289,6 +289,68 @@ static void commands_that_come_together_are_all_answered(void **state)
     close_world(&world);
 }
 
+static const char *const two_pairs[] = { "net=echo", "pairs=2", NULL };
+
+/* Puts a command behind what is there; not notified. */
+static void queue_pairs(struct world *world, uint16_t pairs)
+{
+    const uint32_t queue = world->guest.control;
+    uint8_t *out = world->guest.ram + NIC_BUFFER(queue, 8);
+
+    out[0] = VIRTIO_NET_CTRL_MQ;
+    out[1] = VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET;
+    out[2] = (uint8_t)pairs;
+    out[3] = 0;
+    ring_desc(&world->guest.ring[queue], 8, RING_IOVA(NIC_BUFFER(queue, 8)), 4,
+              VRING_DESC_F_NEXT, 9);
+    ring_desc(&world->guest.ring[queue], 9, RING_IOVA(NIC_BUFFER(queue, 9)), 1,
+              VRING_DESC_F_WRITE, 0);
+    ring_offer(&world->guest.ring[queue], 8);
+}
+
+static void frames_that_wait_for_a_pair_go_to_one_that_stays(void **state)
+{
+    struct virtio_net_hdr_v1 header;
+    uint8_t frame[100], back[70000];
+    const uint16_t two = 2, one = 1;
+    struct world world;
+
+    (void)state;
+    open_world(&world, two_pairs, NIC_MOST);
+    assert_int_equal(command(&world, 4, 0, &two, 2), VIRTIO_NET_OK);
+    nic_tcp(frame, sizeof(frame), 0, 1);
+    nic_send(&world.guest, 1, NULL, frame, sizeof(frame));
+    nic_notify(&world.guest, &world.rig, 3); /* it comes back, and there is no buffer */
+    assert_int_equal(command(&world, 4, 0, &one, 2), VIRTIO_NET_OK);
+    nic_give(&world.guest, 2, 0, NIC_BUFFER_BYTES);
+    nic_notify(&world.guest, &world.rig, 2);
+    assert_int_equal(nic_take(&world.guest, 1, &header, back), 0);
+    nic_give(&world.guest, 0, 0, NIC_BUFFER_BYTES);
+    nic_notify(&world.guest, &world.rig, 0);
+    assert_int_equal(nic_take(&world.guest, 0, &header, back), sizeof(frame));
+    close_world(&world);
+}
+
+static void what_a_pair_sent_before_it_went_out_of_use_is_completed(void **state)
+{
+    struct vring_used_elem elem;
+    const uint16_t two = 2;
+    uint8_t frame[100];
+    struct world world;
+
+    (void)state;
+    open_world(&world, two_pairs, NIC_MOST);
+    assert_int_equal(command(&world, 4, 0, &two, 2), VIRTIO_NET_OK);
+    nic_plain(frame, sizeof(frame), 1);
+    nic_send(&world.guest, 1, NULL, frame, sizeof(frame));
+    queue_pairs(&world, 1);
+    ring_notify(&world.guest.ring[3], &world.rig);
+    nic_notify(&world.guest, &world.rig, world.guest.control);
+    assert_true(ring_take(&world.guest.ring[3], &elem));
+    assert_true(rig_irqs(&world.rig, 3) > 0);
+    close_world(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -300,6 +362,8 @@ int main(void)
         cmocka_unit_test(commands_that_cannot_be_are_answered_with_an_error),
         cmocka_unit_test(a_command_without_room_for_an_answer_wants_a_reset),
         cmocka_unit_test(commands_that_come_together_are_all_answered),
+        cmocka_unit_test(frames_that_wait_for_a_pair_go_to_one_that_stays),
+        cmocka_unit_test(what_a_pair_sent_before_it_went_out_of_use_is_completed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
