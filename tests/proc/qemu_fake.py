@@ -14,8 +14,8 @@ LIMIT_S = 20
 
 # NAP: how long it lives; CODE: its exit status; FORK: it becomes a daemon; CLOSE: it closes
 # what it was handed, as some wrappers do. Started by --check it is a monitor: FAIL are its words
-# when it takes no device, BLOCKED a list of reasons, MEMDEV and LACKS what else it tells, DEAF
-# makes it silent, STUCK makes it wait.
+# when it takes no device, BLOCKED a list of reasons, MEMDEV, SIZE, TCG and LACKS what else it
+# tells, DEAF makes it silent, STUCK makes it wait.
 FAKE = """#!%s
 import json, os, sys, time
 if sys.argv[1:] == ["-version"]:
@@ -56,7 +56,9 @@ def monitor(fd):
         say({"return": {
             "device-list-properties": properties,
             "query-migrate": {"blocked-reasons": json.loads(os.environ.get("BLOCKED", "[]"))},
-            "query-memdev": [{"id": "ram", "share": os.environ.get("MEMDEV") != "private"}],
+            "query-memdev": [{"id": "ram", "share": os.environ.get("MEMDEV") != "private",
+                              "size": int(os.environ.get("SIZE", 1 << 30))}],
+            "query-kvm": {"enabled": "TCG" not in os.environ, "present": True},
         }.get(command, {})})
 for word in sys.argv:
     if word.startswith("socket,id=") and "-check,fd=" in word:

@@ -127,6 +127,16 @@ def memory_is_looked_at(rig):
     find(check(rig, args=private, code=3, FAIL="no"), "note", "share=on")
 
 
+def a_size_of_which_an_old_qemu_forgets_pages_is_told(rig):
+    """QEMU before 8.0, emulated processors, a multiple of 256 KiB: all three."""
+    old = {"VERSION": "7.2.22", "TCG": "1"}
+    find(check(rig, **old), "note", "forgets pages", "no multiple of 256 KiB")
+    for well in ({"SIZE": str((1 << 30) + 8192)}, {"TCG": None}, {"VERSION": "8.0.0"},
+                 {"DEAF": "query-kvm"}):
+        said = json.dumps(check(rig, **{**old, **well}))
+        assert "forgets" not in said, (well, said)
+
+
 def the_command_is_read(rig):
     """vIOMMU, vfio-user-pci, another user."""
     intel = ["-device", "intel-iommu,caching-mode=on"]
@@ -171,7 +181,8 @@ def main():
         for test in (nothing_is_found_where_all_is_well, models_are_started_for_it_and_end,
                      what_qemu_says_is_explained, a_qemu_that_takes_no_device_is_quoted,
                      old_and_small_qemus_are_told, several_devices_need_p2p,
-                     devices_are_asked, memory_is_looked_at, the_command_is_read,
+                     devices_are_asked, memory_is_looked_at,
+                     a_size_of_which_an_old_qemu_forgets_pages_is_told, the_command_is_read,
                      a_check_that_is_interrupted_leaves_nothing,
                      what_cannot_have_the_bridge_is_a_finding):
             began = time.monotonic()

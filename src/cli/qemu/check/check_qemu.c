@@ -22,6 +22,8 @@
 /* The longest answer that is read: the properties of vfio-pci. */
 #define LINE_BYTES (256u << 10)
 #define SAID_BYTES 2000
+/* QEMU before 8.0 loses writes of emulated processors in blocks of a multiple of it. */
+#define FORGETS_BYTES (256 << 10)
 
 /* A QEMU with stopped CPUs and its monitor. */
 struct asked {
@@ -283,6 +285,41 @@ static void check_blockers(struct qemu_report *report, struct asked *asked)
     json_object_put(status);
 }
 
+/* Return: 1 when it says so; the processors are emulated then. */
+static int is_without_kvm(struct asked *asked)
+{
+    struct json_object *kvm = ask(asked, "\"query-kvm\""), *enabled = NULL;
+    const int without = json_object_object_get_ex(kvm, "enabled", &enabled) &&
+                        !json_object_get_boolean(enabled);
+
+    json_object_put(kvm);
+    return without;
+}
+
+/* QEMU before 8.0 alone: docs/qemu.md, section 10. */
+static void check_sizes(struct qemu_report *report, struct json_object *list,
+                        struct asked *asked)
+{
+    size_t count =
+        json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0;
+    int found = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        struct json_object *size = NULL;
+
+        found |= json_object_object_get_ex(json_object_array_get_idx(list, i), "size",
+                                           &size) &&
+                 json_object_get_int64(size) % FORGETS_BYTES == 0;
+    }
+    if (found && is_without_kvm(asked)) {
+        qemu_find(report, QEMU_NOTE, "memory",
+                  "KVM, QEMU 10.0 or later, or a size that is no multiple of 256 KiB, as "
+                  "-m 1048584K instead of -m 1G",
+                  "without KVM this QEMU forgets pages that the guest writes while it is "
+                  "migrated");
+    }
+}
+
 /* Memory that is there and can be mapped by nobody: also what no option named. */
 static void check_memory(struct qemu_report *report, struct asked *asked)
 {
@@ -300,6 +337,9 @@ static void check_memory(struct qemu_report *report, struct asked *asked)
                       "(slow)",
                       json_get_text(one, "id"));
         }
+    }
+    if (report->number != 0 && report->number < QEMU_V2_SINCE) {
+        check_sizes(report, list, asked);
     }
     json_object_put(list);
 }
