@@ -21,7 +21,7 @@ struct type1_space {
 int type1_space_make(struct type1_space *ret_space);
 
 /* The calls of a container with its memory; arg: as it came, not NULL. Return: 0 or
- * -errno. can_log: 0: nothing is said of dirty pages. */
+ * -errno. can_log: 0: nothing is said of dirty pages; they are told to who asks. */
 long type1_get_info(const struct type1_space *space, int can_log, void *arg);
 long type1_map(const struct type1_space *space, void *arg);
 long type1_unmap(const struct type1_space *space, void *arg);

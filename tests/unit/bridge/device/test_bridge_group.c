@@ -383,8 +383,12 @@ static void test_a_devices_own_log_hides_the_containers(void **state)
     info.argsz = sizeof(info);
     assert_int_equal(call(container, UAPI_TYPE1_GET_INFO, &info), 0);
     assert_true(info.argsz < with_log);
-    assert_int_equal(call(container, UAPI_TYPE1_DIRTY, &start), -ENOTTY);
+    /* A VMM that has seen the log before would go on without what it cannot start. */
+    assert_int_equal(call(container, UAPI_TYPE1_DIRTY, &start), 0);
     close_own(other);
+    info.argsz = sizeof(info);
+    assert_int_equal(call(container, UAPI_TYPE1_GET_INFO, &info), 0);
+    assert_int_equal(info.argsz, with_log);
     assert_int_equal(call(container, UAPI_TYPE1_DIRTY, &start), 0);
     close_own(group);
     close_own(container);
