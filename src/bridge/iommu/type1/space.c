@@ -199,13 +199,13 @@ static long report(const struct type1_space *space, uint64_t iova, uint64_t size
         .size = sizeof(get),
         .hwpt_id = space->hwpt,
         .iova = iova,
-        .length = size,
+        .length = iova + size == 0 ? size - IOMMU_PAGE_BYTES : size,
         .page_size = bitmap->page_size,
         .data = bitmap->data,
     };
-    const long rc = iommu_request_get_dirty(space->iommu, &get);
 
-    return rc == -EOVERFLOW ? -EINVAL : rc;
+    /* Nothing can be mapped in the last page, behind which no address is. */
+    return get.length > 0 ? iommu_request_get_dirty(space->iommu, &get) : 0;
 }
 
 /* Written pages of memory that is gone: see bridge_iommu_misled(). */

@@ -263,7 +263,7 @@ static void test_bad_questions_for_written_pages_are_refused(void **state)
     REFUSES(size, 0, EINVAL);
     REFUSES(size, 100, EINVAL);
     REFUSES(iova, 100, EINVAL);
-    REFUSES(iova, UINT64_MAX - PAGE + 1, EINVAL);
+    REFUSES(iova, UINT64_MAX - 63 * PAGE + 1, EINVAL);
     REFUSES(bitmap.page_size, 0, EINVAL);
     REFUSES(bitmap.page_size, 2 * PAGE, EINVAL);
     REFUSES(bitmap.bytes, 7, EINVAL);
@@ -314,6 +314,36 @@ static void test_an_unmap_tells_what_was_written(void **state)
     assert_int_equal(type1_unmap(&space, &want), 0);
     assert_int_equal(bitmap, 0);
     assert_int_equal(bridge_iommu_misled(&rigs[0]->device), 0);
+}
+
+static void test_written_pages_are_told_up_to_the_last_address(void **state)
+{
+    const uint64_t iova = UINT64_MAX - 2 * PAGE + 1;
+    uint64_t bitmap = 0;
+    struct get get = get_of(iova, 2, &bitmap);
+    struct {
+        struct uapi_type1_unmap head;
+        struct uapi_type1_bitmap bitmap;
+    } want = { .head = { .argsz = sizeof(want),
+                         .flags = UAPI_TYPE1_UNMAP_DIRTY,
+                         .iova = iova,
+                         .size = 2 * PAGE },
+               .bitmap = { .page_size = PAGE, .bytes = 8, .data = (uintptr_t)&bitmap } };
+
+    (void)state;
+    bridge_iommu_unbind(&rigs[1]->device);
+    bridge_iommu_unbind(&rigs[2]->device);
+    rigs[0]->no_log = 1; /* all counts as written */
+    assert_int_equal(map(iova, PAGE, 3), 0);
+    assert_int_equal(dirty(UAPI_TYPE1_DIRTY_START), 0);
+    assert_int_equal(type1_dirty(&space, &get), 0);
+    assert_int_equal(bitmap, 1);
+    bitmap = 0;
+    assert_int_equal(type1_unmap(&space, &want), 0);
+    assert_int_equal(want.head.size, PAGE);
+    assert_int_equal(bitmap, 1);
+    get = get_of(iova + PAGE, 1, &bitmap);
+    assert_int_equal(type1_dirty(&space, &get), 0);
 }
 
 static void test_what_went_without_a_question_is_told_by_the_next(void **state)
@@ -385,6 +415,7 @@ int main(void)
         TEST(test_what_all_devices_write_is_told_once),
         TEST(test_bad_questions_for_written_pages_are_refused),
         TEST(test_an_unmap_tells_what_was_written),
+        TEST(test_written_pages_are_told_up_to_the_last_address),
         TEST(test_what_went_without_a_question_is_told_by_the_next),
         TEST(test_all_counts_as_written_by_a_device_without_a_log),
         TEST(test_a_log_that_fails_loses_nothing),
