@@ -33,6 +33,14 @@ void bridge_v1_leave(struct bridge_v1 *v1)
     pthread_mutex_unlock(&list_lock);
 }
 
+void bridge_v1_fork_child(void)
+{
+    const pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
+
+    list_lock = fresh; /* who held it is the parent's */
+    list = NULL;
+}
+
 static int shows_p2p(const struct bridge_v1 *v1)
 {
     return (bridge_migration_flags(v1->migration) & FERRY_MIG_P2P) != 0;

@@ -35,6 +35,9 @@ ssize_t bridge_v1_read(struct bridge_v1 *v1, uint64_t off, void *ret_data, size_
 ssize_t bridge_v1_write(struct bridge_v1 *v1, uint64_t off, const void *data,
                         size_t count);
 
+/* In the child of a fork(): devices are its parent's, and no peers of its own. */
+void bridge_v1_fork_child(void);
+
 /* The device was reset: it runs, without a session. */
 void bridge_v1_reset(struct bridge_v1 *v1);
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "bridge/iommu/type1/type1.h"
+#include "bridge/migration/v1/v1.h"
 #include "bridge/preload/mappings.h"
 #include "bridge/preload/service.h"
 #include "bridge/preload/symbols/real.h"
@@ -45,6 +46,7 @@ static void fork_child(void)
     bridge_known_fork_child();
     bridge_table_fork_child();
     bridge_type1_fork_child();
+    bridge_v1_fork_child();
 }
 
 __attribute__((constructor)) static void bridge_start(void)

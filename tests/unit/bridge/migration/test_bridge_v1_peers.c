@@ -3,6 +3,10 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "bridge/migration/v1/inside.h"
 
 /* Several devices of one VMM by uAPI v1: the barriers that its states do not have. */
 
@@ -216,6 +220,27 @@ static void a_dead_server_does_not_hold_the_others(void **state)
     assert_int_equal(atomic_load(&vault[0].state), FERRY_STATE_RUNNING);
 }
 
+static void the_child_of_a_fork_quiets_none_of_its_parents(void **state)
+{
+    static const uint32_t flags[] = { P2P, P2P };
+    int how = -1;
+    pid_t pid;
+
+    (void)state;
+    begin(flags, 2);
+    pid = fork();
+    if (pid == 0) {
+        bridge_v1_fork_child();
+        _exit(bridge_v1_quiet_others(end[0].device.v1) == 0 ? 0 : 1);
+    }
+    assert_true(pid > 0);
+    assert_int_equal(waitpid(pid, &how, 0), pid);
+    assert_int_equal(how, 0);
+    assert_int_equal(atomic_load(&vault[1].when[FERRY_STATE_RUNNING_P2P]), 0);
+    assert_int_equal(v1_stop(&end[0]), 0);
+    assert_int_not_equal(atomic_load(&vault[1].when[FERRY_STATE_RUNNING_P2P]), 0);
+}
+
 #define TEST(name) cmocka_unit_test_teardown(name, finish)
 
 int main(void)
@@ -229,6 +254,7 @@ int main(void)
         TEST(a_device_that_was_not_loaded_stops_the_guest_and_no_other),
         TEST(devices_that_reach_each_other_move_only_with_p2p),
         TEST(a_dead_server_does_not_hold_the_others),
+        TEST(the_child_of_a_fork_quiets_none_of_its_parents),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
