@@ -127,6 +127,9 @@ def ids_are_nobody_elses(rig):
 def wrappers_hand_on(rig):
     """A shell, env, and a program of another name."""
     other = rig.program("start-it", b'#!/bin/sh\nexec "%s" "$@"\n' % rig.qemu.encode())
+    done = rig.run("--device", rig.socket, other, "-accel", "kvm")
+    expect("exit status " + done.stderr, done.returncode, 0)
+    expect("an accelerator is no program", rig.note()["argv"][:2], ["-accel", "kvm"])
     for command, there in (
             (["sh", "-c", 'exec "$0" -m 1G "$@"', rig.qemu], "size=128M"),
             (["env", "A=b", rig.qemu, "-m", "1G"], "size=1G"),

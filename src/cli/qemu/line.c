@@ -11,7 +11,7 @@
 #define DEFAULT_SIZE "128M"
 
 /*
- * QEMU's options without a value (of 10.0 and 11.1). Of all others the next word is the
+ * QEMU's options without a value (of 7.2 to 11.1). Of all others the next word is the
  * value, whatever it looks like.
  */
 static const char *const flags[] = {
@@ -28,6 +28,7 @@ static const char *const flags[] = {
     "no-acpi",
     "no-hpet",
     "preconfig",
+    "async-teardown",
     "S",
     "s",
     "enable-kvm",
@@ -275,7 +276,10 @@ static const char *option_name(const char *word)
 static int find_binary(char **word, size_t count, size_t *ret_at)
 {
     for (size_t i = 0; i < count; i++) {
-        if (is_qemu(word[i])) {
+        const char *option = i > 0 ? option_name(word[i - 1]) : NULL;
+
+        /* "-accel kvm" of a QEMU with a name of its own. */
+        if (is_qemu(word[i]) && (option == NULL || strcmp(option, "accel") != 0)) {
             *ret_at = i;
             return 1;
         }
