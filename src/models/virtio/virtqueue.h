@@ -63,6 +63,7 @@ struct virtqueue {
     uint8_t packed;      /* the packed layout was negotiated; set by virtqueue_enable() */
     uint8_t interrupt;   /* an interrupt is due at the end of the slice */
     uint16_t last_slots; /* of the request that was taken last */
+    uint32_t part_done;  /* the device's own: how far it came with the next request */
     uint16_t head[VIRTQUEUE_BATCH];
     struct vring_used_elem used[VIRTQUEUE_BATCH];
     uint16_t used_slots[VIRTQUEUE_BATCH];

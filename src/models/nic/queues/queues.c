@@ -231,7 +231,6 @@ void nic_queues_reset(struct nic *nic)
     queues->announce_due = 0;
     queues->rarp_due = 0;
     queues->offloads = 0;
-    memset(queues->segments_done, 0, sizeof(queues->segments_done));
     memset(queues->steer, 0, sizeof(queues->steer));
     if (nic->net->ops->set_offloads != NULL) {
         nic->net->ops->set_offloads(nic->net, &(struct nic_offloads){ 0 });

@@ -45,10 +45,7 @@ struct nic_queues {
     uint32_t announce_due, rarp_due;
     uint32_t aside; /* frames that come go to the backlog */
     uint32_t pad;
-    uint64_t offloads; /* VIRTIO_NET_F_GUEST_* that the wire was told */
-    /* Segments of a pair's first frame that went out before the wire was full. */
-    uint32_t segments_done[NIC_PAIRS_MAX];
-    uint16_t segments_at[NIC_PAIRS_MAX]; /* the frame's place in the ring */
+    uint64_t offloads;               /* VIRTIO_NET_F_GUEST_* that the wire was told */
     uint32_t owed[NIC_PAIRS_MAX];    /* frames sent since the driver was interrupted */
     uint64_t sent_ns[NIC_PAIRS_MAX]; /* when the pair sent last */
     uint8_t steer[NIC_STEERS];       /* pair of a flow + 1; 0: not known */

@@ -184,7 +184,8 @@ static int send_segments(struct nic *nic, uint32_t pair, const struct nic_frame 
     uint8_t header[NIC_BATCH][NIC_SEGMENT_HEADER_MAX];
     struct nic_frame out[NIC_BATCH];
     struct iovec part[NIC_BATCH][2];
-    uint32_t *done = &queues->segments_done[pair];
+    /* What went out before the wire was full; a reset of the queue forgets it. */
+    uint32_t *done = &nic->virtio.queue[2 * pair + 1].part_done;
 
     if (nic_segments_begin(cut, frame->part->iov_base, frame->bytes, &frame->header) !=
         FERRY_OK) {
@@ -317,7 +318,6 @@ static int complete(struct nic *nic, uint32_t pair, uint32_t done)
     }
     virtqueue_unpop_many(queue, batch->count - done, slots);
     nic->queues->owed[pair] += done;
-    nic->queues->segments_at[pair] = queue->avail_taken;
     for (uint32_t i = 0; i < done && status == FERRY_OK; i++) {
         const struct nic_frame *frame = &batch->frame[i];
         uint8_t start[NIC_PEEK_BYTES];
@@ -353,9 +353,6 @@ int nic_transmit(struct nic *nic, uint32_t pair)
     int failed;
 
     batch->count = 0;
-    if (queue->avail_taken != nic->queues->segments_at[pair]) {
-        nic->queues->segments_done[pair] = 0; /* the queue was reset in between */
-    }
     while (batch->count < NIC_BATCH && queue->kicked != 0 && status == FERRY_OK) {
         status = virtqueue_pop(queue, nic->device, &nic->queues->chain);
         if (status == 1) {

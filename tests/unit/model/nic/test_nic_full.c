@@ -2,6 +2,7 @@
 #include "test_nic_guest.h"
 
 #include <arpa/inet.h>
+#include <linux/virtio_pci.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,12 +10,16 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "models/nic/nic.h"
+#include "models/virtio/virtio_pci.h"
+
 /* A wire that is full, or that the driver has no buffers for: who sends is held up. */
 
 #define FRAMES 24u
 #define FRAME_BYTES 50054u
 #define SEGMENT 1000u
 #define SEGMENTS 50u
+#define PLAIN_BYTES 5000u
 #define OUTSTANDING 4u /* as many as the ring has places for */
 
 static uint8_t frame[70000], back[70000], wire[1u << 20];
@@ -135,6 +140,99 @@ static void no_segment_is_lost_or_doubled_at_a_full_wire(void **state)
     close_world(&world);
 }
 
+static void common(struct world *world, uint32_t off, uint64_t value, uint32_t width)
+{
+    assert_int_equal(rig_write(&world->rig, NIC_BAR_VIRTIO, VIRTIO_PCI_COMMON_OFF + off,
+                               &value, width),
+                     FERRY_OK);
+}
+
+/* The driver resets the transmit queue alone, and begins it anew. */
+static void renew_queue(struct world *world)
+{
+    struct ring *ring = &world->guest.ring[1];
+
+    common(world, VIRTIO_PCI_COMMON_Q_SELECT, 1, 2);
+    common(world, VIRTIO_PCI_COMMON_Q_RESET, 1, 2);
+    common(world, VIRTIO_PCI_COMMON_Q_SIZE, RING_SIZE, 2);
+    common(world, VIRTIO_PCI_COMMON_Q_DESCLO, RING_IOVA(ring->off), 8);
+    common(world, VIRTIO_PCI_COMMON_Q_AVAILLO, RING_IOVA(ring->off + 0x4000), 8);
+    common(world, VIRTIO_PCI_COMMON_Q_USEDLO, RING_IOVA(ring->off + 0x5000), 8);
+    memset(world->ram.bytes + ring->off, 0, 0x6000);
+    ring->avail = 0;
+    ring->used = 0;
+    common(world, VIRTIO_PCI_COMMON_Q_ENABLE, 1, 2);
+}
+
+/* Sends plain frames, at most `most`, until the wire is full. Return: how many. */
+static uint32_t fill_wire(struct world *world, uint32_t most)
+{
+    struct vring_used_elem elem;
+    uint32_t sent = 0;
+
+    nic_plain(frame, PLAIN_BYTES, 3);
+    while (sent < most) {
+        world->guest.frames = sent % OUTSTANDING * 16;
+        nic_send(&world->guest, 0, NULL, frame, PLAIN_BYTES);
+        nic_notify(&world->guest, &world->rig, 1);
+        if (!ring_take(&world->guest.ring[1], &elem)) {
+            break;
+        }
+        sent++;
+    }
+    return sent;
+}
+
+/* Reads until there is nothing more; counts the segments of flows 1 and 2. */
+static void count_segments(struct world *world, uint32_t *ret_segments)
+{
+    uint32_t have = 0, bytes;
+
+    for (uint32_t idle = 0; idle < 3; idle++) {
+        const ssize_t got =
+            recv(world->peer, wire + have, sizeof(wire) - have, MSG_DONTWAIT);
+
+        if (got > 0) {
+            have += (uint32_t)got;
+            idle = 0;
+        }
+        rig_work(&world->rig);
+    }
+    memset(ret_segments, 0, 3 * sizeof(*ret_segments));
+    for (uint32_t at = 0; at < have; at += 4 + ntohl(bytes)) {
+        memcpy(&bytes, wire + at, 4);
+        if (ntohl(bytes) != PLAIN_BYTES) {
+            assert_int_equal(ntohl(bytes), 54 + SEGMENT);
+            ret_segments[(wire[at + 38] << 8 | wire[at + 39]) - 1000]++;
+        }
+    }
+}
+
+static void a_frame_is_sent_from_its_start_in_a_queue_that_was_reset(void **state)
+{
+    uint32_t segments[3], room;
+    struct world world;
+
+    (void)state;
+    open_world(&world);
+    room = fill_wire(&world, 1000);
+    assert_in_range(room, 10, 150);
+    close_world(&world);
+    open_world(&world);
+    room -= 5; /* half of a large frame fits behind them */
+    assert_int_equal(fill_wire(&world, room), room);
+    for (uint32_t flow = 1; flow <= 2; flow++) {
+        renew_queue(&world);
+        world.guest.frames = 0;
+        send_large(&world, flow);
+        rig_work(&world.rig);
+    }
+    count_segments(&world, segments);
+    assert_in_range(segments[1], 1, SEGMENTS - 1); /* the wire was full in the middle */
+    assert_int_equal(segments[2], SEGMENTS);
+    close_world(&world);
+}
+
 static void a_peer_is_held_up_while_the_driver_has_no_buffers(void **state)
 {
     struct virtio_net_hdr_v1 header;
@@ -169,6 +267,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_segment_is_lost_or_doubled_at_a_full_wire),
+        cmocka_unit_test(a_frame_is_sent_from_its_start_in_a_queue_that_was_reset),
         cmocka_unit_test(a_peer_is_held_up_while_the_driver_has_no_buffers),
     };
 
