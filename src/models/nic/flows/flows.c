@@ -8,12 +8,17 @@
 #include "models/nic/flows/flows_private.h"
 
 #define HUGE_BYTES (2ull << 20)
+#define HUGE_PAGES (HUGE_BYTES / NIC_FLOWS_PAGE)
+#define RUN_PAGES 128u /* that come in one run and are worth a huge page */
 #define NO_PAGE UINT64_MAX
 #define BUCKET_BYTES (NIC_FLOW_PROBES * NIC_FLOW_BYTES)
 
 static_assert(NIC_FLOWS_PAGE % BUCKET_BYTES == 0, "a flow's entries lie in one page");
 
-/* A hole for nothing but whole huge pages. Return: NULL: there is no memory. */
+/*
+ * A hole, at a bound of huge pages. It has small ones at first: most of the time of a
+ * sparse table's load would go into zeroing huge ones. Return: NULL: there is no memory.
+ */
 static uint8_t *map_table(uint64_t bytes)
 {
     const size_t wide = (size_t)(bytes + HUGE_BYTES);
@@ -29,7 +34,7 @@ static uint8_t *map_table(uint64_t bytes)
         (void)munmap(whole, front);
     }
     (void)munmap(whole + front + bytes, wide - front - (size_t)bytes);
-    (void)madvise(whole + front, (size_t)bytes, MADV_HUGEPAGE);
+    (void)madvise(whole + front, (size_t)bytes, MADV_NOHUGEPAGE);
     return whole + front;
 }
 
@@ -77,13 +82,51 @@ void nic_flows_clear(struct nic_flows *flows)
         madvise(flows->memory, (size_t)flows->bytes, MADV_DONTNEED) != 0) {
         memset(flows->memory, 0, (size_t)flows->bytes);
     }
+    if (flows->dense != 0) {
+        (void)madvise(flows->memory, (size_t)flows->bytes, MADV_NOHUGEPAGE);
+        flows->dense = 0;
+    }
     nic_page_set_clear(&flows->used);
     memset(&flows->state, 0, sizeof(flows->state));
 }
 
+/* Huge pages from one page's on to another's: they are quicker to look up in. */
+static void advise_huge(struct nic_flows *flows, uint64_t first, uint64_t last)
+{
+    const uint64_t from = first / HUGE_PAGES * HUGE_BYTES;
+    const uint64_t to = (last / HUGE_PAGES + 1) * HUGE_BYTES;
+
+    if (flows->bytes >= HUGE_BYTES) {
+        (void)madvise(flows->memory + from, (size_t)(to - from), MADV_HUGEPAGE);
+        flows->dense = 1;
+    }
+}
+
+/* A page is used. When that makes half of a huge page, the kernel may make it one: in the
+ * background, for to wait for it would hold up frames. */
+static void use(struct nic_flows *flows, uint64_t page)
+{
+    const uint64_t first = page / HUGE_PAGES * HUGE_PAGES;
+    uint32_t count = 0;
+
+    if (nic_page_set_has(&flows->used, page)) {
+        return;
+    }
+    nic_page_set_add(&flows->used, page);
+    if (flows->bytes < HUGE_BYTES) {
+        return;
+    }
+    for (uint64_t i = first / 64; i < (first + HUGE_PAGES) / 64; i++) {
+        count += (uint32_t)__builtin_popcountll(flows->used.word[i]);
+    }
+    if (count == HUGE_PAGES / 2) {
+        advise_huge(flows, page, page);
+    }
+}
+
 void nic_flows_mark(struct nic_flows *flows, uint64_t page)
 {
-    nic_page_set_add(&flows->used, page);
+    use(flows, page);
     if (flows->tracked != 0 && !nic_page_set_has(&flows->image, page)) {
         nic_page_set_add(&flows->changed, page);
     }
@@ -225,8 +268,11 @@ const uint8_t *nic_flows_page(const struct nic_flows *flows, uint64_t page)
 
 uint8_t *nic_flows_place(struct nic_flows *flows, uint64_t page, uint32_t count)
 {
+    if (count >= RUN_PAGES) {
+        advise_huge(flows, page, page + count - 1);
+    }
     for (uint32_t i = 0; i < count; i++) {
-        nic_page_set_add(&flows->used, page + i);
+        use(flows, page + i);
     }
     return flows->memory + page * NIC_FLOWS_PAGE;
 }

@@ -42,7 +42,7 @@ struct nic_flows {
     uint8_t *memory; /* the device's own */
     uint64_t bytes, pages;
     uint32_t tracked;
-    uint32_t pad;
+    uint32_t dense; /* 1: parts of it may have huge pages */
     struct nic_flows_state state;
     uint64_t cursor; /* of the image: the next page to look at */
     struct nic_page_set used;

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include <cmocka.h>
 
@@ -327,6 +328,74 @@ static void churn_fills_the_table_and_then_keeps_its_rate(void **state)
     assert_true(counted.churned - 2 * pages <= pages / 10 + 1);
 }
 
+/* How many pages of a table of this size have memory. */
+static uint64_t resident(const struct nic_flows *table)
+{
+    unsigned char *in = malloc((size_t)table->pages);
+    uint64_t count = 0;
+
+    assert_non_null(in);
+    assert_int_equal(mincore(table->memory, (size_t)table->bytes, in), 0);
+    for (uint64_t page = 0; page < table->pages; page++) {
+        count += in[page] & 1u;
+    }
+    free(in);
+    return count;
+}
+
+static void load(struct nic_flows *table, uint64_t page, uint32_t count)
+{
+    memset(nic_flows_place(table, page, count), 0, (size_t)count * NIC_FLOWS_PAGE);
+}
+
+static void a_sparse_table_has_memory_for_what_is_used_only(void **state)
+{
+    const uint64_t bytes = 32ull << 20;
+    struct nic_flows *table;
+
+    (void)state;
+    assert_int_equal(nic_flows_create(bytes, &table), FERRY_OK);
+    if (resident(table) != 0) {
+        nic_flows_destroy(table);
+        skip(); /* a system that does not say */
+    }
+    for (uint32_t i = 0; i < 16; i++) {
+        load(table, i * 512 + 3, 1);
+    }
+    assert_int_equal(resident(table), 16);
+    /* A dense one, which may have huge pages, leaves nothing of them. */
+    nic_flows_clear(table);
+    for (uint32_t i = 0; i < table->pages; i += 256) {
+        load(table, i, 256);
+    }
+    assert_int_equal(resident(table), table->pages);
+    nic_flows_clear(table);
+    load(table, 700, 1);
+    assert_int_equal(resident(table), 1);
+    nic_flows_destroy(table);
+}
+
+static void flows_stay_when_a_table_gets_dense(void **state)
+{
+    const uint64_t bytes = 4ull << 20;
+    const uint64_t buckets = bytes / BUCKET;
+    struct nic_flows *table;
+
+    (void)state;
+    assert_int_equal(nic_flows_create(bytes, &table), FERRY_OK);
+    for (uint64_t i = 0; i < buckets; i++) {
+        nic_flows_count_hash(table, i * 5 % buckets << 32 | 1, 64, 0);
+    }
+    assert_int_equal(nic_flows_used(table), table->pages);
+    for (uint64_t i = 0; i < buckets; i++) {
+        const uint8_t *entry = table->memory + i * 5 % buckets * BUCKET;
+
+        assert_int_equal(le_get64(entry + FLOW_HASH), i * 5 % buckets << 32 | 1);
+        assert_int_equal(le_get64(entry + FLOW_AGE), i + 1);
+    }
+    nic_flows_destroy(table);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -343,6 +412,8 @@ int main(void)
         TEST(a_cleared_table_is_empty_and_new),
         TEST(a_page_that_no_table_holds_is_known),
         TEST(churn_fills_the_table_and_then_keeps_its_rate),
+        TEST(a_sparse_table_has_memory_for_what_is_used_only),
+        TEST(flows_stay_when_a_table_gets_dense),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
