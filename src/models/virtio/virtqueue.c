@@ -171,18 +171,19 @@ int virtqueue_flush(struct virtqueue *queue, struct ferry_device *device)
     status = queue->packed ? virtqueue_packed_publish(queue, device)
                            : virtqueue_split_publish(queue, device);
     queue->used_count = 0;
-    if (status != FERRY_OK) {
+    if (status == FERRY_OK) {
+        /* The completions first, then the flag: else both sides could wait for each
+         * other. */
+        atomic_thread_fence(memory_order_seq_cst);
+        status = queue->packed ? virtqueue_packed_wants_interrupt(queue, device)
+                               : virtqueue_split_wants_interrupt(queue, device);
+    }
+    if (status < 0) {
         /* The device needs a reset now; its indices stay ones that can be carried. */
         queue->avail_taken = queue->used_published;
         queue->avail_seen = queue->used_published;
         queue->head_count = 0;
-        return status;
-    }
-    /* The completions first, then the flag: else both sides could wait for each other. */
-    atomic_thread_fence(memory_order_seq_cst);
-    status = queue->packed ? virtqueue_packed_wants_interrupt(queue, device)
-                           : virtqueue_split_wants_interrupt(queue, device);
-    if (status > 0) {
+    } else if (status > 0) {
         queue->interrupt = 1;
     }
     return status < 0 ? status : FERRY_OK;

@@ -172,9 +172,11 @@ static int end_slice(struct nic *nic)
     int status = FERRY_OK;
     int again = 0;
 
-    for (uint32_t i = 0; i < nic->virtio.queue_count && status == FERRY_OK; i++) {
+    /* All of them, also when one fails: a device that wants a reset can still move. */
+    for (uint32_t i = 0; i < nic->virtio.queue_count; i++) {
         struct virtqueue *queue = &nic->virtio.queue[i];
         uint8_t poll = queue->kicked;
+        int ended;
 
         if (queue->enabled == 0) {
             continue;
@@ -184,7 +186,8 @@ static int end_slice(struct nic *nic)
             /* It may have been filled before the driver knows. */
             again |= !poll && queue->quiet != 0;
         }
-        status = end_queue(nic, queue, poll);
+        ended = end_queue(nic, queue, poll);
+        status = status < 0 ? status : ended;
         interrupt(nic, i);
     }
     return status < 0 ? status : again;

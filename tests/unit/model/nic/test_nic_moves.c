@@ -2,7 +2,11 @@
 #include "test_nic_guest.h"
 
 #include <linux/virtio_config.h>
+#include <linux/virtio_pci.h>
 #include <string.h>
+
+#include "models/nic/nic.h"
+#include "models/virtio/virtio_pci.h"
 
 /* What the queues do when the device is quieted, resumed, or moved. */
 
@@ -166,6 +170,57 @@ static void frames_for_a_driver_that_is_not_there_are_dropped(void **state)
     close_world(&world);
 }
 
+/* The driver begins the receive queue anew, with its used ring out of memory. */
+static void lose_receive_ring(struct world *world)
+{
+    const struct {
+        uint64_t off, value;
+        uint32_t width;
+    } write[] = {
+        { VIRTIO_PCI_COMMON_Q_SELECT, 0, 2 },
+        { VIRTIO_PCI_COMMON_Q_RESET, 1, 2 },
+        { VIRTIO_PCI_COMMON_Q_SIZE, RING_SIZE, 2 },
+        { VIRTIO_PCI_COMMON_Q_DESCLO, RING_IOVA(0), 8 },
+        { VIRTIO_PCI_COMMON_Q_AVAILLO, RING_IOVA(0x4000), 8 },
+        { VIRTIO_PCI_COMMON_Q_USEDLO, RING_IOVA(RIG_RAM_BYTES), 8 },
+        { VIRTIO_PCI_COMMON_Q_ENABLE, 1, 2 },
+    };
+
+    for (size_t i = 0; i < sizeof(write) / sizeof(write[0]); i++) {
+        assert_int_equal(rig_write(&world->rig, NIC_BAR_VIRTIO, write[i].off,
+                                   &write[i].value, write[i].width),
+                         FERRY_OK);
+    }
+}
+
+static void a_nic_that_wants_a_reset_moves_too(void **state)
+{
+    struct vring_used_elem elem;
+    struct rig_blob blob = { 0 };
+    struct world world;
+    struct rig other;
+
+    (void)state;
+    open_world(&world);
+    lose_receive_ring(&world);
+    nic_give(&world.guest, 0, 0, NIC_BUFFER_BYTES);
+    send(&world, 1);
+    nic_notify(&world.guest, &world.rig, 1);
+    assert_int_equal(nic_status(&world.rig) & VIRTIO_CONFIG_S_NEEDS_RESET,
+                     VIRTIO_CONFIG_S_NEEDS_RESET);
+    assert_int_equal(ring_take(&world.guest.ring[1], &elem), 1); /* it was sent */
+    assert_int_equal(rig_state(&world.rig, FERRY_STATE_STOP_COPY), FERRY_OK);
+    assert_int_equal(rig_save(&world.rig, 4096, &blob), FERRY_OK);
+    rig_open(&other, "nic", echo, &world.ram);
+    assert_int_equal(rig_resume(&other, 4096, &blob), FERRY_OK);
+    assert_int_equal(rig_state(&other, FERRY_STATE_RUNNING), FERRY_OK);
+    assert_int_equal(nic_status(&other) & VIRTIO_CONFIG_S_NEEDS_RESET,
+                     VIRTIO_CONFIG_S_NEEDS_RESET);
+    rig_close(&other);
+    rig_blob_free(&blob);
+    close_world(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -173,6 +228,7 @@ int main(void)
         cmocka_unit_test(frames_that_come_while_quiet_are_carried_and_announced),
         cmocka_unit_test(what_commands_set_is_carried),
         cmocka_unit_test(frames_for_a_driver_that_is_not_there_are_dropped),
+        cmocka_unit_test(a_nic_that_wants_a_reset_moves_too),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
