@@ -89,7 +89,7 @@ def wrong_options_are_refused(rig):
 
 
 def the_installed_emulator_runs_the_qemu_of_its_name(rig, text):
-    """By PATH, which does not lead to itself."""
+    """By PATH; one that leads to itself is told, with devices and without."""
     os.mkdir(rig.path("bin"))
     os.mkdir(rig.path("libexec"))
     for name in "qemu-system-x86_64", "qemu-system-other":
@@ -102,6 +102,13 @@ def the_installed_emulator_runs_the_qemu_of_its_name(rig, text):
         expect(name + ": " + done.stderr, done.returncode, 0)
         assert "vfio-pci,id=ferry0,fd=65,iommufd=ferry" in rig.note()["argv"], rig.note()
         os.remove(rig.path("note"))
+        for words in (inside("device=" + rig.socket, "quiet"), []):
+            done = subprocess.run([path, *words],
+                                  env=rig.environment(PATH=rig.path("libexec") + ":/usr/bin:/bin"),
+                                  capture_output=True, text=True, timeout=LIMIT_S, check=False)
+            expect("exit status " + done.stderr, done.returncode, 1)
+            assert "not QEMU" in done.stderr, done.stderr
+            assert not os.path.exists(rig.path("note")), "QEMU was started"
 
 
 def the_documented_domain_is_understood(rig, root):
