@@ -58,6 +58,9 @@ struct nic_net_ops {
     /* What the driver accepted to be given, a subset of net->gives. NULL: nothing to do.
      * Until the first call, and after a reset, it is nothing. */
     void (*set_offloads)(struct nic_net *net, const struct nic_offloads *accepted);
+    /* on: frames that come stay on the wire, and fd is ready for room to send alone.
+     * NULL: nothing to do, it has room or makes some in receive(). */
+    void (*hold)(struct nic_net *net, uint32_t on);
     void (*close)(struct nic_net *net);
 };
 

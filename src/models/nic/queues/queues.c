@@ -35,12 +35,21 @@ static int can_work(const struct nic *nic)
 
 static void net_ready(void *user, uint32_t events);
 
-/* The wire is heard unless frames of it wait for the driver's buffers. */
+/*
+ * The wire is heard unless frames of it wait for the driver's buffers. He may have none
+ * for as long as he likes: that there is room for what he sends is heard then, too.
+ */
 static void listen(struct nic *nic)
 {
     struct nic_queues *queues = nic->queues;
-    const uint32_t wanted =
-        nic->net->fd >= 0 && (!can_work(nic) || nic_backlog_frames(nic->backlog) == 0);
+    const uint32_t wait = can_work(nic) && nic_backlog_frames(nic->backlog) != 0;
+    const uint32_t held = wait && queues->blocked && nic->net->ops->hold != NULL;
+    const uint32_t wanted = nic->net->fd >= 0 && (!wait || held);
+
+    if (held != queues->held) {
+        queues->held = held;
+        nic->net->ops->hold(nic->net, held);
+    }
 
     if (wanted && !queues->watched) {
         queues->watched =

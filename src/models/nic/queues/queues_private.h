@@ -43,8 +43,8 @@ struct nic_queues {
     uint32_t watched;    /* the wire's descriptor is */
     uint32_t first_pair; /* the next round begins there */
     uint32_t announce_due, rarp_due;
-    uint32_t aside; /* frames that come go to the backlog */
-    uint32_t pad;
+    uint32_t aside;                  /* frames that come go to the backlog */
+    uint32_t held;                   /* the wire tells of room to send alone */
     uint64_t offloads;               /* VIRTIO_NET_F_GUEST_* that the wire was told */
     uint32_t owed[NIC_PAIRS_MAX];    /* frames sent since the driver was interrupted */
     uint64_t sent_ns[NIC_PAIRS_MAX]; /* when the pair sent last */

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "models/nic/nic.h"
+#include "models/nic/nic_private.h"
 #include "models/virtio/virtio_pci.h"
 
 /* A wire that is full, or that the driver has no buffers for: who sends is held up. */
@@ -140,6 +141,11 @@ static void no_segment_is_lost_or_doubled_at_a_full_wire(void **state)
     close_world(&world);
 }
 
+static struct nic *nic_of(const struct world *world)
+{
+    return world->rig.state;
+}
+
 static void common(struct world *world, uint32_t off, uint64_t value, uint32_t width)
 {
     assert_int_equal(rig_write(&world->rig, NIC_BAR_VIRTIO, VIRTIO_PCI_COMMON_OFF + off,
@@ -263,12 +269,41 @@ static void a_peer_is_held_up_while_the_driver_has_no_buffers(void **state)
     close_world(&world);
 }
 
+static void a_driver_without_receive_buffers_still_sends(void **state)
+{
+    struct vring_used_elem elem;
+    struct world world;
+    uint32_t bytes = htonl(1000), idle = 0;
+
+    (void)state;
+    open_world(&world);
+    nic_plain(frame, 1000, 7);
+    memcpy(wire, &bytes, 4);
+    memcpy(wire + 4, frame, 1000);
+    for (uint32_t i = 0; i < 30; i++) {
+        assert_int_equal(send(world.peer, wire, 1004, MSG_DONTWAIT), 1004);
+    }
+    rig_work(&world.rig);
+    assert_in_range(fill_wire(&world, 1000), 10, 999);
+    while (idle < 3) {
+        const int got = recv(world.peer, wire, sizeof(wire), MSG_DONTWAIT) > 0;
+
+        idle = got ? 0 : idle + 1;
+        rig_work(&world.rig);
+    }
+    assert_true(ring_take(&world.guest.ring[1], &elem));
+    /* Nor was a frame read that nobody can keep. */
+    assert_int_equal(nic_backlog_lost(nic_of(&world)->backlog, 0), 0);
+    close_world(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_segment_is_lost_or_doubled_at_a_full_wire),
         cmocka_unit_test(a_frame_is_sent_from_its_start_in_a_queue_that_was_reset),
         cmocka_unit_test(a_peer_is_held_up_while_the_driver_has_no_buffers),
+        cmocka_unit_test(a_driver_without_receive_buffers_still_sends),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

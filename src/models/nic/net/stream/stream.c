@@ -24,7 +24,9 @@ struct stream {
     int peer;
     int timer;
     uint32_t writing; /* 1: waits for room to write as well */
+    uint32_t held;    /* 1: what comes is not wanted now */
     uint32_t deaf;    /* 1: the peer takes nothing more; what it sent is still read */
+    uint32_t pad;
 };
 
 static int change(struct stream *stream, int how, int fd, uint32_t events)
@@ -63,12 +65,28 @@ static void wait_for_peer(struct stream *stream)
     }
 }
 
+/* What of the peer is waited for. */
+static uint32_t peer_events(const struct stream *stream)
+{
+    return (stream->held != 0 ? 0u : (uint32_t)EPOLLIN) |
+           (stream->writing != 0 ? (uint32_t)EPOLLOUT : 0u);
+}
+
 static void want_write(struct stream *stream, uint32_t wanted)
 {
     if (stream->writing != wanted) {
         stream->writing = wanted;
-        (void)change(stream, EPOLL_CTL_MOD, stream->peer,
-                     wanted != 0 ? EPOLLIN | EPOLLOUT : EPOLLIN);
+        (void)change(stream, EPOLL_CTL_MOD, stream->peer, peer_events(stream));
+    }
+}
+
+static void stream_hold(struct nic_net *net, uint32_t on)
+{
+    struct stream *stream = (struct stream *)net;
+
+    stream->held = on;
+    if (stream->peer >= 0) {
+        (void)change(stream, EPOLL_CTL_MOD, stream->peer, peer_events(stream));
     }
 }
 
@@ -117,7 +135,7 @@ static void connect_now(struct stream *stream)
         return;
     }
     stream->peer = fd;
-    if (change(stream, EPOLL_CTL_ADD, fd, EPOLLIN) < 0) {
+    if (change(stream, EPOLL_CTL_ADD, fd, peer_events(stream)) < 0) {
         drop_peer(stream, FERRY_E_IO);
         return;
     }
@@ -203,6 +221,7 @@ static const struct nic_net_ops stream_ops = {
     .name = "stream",
     .send = stream_send,
     .receive = stream_receive,
+    .hold = stream_hold,
     .close = stream_close,
 };
 
