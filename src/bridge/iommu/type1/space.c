@@ -208,16 +208,18 @@ static long report(const struct type1_space *space, uint64_t iova, uint64_t size
     return get.length > 0 ? iommu_request_get_dirty(space->iommu, &get) : 0;
 }
 
-/* Written pages of memory that is gone: see bridge_iommu_misled(). */
-static void note_written(const struct type1_space *space, uint64_t size,
-                         const struct uapi_type1_bitmap *bitmap)
+static int tells_pages(uint64_t size, const struct uapi_type1_bitmap *bitmap)
 {
     const uint64_t pages = size / IOMMU_PAGE_BYTES;
+
+    return ferry_bitmap_next((const void *)(uintptr_t)bitmap->data, pages, 0) < pages;
+}
+
+/* Written pages of memory that is gone: see bridge_iommu_misled(). */
+static void note_written(const struct type1_space *space)
+{
     struct iommu_hwpt *hwpt;
 
-    if (ferry_bitmap_next((const void *)(uintptr_t)bitmap->data, pages, 0) == pages) {
-        return;
-    }
     (void)pthread_mutex_lock(&space->iommu->change);
     hwpt = iommu_id_find(space->iommu, space->hwpt, IOMMU_HWPT);
     hwpt->misled = 1;
@@ -254,11 +256,15 @@ long type1_unmap(const struct type1_space *space, void *arg)
         return -EINVAL;
     }
     rc = check_bitmap(iova, size, bitmap);
+    if (rc < 0) {
+        return rc;
+    }
     /* What a server knew of a map that goes is kept until it is told. */
-    rc = rc == 0 ? unmap(space, iova, iova + size - 1, &want->size) : rc;
+    rc = unmap(space, iova, iova + size - 1, &want->size);
     rc = rc == 0 ? report(space, iova, size, bitmap) : rc;
-    if (rc == 0) {
-        note_written(space, size, bitmap);
+    /* Maps go also when a server refuses, and then nobody looks at the bitmap. */
+    if (rc < 0 || tells_pages(size, bitmap)) {
+        note_written(space);
     }
     return rc;
 }

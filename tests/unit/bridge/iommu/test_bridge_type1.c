@@ -314,6 +314,11 @@ static void test_an_unmap_tells_what_was_written(void **state)
     assert_int_equal(type1_unmap(&space, &want), 0);
     assert_int_equal(bitmap, 0);
     assert_int_equal(bridge_iommu_misled(&rigs[0]->device), 0);
+    /* The map goes, and a VMM looks at no bitmap of a call that failed. */
+    assert_int_equal(map(0, 16 * PAGE, 3), 0);
+    rigs[1]->unmap_status = FERRY_E_LIMIT;
+    assert_true(type1_unmap(&space, &want) < 0);
+    assert_int_equal(bridge_iommu_misled(&rigs[0]->device), 1);
 }
 
 static void test_written_pages_are_told_up_to_the_last_address(void **state)
