@@ -86,8 +86,12 @@ static void skip(struct nic_frame *frame, uint32_t bytes)
     }
 }
 
-/* Copies the first bytes of a frame. Return: how many. */
-static uint32_t peek(const struct nic_frame *frame, uint8_t *to, uint32_t room)
+/*
+ * Copies the first bytes of a frame. Return: how many. Not inlined: where gcc knows the
+ * room it copies by `rep movs`, which is slow for so few bytes.
+ */
+static __attribute__((noinline)) uint32_t peek(const struct nic_frame *frame, uint8_t *to,
+                                               uint32_t room)
 {
     uint32_t done = 0;
 
