@@ -279,11 +279,15 @@ static void write_net(const struct nic *nic, uint8_t *out)
 
 static int read_net(struct nic_image *image, const uint8_t *in)
 {
+    const uint32_t pairs = (image->virtio.driver_features >> VIRTIO_NET_F_MQ & 1) != 0
+                               ? image->nic->config.pairs
+                               : 1;
+
     image->offloads_off = le_get64(in);
     image->pairs_used = le_get32(in + 8);
     image->status = le_get16(in + 12);
     return (image->offloads_off & ~GUEST_OFFLOADS) == 0 && image->pairs_used != 0 &&
-                   image->pairs_used <= image->nic->config.pairs &&
+                   image->pairs_used <= pairs &&
                    (image->status & ~(VIRTIO_NET_S_LINK_UP | VIRTIO_NET_S_ANNOUNCE)) ==
                        0 &&
                    le_get16(in + 14) == 0

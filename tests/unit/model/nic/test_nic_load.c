@@ -250,6 +250,20 @@ static void insert(struct rig_blob *blob, uint32_t flags, uint64_t bytes)
     seal(blob);
 }
 
+static void a_driver_without_multiqueue_has_one_pair(void **state)
+{
+    struct rig_blob blob = { 0 };
+
+    (void)state;
+    nic_start(&world.guest, &world.a, &world.ram, ~(1ull << VIRTIO_NET_F_MQ));
+    save_stopped(&world.a, 1 << 20, &blob);
+    assert_int_equal(give_blob(&blob), FERRY_OK);
+    le_put32(record(&blob, NIC_TAG_NET, 0) + NIC_RECORD_BYTES + 8, 2);
+    seal(&blob);
+    assert_int_equal(give_blob(&blob), FERRY_E_CORRUPT);
+    rig_blob_free(&blob);
+}
+
 static void unknown_records_are_skipped_if_they_say_so(void **state)
 {
     struct rig_blob blob = { 0 };
@@ -325,6 +339,7 @@ int main(void)
         TEST(each_record_comes_once_in_its_place),
         TEST(fields_that_cannot_be_are_refused),
         TEST(a_queue_that_is_off_has_a_size_that_can_be),
+        TEST(a_driver_without_multiqueue_has_one_pair),
         TEST(unknown_records_are_skipped_if_they_say_so),
         TEST(a_target_that_differs_refuses_the_first_record),
         TEST(data_can_be_put_where_it_belongs),
