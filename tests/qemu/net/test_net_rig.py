@@ -113,21 +113,25 @@ def test_a_wrong_byte_and_a_lost_ping_are_found(rig):
     far.ask(f"stream start listen {net.PORT}")
     near.ask(f"stream start {net.GUEST} {net.PORT}")
     near.ask(f"ping start {net.GUEST}")
-    end = time.monotonic() + 1
-    relay(ends, spoil, end)
-    ping = near.keys("ping status")
-    assert 3 <= ping["open"] < ping["sent"] and ping["gap_us"] >= 30000, ping
-    wrong = far.ask("stream status")
-    assert len(wrong) == 2 and "was sent" in wrong[1], wrong
+    end = time.monotonic() + bridge_rig.WORK_S
+    found, rest = 0, [b"", b""]
+    # The first question for an address may be lost and comes again after a second.
+    while not found and time.monotonic() < end:
+        relay(ends, spoil, rest, time.monotonic() + 0.5)
+        ping = near.keys("ping status")
+        wrong = far.ask("stream status")
+        found = (3 <= ping["open"] < ping["sent"] and ping["gap_us"] >= 30000 and
+                 len(wrong) == 2)
+    assert found, (ping, wrong)
+    assert "was sent" in wrong[1], wrong
     for peer in near, far:
         peer.close()
 
 
-def relay(ends, spoil, end):
+def relay(ends, spoil, rest, end):
     """Carries frames between two switches until that time; spoil looks at those to the far."""
     for wire in ends:
         wire.socket.settimeout(0.001)
-    rest = [b"", b""]
     while time.monotonic() < end:
         for side, wire in enumerate(ends):
             try:
