@@ -59,9 +59,9 @@ static void a_message_that_cannot_be_is_not_encoded(void **state)
 
 static void a_reply_that_cannot_be_is_not_encoded(void **state)
 {
-    struct ferry_wire_message bad[5] = {
-        { .reply = 1 }, { .reply = 1 }, { .reply = 1 }, { .reply = 1 }, { .reply = 1 }
-    };
+    struct ferry_wire_message bad[7] = { { .reply = 1 }, { .reply = 1 }, { .reply = 1 },
+                                         { .reply = 1 }, { .reply = 1 }, { .reply = 1 },
+                                         { .reply = 1 } };
     uint8_t head[FERRY_WIRE_HEAD_MAX];
 
     (void)state;
@@ -76,7 +76,12 @@ static void a_reply_that_cannot_be_is_not_encoded(void **state)
     bad[3].u.feature.u.log_runs.count = 1;
     bad[4].command = FERRY_WIRE_FEATURE;
     bad[4].u.feature.index = 0x7777;
-    for (size_t i = 0; i < 5; i++) {
+    bad[5].command = FERRY_WIRE_FEATURE;
+    bad[5].u.feature.index = FERRY_WIRE_FEATURE_COUNTERS;
+    bad[5].u.feature.u.counters.count = 1;
+    bad[6].command = FERRY_WIRE_GET_REGION_INFO;
+    bad[6].u.region.flags = ~0u;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         assert_int_equal(ferry_wire_encode(&bad[i], head, sizeof(head)),
                          FERRY_E_ARGUMENT);
     }
