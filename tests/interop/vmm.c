@@ -18,8 +18,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "bridge/device/uapi_vfio.h"
-#include "bridge/iommu/uapi_iommufd.h"
+#include "os/uapi/vfio.h"
+#include "os/uapi/iommufd.h"
 #include "ferry/bridge.h"
 
 #define CHECK(condition) check((condition) != 0, __LINE__)

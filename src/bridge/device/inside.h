@@ -3,7 +3,7 @@
 #define FERRY_BRIDGE_DEVICE_INSIDE_H
 
 #include "bridge/device/device.h"
-#include "bridge/device/uapi_vfio.h"
+#include "os/uapi/vfio.h"
 
 /*
  * A device's own files:

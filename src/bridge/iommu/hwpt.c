@@ -5,7 +5,7 @@
 
 #include "base/bitmap.h"
 #include "bridge/iommu/iommu_private.h"
-#include "bridge/iommu/uapi_iommufd.h"
+#include "os/uapi/iommufd.h"
 #include "bridge/say.h"
 
 /* Page tables. An address space has its maps; a page table says whether those who are

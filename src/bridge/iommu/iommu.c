@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "bridge/iommu/iommu_private.h"
-#include "bridge/iommu/uapi_iommufd.h"
+#include "os/uapi/iommufd.h"
 
 /* /dev/iommu for the VMM: the requests, and the objects that they name by number. */
 

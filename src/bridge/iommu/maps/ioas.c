@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "bridge/iommu/iommu_private.h"
-#include "bridge/iommu/uapi_iommufd.h"
+#include "os/uapi/iommufd.h"
 
 /* Address spaces, and what leaves them. */
 

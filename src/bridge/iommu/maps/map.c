@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "bridge/iommu/iommu_private.h"
-#include "bridge/iommu/uapi_iommufd.h"
+#include "os/uapi/iommufd.h"
 #include "bridge/preload/mappings.h"
 #include "bridge/say.h"
 

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "bridge/iommu/type1/uapi_type1.h"
+#include "os/uapi/type1.h"
 
 struct type1_container {
     struct bridge_object object; /* first */

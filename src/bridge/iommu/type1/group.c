@@ -9,7 +9,7 @@
 #include "bridge/device/device.h"
 #include "bridge/iommu/type1/container.h"
 #include "bridge/iommu/type1/type1.h"
-#include "bridge/iommu/type1/uapi_type1.h"
+#include "os/uapi/type1.h"
 #include "bridge/preload/table.h"
 #include "bridge/preload/tokens/environment.h"
 #include "bridge/say.h"

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "base/bitmap.h"
-#include "bridge/iommu/type1/uapi_type1.h"
-#include "bridge/iommu/uapi_iommufd.h"
+#include "os/uapi/type1.h"
+#include "os/uapi/iommufd.h"
 
 /* Every size that is a whole number of pages. */
 #define PAGE_SIZES (~(uint64_t)(IOMMU_PAGE_BYTES - 1))

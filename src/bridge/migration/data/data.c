@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "bridge/migration/inside.h"
-#include "bridge/migration/uapi_migration.h"
+#include "os/uapi/precopy.h"
 #include "bridge/preload/table.h"
 #include "bridge/say.h"
 #include "os/eventfd.h"
@@ -55,7 +55,7 @@ static ssize_t on_write(struct bridge_object *object, const void *bytes, size_t 
     return rc;
 }
 
-static int precopy_info(struct bridge_data *data, struct bridge_vfio_precopy_info *info)
+static int precopy_info(struct bridge_data *data, struct uapi_precopy_info *info)
 {
     struct bridge_migration *migration = data->migration;
     uint64_t initial = 0, dirty = 0;
@@ -87,7 +87,7 @@ static int precopy_info(struct bridge_data *data, struct bridge_vfio_precopy_inf
 
 static long on_ioctl(struct bridge_object *object, unsigned long request, void *arg)
 {
-    if (request != BRIDGE_VFIO_MIG_GET_PRECOPY_INFO) {
+    if (request != UAPI_MIG_GET_PRECOPY_INFO) {
         return -ENOTTY;
     }
     return arg ? precopy_info(data_of(object), arg) : -EFAULT;

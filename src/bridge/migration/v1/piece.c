@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
 
-#include "bridge/migration/uapi_migration.h"
+#include "os/uapi/precopy.h"
 #include "bridge/migration/v1/inside.h"
 
 /*
@@ -36,9 +36,9 @@ static int is_over(struct bridge_v1 *v1)
 
 static int precopy_bytes(struct bridge_v1 *v1, uint64_t *ret_bytes)
 {
-    struct bridge_vfio_precopy_info info = { .argsz = sizeof(info) };
+    struct uapi_precopy_info info = { .argsz = sizeof(info) };
     int rc = (int)v1->data->object.ops->ioctl(&v1->data->object,
-                                              BRIDGE_VFIO_MIG_GET_PRECOPY_INFO, &info);
+                                              UAPI_MIG_GET_PRECOPY_INFO, &info);
 
     if (rc < 0) {
         return rc;

@@ -15,7 +15,7 @@
 #include <cmocka.h>
 
 #include "bridge/device/link.h"
-#include "bridge/iommu/uapi_iommufd.h"
+#include "os/uapi/iommufd.h"
 #include "bridge/preload/mappings.h"
 #include "os/clock.h"
 #include "os/socket.h"

@@ -16,7 +16,7 @@
 
 #include "bridge/device/link.h"
 #include "bridge/iommu/iommu.h"
-#include "bridge/iommu/uapi_iommufd.h"
+#include "os/uapi/iommufd.h"
 #include "bridge/preload/table.h"
 #include "ferry/device.h"
 #include "os/clock.h"

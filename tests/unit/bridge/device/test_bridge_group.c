@@ -13,7 +13,7 @@
 #include <cmocka.h>
 
 #include "bridge/iommu/type1/type1.h"
-#include "bridge/iommu/type1/uapi_type1.h"
+#include "os/uapi/type1.h"
 #include "bridge/preload/table.h"
 #include "ferry/bridge.h"
 #include "test_bridge_device_rig.h"

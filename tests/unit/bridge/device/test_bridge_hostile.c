@@ -15,7 +15,7 @@
 
 #include "base/reader.h"
 #include "base/writer.h"
-#include "bridge/iommu/uapi_iommufd.h"
+#include "os/uapi/iommufd.h"
 #include "test_bridge_device_rig.h"
 
 /*

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "bridge/iommu/uapi_iommufd.h"
+#include "os/uapi/iommufd.h"
 #include "test_bridge_device_rig.h"
 
 /* Guest memory with a real server in a process of its own. */

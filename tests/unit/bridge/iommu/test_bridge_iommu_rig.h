@@ -10,7 +10,7 @@
 #include "bridge/device/device.h"
 #include "bridge/iommu/iommu.h"
 #include "bridge/iommu/log/log.h"
-#include "bridge/iommu/uapi_iommufd.h"
+#include "os/uapi/iommufd.h"
 #include "link/hello/version.h"
 
 /*

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "bridge/iommu/type1/space.h"
-#include "bridge/iommu/type1/uapi_type1.h"
+#include "os/uapi/type1.h"
 #include "test_bridge_iommu_rig.h"
 
 /* The memory of a container: its calls, and what devices in it write. */

@@ -86,19 +86,17 @@ static void small_messages_of_a_server_are_kept(void **state)
 
 static void what_it_has_before_the_stop_comes_first(void **state)
 {
-    struct bridge_vfio_precopy_info info = { .argsz = sizeof(info) };
+    struct uapi_precopy_info info = { .argsz = sizeof(info) };
     uint64_t bytes;
 
     (void)state;
     foreign_begin(FERRY_MIG_STOP_COPY | FERRY_MIG_PRE_COPY, 3 * MIB, 2 * MIB);
     assert_int_equal(end_set(&bridge_end, FERRY_STATE_PRE_COPY), 0);
     /* It tells nothing: something initial is assumed until it has nothing for now. */
-    assert_int_equal(vmm_ioctl(bridge_end.fd, BRIDGE_VFIO_MIG_GET_PRECOPY_INFO, &info),
-                     0);
+    assert_int_equal(vmm_ioctl(bridge_end.fd, UAPI_MIG_GET_PRECOPY_INFO, &info), 0);
     assert_true(info.initial_bytes > 0);
     assert_int_equal(end_read_all(&bridge_end, &data, MIB), -ENOMSG);
-    assert_int_equal(vmm_ioctl(bridge_end.fd, BRIDGE_VFIO_MIG_GET_PRECOPY_INFO, &info),
-                     0);
+    assert_int_equal(vmm_ioctl(bridge_end.fd, UAPI_MIG_GET_PRECOPY_INFO, &info), 0);
     assert_int_equal(info.initial_bytes + info.dirty_bytes, 0);
     assert_int_equal(bridge_migration_data_size(bridge_end.device.migration, &bytes), 0);
     assert_true(bytes >= MIB && bytes < 2 * MIB);

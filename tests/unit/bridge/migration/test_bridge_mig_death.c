@@ -63,7 +63,7 @@ static void assert_reads_fail(int fd)
 
 static void assert_dead(void)
 {
-    struct bridge_vfio_precopy_info info = { .argsz = sizeof(info) };
+    struct uapi_precopy_info info = { .argsz = sizeof(info) };
     uint64_t bytes;
     uint32_t state;
     int tries;
@@ -76,7 +76,7 @@ static void assert_dead(void)
     assert_int_equal(bridge_migration_data_size(end[0].device.migration, &bytes), -EIO);
     assert_int_equal(bridge_migration_get_state(end[0].device.migration, &state), -EIO);
     if (end[0].fd >= 0) {
-        assert_true(vmm_ioctl(end[0].fd, BRIDGE_VFIO_MIG_GET_PRECOPY_INFO, &info) < 0);
+        assert_true(vmm_ioctl(end[0].fd, UAPI_MIG_GET_PRECOPY_INFO, &info) < 0);
     }
     end_said(&end[0], "lost");
 }

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "bridge/migration/inside.h"
-#include "bridge/migration/uapi_migration.h"
+#include "os/uapi/precopy.h"
 #include "test_bridge_vault.h"
 
 /*

@@ -113,25 +113,24 @@ static void reads_and_writes_may_be_of_any_size(void **state)
 static void pre_copy_gives_its_data_then_nothing_for_now(void **state)
 {
     uint8_t *buffer = malloc(MIB);
-    struct bridge_vfio_precopy_info info = { .argsz = sizeof(info), .flags = 0xff };
+    struct uapi_precopy_info info = { .argsz = sizeof(info), .flags = 0xff };
 
     (void)state;
     assert_non_null(buffer);
     begin(ALL, 100000, 5000);
     assert_int_equal(end_set(&source, FERRY_STATE_PRE_COPY), 0);
     assert_true(vmm_readable(source.fd));
-    assert_int_equal(vmm_ioctl(source.fd, BRIDGE_VFIO_MIG_GET_PRECOPY_INFO, &info), 0);
+    assert_int_equal(vmm_ioctl(source.fd, UAPI_MIG_GET_PRECOPY_INFO, &info), 0);
     /* With the device's own frames. */
     assert_in_range(info.initial_bytes, 5000, 5000 + 256);
     assert_int_equal(info.flags, 0);
     assert_int_equal(end_read_all(&source, &data, MIB), -ENOMSG);
     assert_false(vmm_readable(source.fd));
-    assert_int_equal(vmm_ioctl(source.fd, BRIDGE_VFIO_MIG_GET_PRECOPY_INFO, &info), 0);
+    assert_int_equal(vmm_ioctl(source.fd, UAPI_MIG_GET_PRECOPY_INFO, &info), 0);
     assert_int_equal(info.initial_bytes + info.dirty_bytes, 0);
     assert_int_equal(end_set(&source, FERRY_STATE_STOP_COPY), 0);
     assert_true(vmm_readable(source.fd));
-    assert_int_equal(vmm_ioctl(source.fd, BRIDGE_VFIO_MIG_GET_PRECOPY_INFO, &info),
-                     -EINVAL);
+    assert_int_equal(vmm_ioctl(source.fd, UAPI_MIG_GET_PRECOPY_INFO, &info), -EINVAL);
     assert_int_equal(end_read_all(&source, &data, MIB), 0);
     assert_int_equal(vmm_read(source.fd, buffer, MIB), 0);
     assert_true(vmm_readable(source.fd));
@@ -141,27 +140,24 @@ static void pre_copy_gives_its_data_then_nothing_for_now(void **state)
 
 static void the_ioctl_of_a_data_descriptor_is_checked(void **state)
 {
-    struct bridge_vfio_precopy_info info = { .argsz = sizeof(info) - 1 };
+    struct uapi_precopy_info info = { .argsz = sizeof(info) - 1 };
 
     (void)state;
     begin(ALL, 1000, 10);
     assert_int_equal(end_set(&source, FERRY_STATE_PRE_COPY), 0);
-    assert_int_equal(vmm_ioctl(source.fd, BRIDGE_VFIO_MIG_GET_PRECOPY_INFO, &info),
-                     -EINVAL);
-    assert_int_equal(vmm_ioctl(source.fd, BRIDGE_VFIO_MIG_GET_PRECOPY_INFO, NULL),
-                     -EFAULT);
+    assert_int_equal(vmm_ioctl(source.fd, UAPI_MIG_GET_PRECOPY_INFO, &info), -EINVAL);
+    assert_int_equal(vmm_ioctl(source.fd, UAPI_MIG_GET_PRECOPY_INFO, NULL), -EFAULT);
     assert_int_equal(vmm_ioctl(source.fd, 0x3b75, &info), -ENOTTY);
     assert_int_equal(vmm_write(source.fd, &info, 1), -EBADF);
     assert_int_equal(end_set(&target, FERRY_STATE_RESUMING), 0);
     assert_int_equal(vmm_read(target.fd, &info, 1), -EBADF);
     info.argsz = sizeof(info);
-    assert_int_equal(vmm_ioctl(target.fd, BRIDGE_VFIO_MIG_GET_PRECOPY_INFO, &info),
-                     -EINVAL);
+    assert_int_equal(vmm_ioctl(target.fd, UAPI_MIG_GET_PRECOPY_INFO, &info), -EINVAL);
 }
 
 static void estimates_are_asked_once_for_many_answers(void **state)
 {
-    struct bridge_vfio_precopy_info info = { .argsz = sizeof(info) };
+    struct uapi_precopy_info info = { .argsz = sizeof(info) };
     uint8_t buffer[4096];
     uint64_t bytes;
     unsigned asked;
@@ -174,8 +170,7 @@ static void estimates_are_asked_once_for_many_answers(void **state)
     atomic_store(&from.asks, 0);
     for (i = 0; i < 20000; i++) {
         assert_int_equal(bridge_migration_data_size(source.device.migration, &bytes), 0);
-        assert_int_equal(vmm_ioctl(source.fd, BRIDGE_VFIO_MIG_GET_PRECOPY_INFO, &info),
-                         0);
+        assert_int_equal(vmm_ioctl(source.fd, UAPI_MIG_GET_PRECOPY_INFO, &info), 0);
         assert_int_equal(vmm_read(source.fd, buffer, sizeof(buffer)), -ENOMSG);
     }
     asked = atomic_load(&from.asks);

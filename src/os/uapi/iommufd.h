@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef FERRY_BRIDGE_IOMMU_UAPI_IOMMUFD_H
-#define FERRY_BRIDGE_IOMMU_UAPI_IOMMUFD_H
+#ifndef FERRY_OS_UAPI_IOMMUFD_H
+#define FERRY_OS_UAPI_IOMMUFD_H
 
 #include <assert.h>
 #include <stddef.h>
 #include <stdint.h>
 
 /*
- * What the bridge serves of the uAPI of /dev/iommu, which the headers of Debian 12 do not
- * have. Every request starts with the size of its structure as the caller knows it: a
- * shorter one is filled up with zeros, a longer one must have zeros behind what is known.
+ * The uAPI of /dev/iommu, which the headers of Debian 12 do not have. Every request
+ * starts with the size of its structure as the caller knows it: a shorter one is filled
+ * up with zeros, a longer one must have zeros behind what is known.
  */
 
 /* Request numbers: no direction, no size, type ';'. */

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef FERRY_BRIDGE_IOMMU_TYPE1_UAPI_TYPE1_H
-#define FERRY_BRIDGE_IOMMU_TYPE1_UAPI_TYPE1_H
+#ifndef FERRY_OS_UAPI_TYPE1_H
+#define FERRY_OS_UAPI_TYPE1_H
 
 #include <assert.h>
 #include <stdint.h>
 
-#include "bridge/device/uapi_vfio.h"
+#include "os/uapi/vfio.h"
 
 /*
  * VFIO's older way to memory, as Linux defines it: /dev/vfio/vfio (a container, with an

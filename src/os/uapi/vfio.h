@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef FERRY_BRIDGE_DEVICE_UAPI_VFIO_H
-#define FERRY_BRIDGE_DEVICE_UAPI_VFIO_H
+#ifndef FERRY_OS_UAPI_VFIO_H
+#define FERRY_OS_UAPI_VFIO_H
 
 #include <assert.h>
 #include <stddef.h>
 #include <stdint.h>
 
 /*
- * The calls on a VFIO device's descriptor that are served, as Linux defines them; the
- * headers of older systems lack the newer ones.
+ * The calls on a VFIO device's descriptor, as Linux defines them; the headers of older
+ * systems lack the newer ones. The bridge serves them, the kernel backend makes them.
  */
 
 /* _IO(';', 100 + n): neither direction nor size is in the number. */
