@@ -132,6 +132,9 @@ struct ferry_dma_map {
     uint64_t offset; /* inside fd */
     int fd;          /* borrowed; -1: reached by DMA messages only */
     uint32_t flags;  /* FERRY_DMA_* */
+    /* Where the user's process has it, borrowed until the unmap; NULL: nowhere. Only
+     * whoever maps for the kernel looks at it; it never goes over a wire. */
+    void *address;
 };
 
 #define FERRY_UNMAP_BITMAP 1u /* wanted with the unmap: the dirty bitmap of the range */

@@ -77,6 +77,7 @@ static int map_one(struct ferry_host_device *device, uint32_t index,
                    .size = memory->size,
                    .offset = memory->fd >= 0 ? memory->offset : 0,
                    .fd = memory->fd,
+                   .address = memory->address,
                    .flags = FERRY_DMA_READ | (memory->writable ? FERRY_DMA_WRITE : 0) },
         .reterr = &detail,
     };

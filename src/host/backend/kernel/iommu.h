@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef FERRY_HOST_BACKEND_KERNEL_IOMMU_H
+#define FERRY_HOST_BACKEND_KERNEL_IOMMU_H
+
+#include "host/machine/machine.h"
+#include "link/request.h"
+
+/*
+ * How a kernel device reaches the user's memory: an iommufd's IOAS, or a container of
+ * type 1. The device's descriptor comes out of it, since a group gives it away and an
+ * iommufd has to have it bound before anything else is asked.
+ *
+ * Thread: one at a time; the backend holds its lock.
+ */
+struct kernel_iommu;
+
+struct kernel_iommu_ops {
+    const char *name; /* "iommufd", "type1" */
+    /* Unmaps everything, detaches and closes; the device's descriptor is closed by the
+     * caller before it (a container cannot be left while a device is open). */
+    void (*close)(struct kernel_iommu *iommu);
+    /*
+     * map->fd and offset: what backs the memory, or -1; map->address: where this process
+     * has it, or NULL (then fd is mapped for the time of the call). One of them is
+     * needed. Return: FERRY_OK; FERRY_E_OVERLAP, FERRY_E_LIMIT (locked memory; the
+     * sentence says which limit), FERRY_E_UNSUPPORTED (this memory cannot be mapped here:
+     * a peer's BAR), FERRY_E_RANGE (the IOMMU's aperture), FERRY_E_MEMORY, FERRY_E_IO.
+     */
+    int (*map)(struct kernel_iommu *iommu, const struct ferry_dma_map *map,
+               struct ferry_error *reterr);
+    /* With FERRY_UNMAP_BITMAP the IOMMU's dirty bits, if it tracks. */
+    int (*unmap)(struct kernel_iommu *iommu, const struct ferry_dma_unmap *unmap,
+                 struct ferry_error *reterr);
+    /* Starts or stops tracking of all that is mapped now or later. Return:
+     * FERRY_E_UNSUPPORTED when it cannot. */
+    int (*track)(struct kernel_iommu *iommu, int on, struct ferry_error *reterr);
+    /*
+     * Sets bits of pages written since the last report, and forgets them. The range may
+     * span mappings and holes: it asks mapping by mapping.
+     */
+    int (*report)(struct kernel_iommu *iommu, const struct ferry_log_report *report,
+                  struct ferry_error *reterr);
+};
+
+struct kernel_iommu {
+    const struct kernel_iommu_ops *ops;
+    int can_track; /* 1: track() and report() were seen to work */
+};
+
+/* Limits. */
+#define KERNEL_MAPS_MAX 65535u /* what a container of type 1 takes by default */
+
+/*
+ * Opens the character device, binds it to an iommufd of its own and attaches it to an
+ * IOAS (with an HWPT that tracks, where there is one). token: 16 bytes or NULL.
+ * ret_device_fd: the caller's.
+ */
+int kernel_iommufd_open(const struct ferry_machine_place *place, const uint8_t *token,
+                        struct kernel_iommu **ret_iommu, int *ret_device_fd,
+                        struct ferry_error *reterr);
+
+/* Opens the group, puts it into a container of its own and takes the device. */
+int kernel_type1_open(const struct ferry_machine_place *place, const uint8_t *token,
+                      struct kernel_iommu **ret_iommu, int *ret_device_fd,
+                      struct ferry_error *reterr);
+
+#endif
