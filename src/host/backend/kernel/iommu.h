@@ -2,6 +2,7 @@
 #ifndef FERRY_HOST_BACKEND_KERNEL_IOMMU_H
 #define FERRY_HOST_BACKEND_KERNEL_IOMMU_H
 
+#include "host/backend/kernel/calls.h"
 #include "host/machine/machine.h"
 #include "link/request.h"
 
@@ -52,15 +53,18 @@ struct kernel_iommu {
 
 /*
  * Opens the character device, binds it to an iommufd of its own and attaches it to an
- * IOAS (with an HWPT that tracks, where there is one). token: 16 bytes or NULL.
+ * IOAS (with an HWPT that tracks, where there is one). calls: borrowed until close().
+ * token: 16 bytes or NULL.
  * ret_device_fd: the caller's.
  */
-int kernel_iommufd_open(const struct ferry_machine_place *place, const uint8_t *token,
+int kernel_iommufd_open(const struct kernel_calls *calls,
+                        const struct ferry_machine_place *place, const uint8_t *token,
                         struct kernel_iommu **ret_iommu, int *ret_device_fd,
                         struct ferry_error *reterr);
 
 /* Opens the group, puts it into a container of its own and takes the device. */
-int kernel_type1_open(const struct ferry_machine_place *place, const uint8_t *token,
+int kernel_type1_open(const struct kernel_calls *calls,
+                      const struct ferry_machine_place *place, const uint8_t *token,
                       struct kernel_iommu **ret_iommu, int *ret_device_fd,
                       struct ferry_error *reterr);
 
