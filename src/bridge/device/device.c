@@ -5,6 +5,7 @@
 
 #include "bridge/device/inside.h"
 #include "bridge/device/link.h"
+#include "bridge/iommu/cdev.h"
 #include "bridge/iommu/iommu.h"
 #include "bridge/iommu/log/log.h"
 #include "bridge/iommu/type1/type1.h"
@@ -124,6 +125,7 @@ static int bind_locked(struct bridge_device *device, struct bridge_object *iommu
 static void set_bound(struct bridge_device *device)
 {
     __atomic_store_n(&device->bound, 1, __ATOMIC_RELEASE);
+    bridge_cdev_served(device);
     if (bridge_link_dead(device->link)) {
         bridge_device_lost(device); /* who was told of it before let it be */
     }
@@ -273,6 +275,7 @@ static void device_destroy(struct bridge_object *object)
         unbind(device);
     }
     bridge_group_left(device);
+    bridge_cdev_served(device);
     pthread_mutex_destroy(&device->life);
     pthread_mutex_destroy(&device->lock);
     free(device);

@@ -76,6 +76,7 @@ struct bridge_device {
     /* Opened by a group: holds a reference to it; NULL: given to the VMM as a token. */
     struct bridge_object *group;
     uint32_t group_number;
+    uint32_t waits; /* atomic; 1: opened by its path, and not bound (iommu/cdev.h) */
 };
 
 /* Return: 0 and an object with one reference; -ENOMEM. */

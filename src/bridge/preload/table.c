@@ -2,8 +2,10 @@
 #include "bridge/preload/table.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -128,6 +130,25 @@ int bridge_table_put(int fd, struct bridge_object *object)
         bridge_object_put(former);
     }
     return 0;
+}
+
+int bridge_table_open(const char *name, int flags, struct bridge_object *object)
+{
+    const int err = errno;
+    const int fd = memfd_create(name, (flags & O_CLOEXEC) != 0 ? MFD_CLOEXEC : 0);
+    int rc;
+
+    if (fd < 0) {
+        rc = -errno;
+        errno = err;
+        return rc;
+    }
+    rc = bridge_table_put(fd, object);
+    if (rc < 0) {
+        close(fd);
+        return rc;
+    }
+    return fd;
 }
 
 struct bridge_object *bridge_table_get(int fd)

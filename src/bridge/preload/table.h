@@ -17,6 +17,9 @@
 /* fd stands for object from now on; takes a reference of its own. Return: 0; -EBADF,
  * -ENFILE (BRIDGE_FDS_MAX), -ENOMEM. */
 int bridge_table_put(int fd, struct bridge_object *object);
+/* A new descriptor that stands for object. name: for /proc; flags: O_CLOEXEC, others are
+ * ignored. Return: it; -errno. */
+int bridge_table_open(const char *name, int flags, struct bridge_object *object);
 /* Return: the object with a reference for the caller, or NULL. Costs a load when fd is
  * nobody's: every read and write of the process asks. */
 struct bridge_object *bridge_table_get(int fd);

@@ -17,7 +17,7 @@
  * takes the number for the descriptor of a token.
  */
 
-/* No kernel has so many groups; src/bridge/iommu/type1/type1.h has it as well. */
+/* No kernel has so many groups; src/bridge/preload/tokens/inherited.h has it as well. */
 #define NUMBER_FIRST 1000000000u
 #define LINK "iommu_group"
 

@@ -3,8 +3,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "bridge/device/device.h"
 #include "bridge/iommu/type1/container.h"
@@ -12,7 +10,7 @@
 #include "os/uapi/type1.h"
 #include "bridge/preload/table.h"
 #include "bridge/preload/tokens/environment.h"
-#include "bridge/say.h"
+#include "bridge/preload/tokens/inherited.h"
 
 #define FOLDER "/dev/vfio/"
 
@@ -33,23 +31,6 @@ static uint32_t lonely; /* atomic */
 static int wants_log(const struct group *group)
 {
     return group->token.dirty != FERRY_BRIDGE_DIRTY_DEVICE;
-}
-
-/* A descriptor that stands for an object. Return: it, or -errno. */
-static int make_fd(const char *name, int flags, struct bridge_object *object)
-{
-    const int fd = memfd_create(name, (flags & O_CLOEXEC) != 0 ? MFD_CLOEXEC : 0);
-    int rc;
-
-    if (fd < 0) {
-        return -errno;
-    }
-    rc = bridge_table_put(fd, object);
-    if (rc < 0) {
-        close(fd);
-        return rc;
-    }
-    return fd;
 }
 
 static long get_status(struct group *group, void *arg)
@@ -157,7 +138,7 @@ static long get_device(struct group *group)
         rc = bridge_device_open(device, &space.iommu->object, space.hwpt);
     }
     if (rc == 0) {
-        rc = make_fd("ferry-device", O_CLOEXEC, &device->object);
+        rc = bridge_table_open("ferry-device", O_CLOEXEC, &device->object);
     }
     (void)pthread_mutex_unlock(&group->lock);
     /* Without the lock: the device may be freed, and says so to its group. */
@@ -250,7 +231,7 @@ static int open_group(const struct bridge_token *token, uint32_t number, int fla
     group->number = number;
     (void)pthread_mutex_init(&group->lock, NULL);
     __atomic_add_fetch(&lonely, 1, __ATOMIC_RELAXED);
-    fd = make_fd("ferry-group", flags, &group->object);
+    fd = bridge_table_open("ferry-group", flags, &group->object);
     bridge_object_put(&group->object);
     bridge_environment_clean();
     return fd;
@@ -262,35 +243,17 @@ static int open_container(int flags)
     int rc = type1_container_create(&object);
 
     if (rc == 0) {
-        rc = make_fd("ferry-container", flags, object);
+        rc = bridge_table_open("ferry-container", flags, object);
         bridge_object_put(object);
     }
     return rc;
 }
 
-/* Return: the number behind the folder; 0: it is none of the bridge's. */
-static uint32_t group_number(const char *name)
-{
-    uint64_t number = 0;
-
-    if (name[0] == '0') {
-        return 0;
-    }
-    for (; *name >= '0' && *name <= '9' && number < UINT32_MAX; name++) {
-        number = number * 10 + (uint64_t)(*name - '0');
-    }
-    return *name == '\0' && number >= BRIDGE_GROUP_FIRST && number <= INT32_MAX
-               ? (uint32_t)number
-               : 0;
-}
-
 int bridge_type1_open(const char *path, int flags, int *ret_fd)
 {
     const int err = errno;
-    struct ferry_error error = { .code = FERRY_OK };
     struct bridge_token token;
     uint32_t number;
-    int rc;
 
     if (path == NULL || strncmp(path, FOLDER, strlen(FOLDER)) != 0) {
         return 0;
@@ -304,20 +267,13 @@ int bridge_type1_open(const char *path, int flags, int *ret_fd)
         errno = err;
         return 1;
     }
-    number = group_number(path);
+    number = bridge_inherited_find(path, &token);
     if (number == 0) {
         return 0;
     }
-    rc = bridge_token_read((int)(number - BRIDGE_GROUP_FIRST), &token, &error);
-    if (rc < 0) {
-        bridge_say(NULL, "group %u: %s", number, error.text);
-    }
-    if (rc > 0 && token.kind == BRIDGE_TOKEN_DEVICE) {
-        *ret_fd = open_group(&token, number, flags);
-        errno = err;
-        return 1;
-    }
-    return 0;
+    *ret_fd = open_group(&token, number, flags);
+    errno = err;
+    return 1;
 }
 
 void bridge_type1_fork_child(void)

@@ -9,10 +9,9 @@ struct bridge_device;
 /*
  * Groups and containers, for a VMM that knows no iommufd or is not told to use it: it
  * opens /dev/vfio/NUMBER and /dev/vfio/vfio. The number of a group of the bridge's is
- * that of an inherited descriptor with a device's token, and BRIDGE_GROUP_FIRST: no
- * kernel has so many groups. Everything else that is opened is none of ours.
+ * that of an inherited token (tokens/inherited.h). Everything else that is opened is none
+ * of ours.
  */
-#define BRIDGE_GROUP_FIRST 1000000000u
 
 /*
  * Is it the path of a group, or of the container that a group of ours waits for?

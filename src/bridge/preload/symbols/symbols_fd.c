@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <unistd.h>
 
+#include "bridge/iommu/cdev.h"
 #include "bridge/iommu/type1/type1.h"
 #include "bridge/migration/v1/v1.h"
 #include "bridge/preload/mappings.h"
@@ -45,6 +46,7 @@ static void fork_child(void)
     bridge_service_fork_child();
     bridge_known_fork_child();
     bridge_table_fork_child();
+    bridge_cdev_fork_child();
     bridge_type1_fork_child();
     bridge_v1_fork_child();
 }

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdarg.h>
 
+#include "bridge/iommu/cdev.h"
 #include "bridge/iommu/type1/type1.h"
 #include "bridge/preload/symbols/real.h"
 #include "bridge/preload/symbols/symbols.h"
@@ -13,11 +14,12 @@ int __open64_2(const char *path, int flags);
 int __openat_2(int folder, const char *path, int flags);
 int __openat64_2(int folder, const char *path, int flags);
 
-/* Paths of groups and containers. Return: 1: it was one, and *ret_fd is what open()
- * answers. */
+/* Paths of devices and iommufds, of groups and containers. Return: 1: it was one, and
+ * *ret_fd is what open() answers. */
 static int open_own(const char *path, int flags, int *ret_fd)
 {
-    if (!bridge_type1_open(path, flags, ret_fd)) {
+    if (!bridge_cdev_open(path, flags, ret_fd) &&
+        !bridge_type1_open(path, flags, ret_fd)) {
         return 0;
     }
     if (*ret_fd < 0) {

@@ -15,6 +15,7 @@
 #include "bridge/iommu/type1/type1.h"
 #include "os/uapi/type1.h"
 #include "bridge/preload/table.h"
+#include "bridge/preload/tokens/inherited.h"
 #include "ferry/bridge.h"
 #include "test_bridge_device_rig.h"
 
@@ -40,7 +41,7 @@ static int make_token(uint32_t dirty)
 
 static void name_group(int fd)
 {
-    snprintf(path, sizeof(path), "/dev/vfio/%u", BRIDGE_GROUP_FIRST + (uint32_t)fd);
+    snprintf(path, sizeof(path), "/dev/vfio/%u", BRIDGE_INHERITED_FIRST + (uint32_t)fd);
 }
 
 static int up(void **state)
@@ -193,7 +194,7 @@ static void test_only_own_paths_are_taken(void **state)
     }
     assert_int_equal(is_own(NULL), 0);
     /* An open descriptor that is no token, and the token of an IOMMU. */
-    snprintf(plain, sizeof(plain), "/dev/vfio/%u", BRIDGE_GROUP_FIRST);
+    snprintf(plain, sizeof(plain), "/dev/vfio/%u", BRIDGE_INHERITED_FIRST);
     assert_int_equal(is_own(plain), 0);
     {
         int fd = -1;
@@ -344,7 +345,7 @@ static void test_a_hot_reset_wants_the_group(void **state)
     resets = rig_read32(&rig, RIG_RESETS);
     assert_int_equal(call(fd, UAPI_GET_HOT_RESET_INFO, &info), 0);
     assert_int_equal(info.head.flags, 0);
-    assert_int_equal(info.device.id, BRIDGE_GROUP_FIRST + (uint32_t)token);
+    assert_int_equal(info.device.id, BRIDGE_INHERITED_FIRST + (uint32_t)token);
     reset.fd = container;
     assert_int_equal(call(fd, UAPI_HOT_RESET, &reset), -EINVAL);
     reset.fd = -1;
