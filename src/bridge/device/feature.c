@@ -203,7 +203,7 @@ static long dma_buf(struct bridge_device *device, int set, void *payload, uint32
 
 static int can_migrate(struct bridge_device *device)
 {
-    return device->migration != NULL;
+    return device->migration != NULL && device->token.only_v1 == 0;
 }
 
 static int can_log(struct bridge_device *device)

@@ -7,8 +7,9 @@
 /*
  * A token's content: lines "KEY=VALUE" after "ferry-bridge 1". Keys: kind (device,
  * iommu), and for a device path, name, log, timeout_ms, no_peer_maps (0, 1), dirty (any,
- * device, iommu), trace (0, 1). Each at most once; one that this version does not know
- * is an error, since what it asks for would be left out silently.
+ * device, iommu), trace (0, 1), uapi (any, v1: as a kernel before 5.18, for tests). Each
+ * at most once; one that this version does not know is an error, since what it asks for
+ * would be left out silently.
  */
 #define BRIDGE_TOKEN_MAGIC "ferry-bridge "
 #define BRIDGE_TOKEN_VERSION "1"
@@ -24,7 +25,7 @@ struct bridge_token {
     uint32_t no_peer_maps;
     uint32_t dirty; /* enum ferry_bridge_dirty */
     uint32_t trace;
-    uint32_t pad;
+    uint32_t only_v1;
     char name[32];
     char path[108];
     char log[256]; /* "": standard error */
