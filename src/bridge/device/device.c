@@ -177,6 +177,8 @@ static long bind(struct bridge_device *device, void *arg)
         rc = bind_locked(device, iommu, &error);
         if (rc != 0) {
             bridge_say(device, "cannot be bound: %s", error.text);
+            /* Who opened the path asks for what the kernel says of a device in use. */
+            rc = rc == -EBUSY && device->waits ? -EINVAL : rc;
         } else {
             call->out_devid = device->iommu_id;
             set_bound(device);

@@ -396,6 +396,59 @@ static void test_a_devices_own_log_hides_the_containers(void **state)
     (void)close(silent);
 }
 
+/* The last region: is it what a VMM of uAPI v1 looks for? */
+static int has_v1_region(int device)
+{
+    struct uapi_info info = { .argsz = 20 };
+    union {
+        struct uapi_region region;
+        uint8_t byte[512];
+    } last = { .region = { .argsz = sizeof(last) } };
+    struct uapi_cap_type cap = { .head = { .next = 0 } };
+    uint32_t at;
+
+    assert_int_equal(call(device, UAPI_GET_INFO, &info), 0);
+    last.region.index = info.regions - 1;
+    assert_int_equal(call(device, UAPI_GET_REGION_INFO, &last), 0);
+    for (at = last.region.cap_offset; at != 0 && cap.type != 3; at = cap.head.next) {
+        assert_true(at <= sizeof(last) - sizeof(cap));
+        memcpy(&cap, last.byte + at, sizeof(cap));
+        cap.type = cap.head.id == UAPI_CAP_TYPE ? cap.type : 0;
+    }
+    return cap.type == 3 && cap.subtype == 1;
+}
+
+static void test_a_token_hides_what_a_kernel_of_v1_lacks(void **state)
+{
+    const unsigned seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
+    struct uapi_feature feature = { .argsz = sizeof(feature),
+                                    .flags = UAPI_MIGRATION | UAPI_FEATURE_GET |
+                                             UAPI_FEATURE_PROBE };
+    const int old = memfd_create("token", MFD_ALLOW_SEALING | MFD_CLOEXEC);
+
+    (void)state;
+    rig_kill_server(&rig);
+    rig_start_server(&rig, RIG_MOVING);
+    assert_true(
+        dprintf(old, "ferry-bridge 1\nkind=device\npath=%s\nuapi=v1\n", rig.path) > 0);
+    assert_int_equal(fcntl(old, F_ADD_SEALS, seals), 0);
+    for (int i = 0; i < 2; i++) {
+        int group, container, fd;
+
+        name_group(i == 0 ? token : old);
+        group = open_own(path);
+        container = join_container(group);
+        fd = (int)call(group, UAPI_GROUP_GET_DEVICE_FD, path);
+        assert_true(fd >= 0);
+        assert_int_equal(call(fd, UAPI_FEATURE, &feature), i == 0 ? 0 : -ENOTTY);
+        assert_true(has_v1_region(fd));
+        close_own(fd);
+        close_own(group);
+        close_own(container);
+    }
+    (void)close(old);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, up, down)
 
 int main(int argc, char **argv)
@@ -410,6 +463,7 @@ int main(int argc, char **argv)
         TEST(test_a_device_without_a_server_is_refused),
         TEST(test_a_hot_reset_wants_the_group),
         TEST(test_a_devices_own_log_hides_the_containers),
+        TEST(test_a_token_hides_what_a_kernel_of_v1_lacks),
     };
 
     rig_be_server(argc, argv);
