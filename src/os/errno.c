@@ -61,6 +61,13 @@ int ferry_os_status(int err)
     return FERRY_E_IO;
 }
 
+const char *ferry_os_errno_name(int err)
+{
+    const char *name = strerrorname_np(err);
+
+    return name != NULL ? name : "?";
+}
+
 int ferry_os_error(struct ferry_error *reterr, int err, const char *what)
 {
     return ferry_os_error_as(reterr, ferry_os_status(err), err, what);

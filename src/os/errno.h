@@ -14,6 +14,9 @@
  */
 int ferry_os_status(int err);
 
+/* "EOPNOTSUPP": a constant; "?" for a number that has none. Thread: any. */
+const char *ferry_os_errno_name(int err);
+
 /*
  * Fills *reterr for a failed system call and returns ferry_os_status(err).
  * what: the call and its object ("bind /run/x.sock"), borrowed.

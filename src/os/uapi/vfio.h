@@ -33,11 +33,12 @@
 
 struct uapi_bind {
     uint32_t argsz;
-    uint32_t flags; /* 1: a token of a physical function follows */
+    uint32_t flags;
     int32_t iommufd;
     uint32_t out_devid;
-    uint64_t token;
+    uint64_t token; /* address of 16 bytes */
 };
+#define UAPI_BIND_TOKEN 1u
 static_assert(sizeof(struct uapi_bind) == 24, "VFIO_DEVICE_BIND_IOMMUFD");
 
 struct uapi_attach {

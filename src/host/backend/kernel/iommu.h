@@ -46,6 +46,8 @@ struct kernel_iommu_ops {
 struct kernel_iommu {
     const struct kernel_iommu_ops *ops;
     int can_track; /* 1: track() and report() were seen to work */
+    int is_exact;  /* 1: a page that was not written to was seen to be told as clean. 0
+                      with can_track: type 1 over a device's own DMA tells every page */
 };
 
 /* Limits. */
