@@ -37,6 +37,32 @@ void kernel_dirty_mark(const struct ferry_log_report *report, uint64_t iova,
     }
 }
 
+void kernel_dirty_mark_bits(const struct ferry_log_report *report, uint64_t iova,
+                            uint64_t granule, const void *bits, uint64_t count)
+{
+    uint64_t first = ferry_bitmap_next(bits, count, 0);
+
+    while (first < count) {
+        const uint64_t end = ferry_bitmap_next_clear(bits, count, first);
+
+        kernel_dirty_mark(report, iova + first * granule, (end - first) * granule);
+        first = ferry_bitmap_next(bits, count, end);
+    }
+}
+
+void kernel_dirty_clear(uint8_t *bitmap, uint64_t first, uint64_t count)
+{
+    const uint64_t end = first + count;
+
+    for (; first < end && first % 8 != 0; first++) {
+        ferry_bitmap_clear(bitmap, first);
+    }
+    memset(bitmap + first / 8, 0, (size_t)((end - first) / 8));
+    for (first += (end - first) / 8 * 8; first < end; first++) {
+        ferry_bitmap_clear(bitmap, first);
+    }
+}
+
 int kernel_dirty_check(const struct ferry_log_report *report, struct ferry_error *reterr)
 {
     const uint64_t page = report->page_size;
@@ -61,7 +87,6 @@ static void take(const struct kernel_dirty *dirty, const struct ferry_log_report
                  uint64_t iova, uint64_t length)
 {
     const uint64_t bits = length / dirty->granule;
-    uint64_t first;
 
     if (dirty->granule == report->page_size && iova >= report->iova &&
         iova + (length - 1) <= report->iova + (report->length - 1)) {
@@ -69,14 +94,7 @@ static void take(const struct kernel_dirty *dirty, const struct ferry_log_report
                           dirty->scratch, 0, bits);
         return;
     }
-    first = ferry_bitmap_next(dirty->scratch, bits, 0);
-    while (first < bits) {
-        const uint64_t end = ferry_bitmap_next_clear(dirty->scratch, bits, first);
-
-        kernel_dirty_mark(report, iova + first * dirty->granule,
-                          (end - first) * dirty->granule);
-        first = ferry_bitmap_next(dirty->scratch, bits, end);
-    }
+    kernel_dirty_mark_bits(report, iova, dirty->granule, dirty->scratch, bits);
 }
 
 /* The part of a map that the report wants, widened to whole granules. */

@@ -44,6 +44,13 @@ void kernel_dirty_move(void *bitmap, uint64_t to, const void *source, uint64_t f
 void kernel_dirty_mark(const struct ferry_log_report *report, uint64_t iova,
                        uint64_t size);
 
+/* The same for each of `count` bits that is set, one for each granule from iova on. */
+void kernel_dirty_mark_bits(const struct ferry_log_report *report, uint64_t iova,
+                            uint64_t granule, const void *bits, uint64_t count);
+
+/* Clears bits [first, first + count). */
+void kernel_dirty_clear(uint8_t *bitmap, uint64_t first, uint64_t count);
+
 /* Is the range, page size and room of a report as it has to be? Return: FERRY_OK,
  * FERRY_E_ARGUMENT. */
 int kernel_dirty_check(const struct ferry_log_report *report, struct ferry_error *reterr);
