@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What is inside the guest: kernel modules, programs of this build with what they link to."""
+import os
+import re
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.append(os.path.join(HERE, "../qemu"))
+import initramfs  # noqa: E402 pylint: disable=wrong-import-position
+
+# Loaded at boot, in an order that follows from what they name; drivers of devices are not.
+LOADED = ("iommufd", "vfio", "vfio_iommu_type1", "mdev", "vfio_pci_core", "9pnet_virtio", "9p")
+LIBRARIES = "lib/x86_64-linux-gnu"
+LOADER = "lib64/ld-linux-x86-64.so.2"
+# Of a second level's QEMU: what a PC without a screen needs.
+FIRMWARE = ("bios-256k.bin", "kvmvapic.bin", "linuxboot_dma.bin", "multiboot_dma.bin", "pvh.bin",
+            "multiboot.bin", "linuxboot.bin")
+
+
+def libraries(command):
+    """{name: path} of what a dynamic loader's command loads; the loader itself is not in it."""
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    if run.returncode:
+        return {}
+    return dict(re.findall(r"^\t(\S+) => (/\S+)", run.stdout, re.M))
+
+
+class Files:
+    """The guest's first file system, which is all in its memory."""
+
+    def __init__(self):
+        self.members = {}
+        self.folder("dev")
+        for name in ("proc", "sys", "tmp", "bin"):
+            self.folder(name)
+        self.members["dev/console"] = (0o20600, b"", (5, 1))
+
+    def folder(self, name):
+        """A folder and those above it."""
+        if name and name not in self.members:
+            self.folder(os.path.dirname(name))
+            self.members[name] = (0o40755, b"", (0, 0))
+
+    def put(self, name, data, mode=0o644):
+        """A file of these bytes."""
+        self.folder(os.path.dirname(name))
+        self.members[name] = (0o100000 | mode, data, (0, 0))
+
+    def add(self, path, name):
+        """A file of the host, or a folder with all that is in it."""
+        if os.path.isdir(path):
+            for inner in sorted(os.listdir(path)):
+                self.add(os.path.join(path, inner), os.path.join(name, inner))
+            return
+        with open(path, "rb") as file:
+            self.put(name, file.read(), 0o755 if os.access(path, os.X_OK) else 0o644)
+
+    def program(self, path, name=None):
+        """A program or library of the host, with what it links to."""
+        self.add(path, name or "bin/" + os.path.basename(path))
+        found = libraries(["ldd", path])
+        for library, place in found.items():
+            self.add(place, f"{LIBRARIES}/{library}")
+        if found:
+            self.add("/" + LOADER, LOADER)
+
+    def modules(self, folder):
+        """All modules of a folder, and which of them are loaded at boot."""
+        self.add(folder, "lib/modules")
+        load = initramfs.load_order(folder, LOADED)
+        self.put("lib/modules/load", "".join(name + "\n" for name in load).encode())
+
+    def qemu(self, root):
+        """QEMU out of scripts/qemu-cache: /qemu, and the command /bin/qemu."""
+        usr = os.path.join(root, "usr")
+        libs = os.path.join(usr, LIBRARIES)
+        binary = os.path.join(usr, "bin/qemu-system-x86_64")
+        loader = os.path.join(libs, "ld-linux-x86-64.so.2")
+        self.add(binary, "qemu/qemu-system-x86_64")
+        self.add(loader, "qemu/lib/ld.so")
+        for name, path in libraries([loader, "--library-path", libs, "--list", binary]).items():
+            self.add(path, "qemu/lib/" + name)
+        for folder in ("share/qemu", "share/seabios"):
+            for name in FIRMWARE:
+                path = os.path.join(usr, folder, name)
+                if os.path.exists(path):
+                    self.add(path, "qemu/share/" + name)
+        self.put("bin/qemu", b"#!/bin/sh\nexec /qemu/lib/ld.so --library-path /qemu/lib "
+                 b"/qemu/qemu-system-x86_64 -L /qemu/share \"$@\"\n", 0o755)
+
+    def write(self, path):
+        """Writes the archive that the kernel unpacks."""
+        with open(path, "wb") as out:
+            for number, (name, member) in enumerate(self.members.items(), 1):
+                mode, data, device = member
+                out.write(initramfs.entry(number, name, mode, data, device))
+            out.write(initramfs.entry(0, "TRAILER!!!", 0))
+
+
+def files(cache, build, drivers=()):
+    """The guest's files: busybox, modules, ferry of this build.
+
+    cache: scripts/kernel-cache's folder. build: a meson build folder. drivers: more modules,
+    which are not loaded at boot.
+    """
+    guest = Files()
+    guest.add(os.path.join(cache, "guest/busybox"), "bin/busybox")
+    guest.modules(os.path.join(cache, "guest/modules"))
+    for driver in drivers:
+        guest.add(driver, "lib/modules/" + os.path.basename(driver))
+    guest.add(os.path.join(HERE, "init"), "init")
+    guest.add(os.path.join(HERE, "case.sh"), "case.sh")
+    guest.members["init"] = (0o100755, *guest.members["init"][1:])
+    guest.program(os.path.join(build, "src/cli/ferry"))
+    return guest
