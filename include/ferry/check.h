@@ -132,8 +132,9 @@ FERRY_PUBLIC void *ferry_check_memory(struct ferry_check_device *device,
 FERRY_PUBLIC void *ferry_check_memory_at(struct ferry_check_device *device, uint64_t iova,
                                          uint64_t bytes);
 /*
- * Has MSI-X vectors [0, count) delivered to eventfds of the checker's, and waits for one
- * of them. Return: FERRY_OK; FERRY_E_TIMEOUT after timeout_ms.
+ * Has vectors [0, count) of MSI-X, of MSI where the device has no MSI-X, delivered to
+ * eventfds of the checker's, and waits for one of them. Return: FERRY_OK; FERRY_E_TIMEOUT
+ * after timeout_ms.
  */
 FERRY_PUBLIC int ferry_check_irqs(struct ferry_check_device *device, uint32_t count);
 FERRY_PUBLIC int ferry_check_irq_wait(struct ferry_check_device *device, uint32_t vector,

@@ -74,9 +74,9 @@ struct check_device {
     uint32_t vectors[5]; /* by enum ferry_irq_index */
     struct ferry_identity identity;
     int has_identity;
-    int eventfd[CHECK_VECTORS_MAX]; /* -1 */
-    uint32_t eventfd_count;
-    struct ferry_error error; /* of the last request that failed */
+    int eventfd[CHECK_VECTORS_MAX];        /* -1 */
+    uint32_t eventfd_count, eventfd_index; /* of enum ferry_irq_index */
+    struct ferry_error error;              /* of the last request that failed */
 };
 
 /* What the driver sees. */

@@ -15,7 +15,6 @@
 #define RETURN_MS 1000u
 #define RETURN_STEP_MS 10u
 #define FEATURE_LOG_START 6u
-#define MSIX 2u
 
 /* The bytes of the memory that a device without a descriptor asks for by message. */
 static uint8_t *memory_at(struct check_device *device, uint64_t iova, uint64_t bytes)
@@ -310,7 +309,7 @@ static void clear_irqs(struct check_run *run, struct check_device *device)
 
     if (device->eventfd_count > 0) {
         request.u.irq_set.flags = FERRY_IRQ_SET_DATA_NONE | FERRY_IRQ_SET_TRIGGER;
-        request.u.irq_set.index = MSIX;
+        request.u.irq_set.index = device->eventfd_index;
         (void)check_call(run, &request);
         drop_irqs(device);
     }

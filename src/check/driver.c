@@ -39,10 +39,12 @@ void *ferry_check_memory_at(struct ferry_check_device *device, uint64_t iova,
 int ferry_check_irqs(struct ferry_check_device *device, uint32_t count)
 {
     struct check_device *subject = &device->run->device;
+    const uint32_t index =
+        subject->vectors[FERRY_IRQ_MSIX] > 0 ? FERRY_IRQ_MSIX : FERRY_IRQ_MSI;
     struct ferry_request request = { .kind = FERRY_RQ_SET_IRQS };
     int rc = FERRY_OK;
 
-    if (count > CHECK_VECTORS_MAX || count > subject->vectors[FERRY_IRQ_MSIX]) {
+    if (count > CHECK_VECTORS_MAX || count > subject->vectors[index]) {
         return FERRY_E_LIMIT;
     }
     while (rc == FERRY_OK && subject->eventfd_count < count) {
@@ -53,10 +55,11 @@ int ferry_check_irqs(struct ferry_check_device *device, uint32_t count)
         return rc;
     }
     request.u.irq_set.flags = FERRY_IRQ_SET_DATA_EVENTFD | FERRY_IRQ_SET_TRIGGER;
-    request.u.irq_set.index = FERRY_IRQ_MSIX;
+    request.u.irq_set.index = index;
     request.u.irq_set.count = count;
     request.u.irq_set.fds = subject->eventfd;
     request.u.irq_set.fd_count = count;
+    subject->eventfd_index = index;
     return check_call(device->run, &request);
 }
 

@@ -245,7 +245,7 @@ static void run_target(struct check_run *run, uint32_t at)
 /* Takes the driver's vectors away and gives them back. */
 static int renew(struct check_run *run, uint32_t state)
 {
-    const struct irq_line all = { .index = 2, .fd = -1 };
+    const struct irq_line all = { .index = run->device.eventfd_index, .fd = -1 };
     const uint32_t count = run->device.eventfd_count;
     char what[96];
 
@@ -263,7 +263,7 @@ static void run_later(struct check_run *run, uint32_t at)
 
     if (!run->options->driver->works || !check_drive(run) ||
         run->device.eventfd_count == 0) {
-        check_skip(run, "the driver has no interrupts of MSI-X");
+        check_skip(run, "the driver has no interrupts");
         return;
     }
     if (state == FERRY_STATE_RESUMING) {
