@@ -13,6 +13,7 @@
 
 #include "drivers/check/check_drivers.h"
 #include "models/models.h"
+#include "tests/check/edu/edu.h"
 #include "tests/check/rig/mutant.h"
 
 /*
@@ -88,7 +89,7 @@ int ferry_check_irqs(struct ferry_check_device *device, uint32_t count)
         device->eventfd[device->vectors] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     }
     request.u.irq_set.flags = FERRY_IRQ_SET_DATA_EVENTFD | FERRY_IRQ_SET_TRIGGER;
-    request.u.irq_set.index = 2;
+    request.u.irq_set.index = device->model == &edu_model ? 1 : 2; /* MSI, MSI-X */
     request.u.irq_set.count = count;
     request.u.irq_set.fds = device->eventfd;
     request.u.irq_set.fd_count = count;
@@ -146,7 +147,9 @@ static int set_up(void **state)
     while (options.count < 2 && kind->option[options.count] != NULL) {
         options.count++;
     }
-    device->model = ferry_model_find(kind->model);
+    device->model = strcmp(kind->model, edu_model.name) == 0
+                        ? &edu_model
+                        : ferry_model_find(kind->model);
     device->driver = kind->driver;
     assert_int_equal(
         device->model->create(&options, &device->device, &device->model_state, &error),
@@ -206,8 +209,10 @@ static void a_device_without_bus_mastering_does_not_work(void **state)
     struct ferry_error error;
 
     assert_int_equal(ferry_check_region_write(device, 7, 4, off, sizeof(off)), FERRY_OK);
-    device->turns_left = 100;
-    assert_int_equal(device->driver->works(device->state, &error), FERRY_E_TIMEOUT);
+    device->turns_left = 1000;
+    /* edu tells its driver of the end of transfers that went nowhere. */
+    assert_int_equal(device->driver->works(device->state, &error),
+                     device->model == &edu_model ? FERRY_E_DEVICE : FERRY_E_TIMEOUT);
     assert_true(error.text[0] != '\0');
 }
 
@@ -293,6 +298,11 @@ static void lasts(struct ferry_check_device *device, uint64_t bytes)
 
 static void what_was_begun_is_under_way_at_a_stop_and_goes_on_after_it(void **state)
 {
+    const struct ferry_check_device *device = *state;
+
+    if (device->model == &edu_model) {
+        skip(); /* one transfer, and its end is waited for before a stop */
+    }
     lasts(*state, 4096);
     lasts(*state, 100000);
     lasts(*state, SCRATCH_BYTES);
@@ -362,7 +372,9 @@ static void a_driver_is_found_by_the_device_it_drives(void **state)
     for (uint32_t i = 0; i < sizeof(config); i += 4) {
         assert_int_equal(ferry_check_region_read(device, 7, i, config + i, 4), FERRY_OK);
     }
-    assert_ptr_equal(check_driver_find(config), device->driver);
+    assert_ptr_equal(check_driver_find(config), device->driver == &check_driver_edu_buffer
+                                                    ? &check_driver_edu
+                                                    : device->driver);
     config[2] ^= 0xffu;
     assert_null(check_driver_find(config));
 }
@@ -378,6 +390,7 @@ int main(void)
         { "nic", { "net=echo", NULL }, &check_driver_nic },
         { "nic", { "net=echo", "packed=on" }, &check_driver_nic },
         { "nic", { "net=echo", "pairs=2" }, &check_driver_nic },
+        { "edu", { "slices=2", NULL }, &check_driver_edu_buffer },
     };
     int failed = 0;
 

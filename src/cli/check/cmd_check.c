@@ -49,7 +49,9 @@ static const struct argp_option check_options[] = {
     { "foreign", KEY_FOREIGN, "URI", 0, "a device of another kind, whose data is refused",
       2 },
     { "driver", KEY_DRIVER, "DRIVER", 0,
-      "who has the device work: copy, acc, FILE.so, or none (the one that fits)", 2 },
+      "who has the device work: copy, acc, nic, edu, edu-buffer, FILE.so, or none (the "
+      "one that fits)",
+      2 },
     { "filter", KEY_FILTER, "SPEC", 0,
       "a filter over a model, as in ferry serve, to see what is found", 2 },
     { "uapi", KEY_UAPI, "VERSION", 0,

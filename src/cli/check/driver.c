@@ -12,9 +12,10 @@
 
 typedef const struct ferry_check_driver *entry_fn(void);
 
-static const struct ferry_check_driver *const built_in[] = { &check_driver_copy,
-                                                             &check_driver_acc,
-                                                             &check_driver_nic };
+static const struct ferry_check_driver *const built_in[] = {
+    &check_driver_copy, &check_driver_acc, &check_driver_nic, &check_driver_edu,
+    &check_driver_edu_buffer
+};
 #define BUILT_IN_COUNT (sizeof(built_in) / sizeof(built_in[0]))
 
 /* The functions that an older plug-in does not know are absent, and those that this

@@ -9,9 +9,9 @@
 
 const struct ferry_check_driver *check_driver_find(const uint8_t *config)
 {
-    static const struct ferry_check_driver *const drivers[] = { &check_driver_copy,
-                                                                &check_driver_acc,
-                                                                &check_driver_nic };
+    static const struct ferry_check_driver *const drivers[] = {
+        &check_driver_copy, &check_driver_acc, &check_driver_nic, &check_driver_edu
+    };
 
     for (size_t i = 0; i < sizeof(drivers) / sizeof(drivers[0]); i++) {
         if (drivers[i]->matches(config)) {

@@ -12,6 +12,13 @@
 extern const struct ferry_check_driver check_driver_copy, check_driver_acc,
     check_driver_nic;
 
+/*
+ * QEMU's edu. The second one also fills the device's buffer, which no register gives: a
+ * variant driver may refuse to save it then. The first one writes what is in the buffer
+ * already, so a write may leave bytes as they were.
+ */
+extern const struct ferry_check_driver check_driver_edu, check_driver_edu_buffer;
+
 /* The one that drives a device with this config space (64 bytes), or NULL. */
 const struct ferry_check_driver *check_driver_find(const uint8_t *config);
 

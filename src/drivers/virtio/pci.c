@@ -112,19 +112,23 @@ int pci_next_cap(const struct pci_function *pci, uint8_t id, uint32_t after)
     return failed < 0 ? failed : FERRY_E_PROTOCOL;
 }
 
-int pci_enable(const struct pci_function *pci)
+int pci_enable_memory(const struct pci_function *pci)
 {
     int failed = FERRY_OK;
-    int msix = pci_next_cap(pci, PCI_CAP_ID_MSIX, 0);
-    uint64_t command, control;
+    const uint64_t command = pci_read(pci, PCI_REGION_CONFIG, CONFIG_COMMAND, 2, &failed);
 
-    if (msix < 0) {
-        return msix;
-    }
-    command = pci_read(pci, PCI_REGION_CONFIG, CONFIG_COMMAND, 2, &failed);
     pci_write(pci, PCI_REGION_CONFIG, CONFIG_COMMAND,
               command | COMMAND_MEMORY | COMMAND_BUS_MASTER, 2, &failed);
-    control = pci_read(pci, PCI_REGION_CONFIG, (uint64_t)msix + MSIX_CONTROL, 2, &failed);
+    return failed;
+}
+
+int pci_enable(const struct pci_function *pci)
+{
+    int msix = pci_next_cap(pci, PCI_CAP_ID_MSIX, 0);
+    int failed = msix < 0 ? msix : pci_enable_memory(pci);
+    const uint64_t control =
+        pci_read(pci, PCI_REGION_CONFIG, (uint64_t)msix + MSIX_CONTROL, 2, &failed);
+
     pci_write(pci, PCI_REGION_CONFIG, (uint64_t)msix + MSIX_CONTROL,
               (control | MSIX_ENABLE) & ~(uint64_t)MSIX_MASK_ALL, 2, &failed);
     return failed;

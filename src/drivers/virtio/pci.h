@@ -41,8 +41,11 @@ int pci_doorbell(const struct pci_function *pci, uint32_t region, uint64_t off,
  */
 int pci_next_cap(const struct pci_function *pci, uint8_t id, uint32_t after);
 
+/* Switches memory decoding and bus mastering on. Return: what an access returned. */
+int pci_enable_memory(const struct pci_function *pci);
+
 /*
- * Switches memory decoding, bus mastering and MSI-X on.
+ * The same, and MSI-X.
  * Return: FERRY_OK; FERRY_E_NOT_FOUND without MSI-X; what an access returned.
  */
 int pci_enable(const struct pci_function *pci);
