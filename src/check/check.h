@@ -95,9 +95,10 @@ struct check_run {
     const struct check *check;         /* whose cases are counted, named and run now */
     struct ferry_check_result *result; /* of the present case */
     uint32_t look_ms;
-    uint64_t case_ends_ns; /* no request is made behind it; 0: between cases */
-    uint32_t case_is_over; /* one would have been */
-    uint32_t stopped;      /* the result callback has had enough */
+    uint32_t write_ms, has_written; /* what a write by the driver takes, at least */
+    uint64_t case_ends_ns;          /* no request is made behind it; 0: between cases */
+    uint32_t case_is_over;          /* one would have been */
+    uint32_t stopped;               /* the result callback has had enough */
 };
 
 /* -- What a check says. The first word of a case stands. -- */
@@ -226,6 +227,8 @@ int check_device_open(struct check_run *run, struct check_device *device,
 void check_device_close(struct check_run *run, struct check_device *device);
 /* Why an open device answers no more: FERRY_E_CLOSED and the like; FERRY_OK: it does. */
 int check_end_of(const struct check_device *device);
+/* 1: the device is one of the kernel's. */
+int check_is_kernel(const struct check_run *run);
 /* 0: an inherited connection, with one user in its life. */
 int check_can_reopen(const struct check_device *device);
 /* Closes and opens: BROKEN if that fails, SKIP where it cannot be. Return: 1 when done.

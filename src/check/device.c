@@ -266,6 +266,13 @@ void check_device_close(struct check_run *run, struct check_device *device)
     drop_irqs(device);
 }
 
+int check_is_kernel(const struct check_run *run)
+{
+    const char *uri = run->device.target.uri;
+
+    return uri && (strncmp(uri, "vfio:", 5) == 0 || strncmp(uri, "vfio-group:", 11) == 0);
+}
+
 int check_can_reopen(const struct check_device *device)
 {
     return !device->target.uri || strncmp(device->target.uri, "vfio-user-fd:", 13) != 0;

@@ -168,6 +168,9 @@ int check_map(struct check_run *run, uint64_t iova, uint64_t bytes, int fd,
     request.u.map.fd = fd;
     request.u.map.offset = offset;
     request.u.map.flags = FERRY_DMA_READ | FERRY_DMA_WRITE;
+    if (fd == run->at->memory.fd) { /* the kernel maps addresses of this process */
+        request.u.map.address = run->at->memory.address + offset;
+    }
     return check_call(run, &request);
 }
 

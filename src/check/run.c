@@ -26,17 +26,10 @@ static int has_target(const struct ferry_check_target *target)
     return target->uri != NULL || target->endpoint != NULL;
 }
 
-static int is_kernel(const struct ferry_check_target *target)
-{
-    return target->uri && strncmp(target->uri, "vfio:", 5) == 0;
-}
-
 /* By its address: a device that died has no backend. */
 static int has_wire(const struct check_run *run)
 {
-    const struct ferry_check_target *target = &run->device.target;
-
-    return target->uri != NULL && !is_kernel(target);
+    return run->device.target.uri != NULL && !check_is_kernel(run);
 }
 
 /* Return: why the check does not apply, or NULL. */
@@ -72,7 +65,7 @@ static const char *hindrance(const struct check_run *run,
         { FERRY_CHECK_DESTRUCTIVE, (options->allowed & FERRY_CHECK_DESTRUCTIVE) != 0,
           "destructive, and not asked for" },
         { FERRY_CHECK_MAY_HANG,
-          (options->allowed & FERRY_CHECK_MAY_HANG) != 0 || !is_kernel(&options->device),
+          (options->allowed & FERRY_CHECK_MAY_HANG) != 0 || !check_is_kernel(run),
           "hangs kernels that are not fixed, and not forced" },
     };
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -133,6 +134,36 @@ static void a_device_without_interrupts_is_of_no_use_to_the_driver(void **state)
     assert_true(seen.summary.broken > 0);
 }
 
+#define SLOW_WRITE_NS 45000000
+
+static uint32_t slow_writes;
+
+/* About as slow as the real one, which takes 100 ms for each transfer. */
+static int write_slowly(void *state, uint64_t iova, uint64_t bytes,
+                        struct ferry_error *reterr)
+{
+    const struct timespec rest = { .tv_nsec = SLOW_WRITE_NS };
+
+    (void)nanosleep(&rest, NULL);
+    slow_writes++;
+    return check_driver_edu.write(state, iova, bytes, reterr);
+}
+
+static void a_slow_device_is_asked_for_few_writes(void **state)
+{
+    struct ferry_check_driver slow = check_driver_edu;
+    struct seen seen;
+
+    (void)state;
+    slow.write = write_slowly;
+    seen = check(NULL, &slow,
+                 "log.complete[1024-far-pages] log.report.clears log.start.many[256]");
+    assert_int_equal(seen.summary.passed, 2);
+    assert_int_equal(seen.summary.skipped, 1);
+    assert_int_equal(seen.summary.failed + seen.summary.broken, 0);
+    assert_in_range(slow_writes, 10, 40);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -140,6 +171,7 @@ int main(void)
         cmocka_unit_test(a_buffer_that_is_not_carried_is_found_if_it_was_filled),
         cmocka_unit_test(a_transfer_that_is_dropped_on_the_way_to_a_stop_is_found),
         cmocka_unit_test(a_register_that_is_not_carried_is_found),
+        cmocka_unit_test(a_slow_device_is_asked_for_few_writes),
         cmocka_unit_test(a_device_without_interrupts_is_of_no_use_to_the_driver),
     };
 

@@ -5,6 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ferry/host.h"
+#include "os/clock.h"
+
+#define SLOW_MS 10000u
 #define MAP_WORDS ((CHECK_MEMORY_BYTES / DIRTY_PAGE + 63) / 64)
 
 void dirty_add(struct dirty_pages *pages, uint64_t iova, uint64_t bytes)
@@ -103,11 +107,22 @@ int dirty_drive(struct check_run *run)
     return check_drive(run);
 }
 
+int dirty_is_slow(const struct check_run *run, uint32_t count)
+{
+    return (uint64_t)run->write_ms * count > SLOW_MS;
+}
+
 int dirty_write(struct check_run *run, uint64_t iova, uint64_t bytes)
 {
+    const uint64_t begun = ferry_os_now_ns();
     struct ferry_error error = { .code = FERRY_OK };
     int rc = run->options->driver->write(run->driver_state, iova, bytes, &error);
+    const uint64_t ms = (ferry_os_now_ns() - begun) / FERRY_NS_PER_MS;
 
+    if (rc == FERRY_OK && (!run->has_written || ms < run->write_ms)) {
+        run->write_ms = (uint32_t)ms;
+        run->has_written = 1;
+    }
     if (rc == FERRY_E_UNSUPPORTED) {
         check_skip(run, "the driver cannot have the device write %llu bytes at 0x%llx",
                    (unsigned long long)bytes, (unsigned long long)iova);

@@ -33,6 +33,9 @@ int dirty_drive(struct check_run *run);
 /* Has the device write there. BROKEN if it cannot; skipped if the driver has no way to
  * write such a piece. Return: 1 when done. */
 int dirty_write(struct check_run *run, uint64_t iova, uint64_t bytes);
+/* 1: so many writes, of which one was made before, would take most of the time that a
+ * case has: there are devices of 100 ms each. */
+int dirty_is_slow(const struct check_run *run, uint32_t count);
 /* dirty_write(), and the pages are added to `written`. */
 int dirty_write_add(struct check_run *run, uint64_t iova, uint64_t bytes,
                     struct dirty_pages *written);

@@ -58,6 +58,11 @@ static int write_and_report(struct check_run *run, uint32_t at, uint64_t *ret_un
                              writes[at].bytes, written)) {
             return 0;
         }
+        if (dirty_is_slow(run, writes[at].count)) {
+            check_skip(run, "%u writes of this device take too long: %u ms each",
+                       writes[at].count, run->write_ms);
+            return 0;
+        }
     }
     return dirty_report_all(run, reported);
 }

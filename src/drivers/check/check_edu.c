@@ -25,7 +25,7 @@
 #define SEALED 0x80000000u /* in SRC; no transfer has it */
 
 /* A write that would take longer is not begun: 100 ms for each 4088 bytes. */
-#define WRITE_MS_MAX 4000u
+#define WRITE_MS_MAX 7000u
 
 #define FACT_MIN 5u
 #define FACT_KINDS 8u
