@@ -8,11 +8,15 @@ sysfs has it, and names the token's number as the device's and its group's.
 import collections
 import fcntl
 import os
+import re
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "proc"))
-from cli_rig import Rig  # pylint: disable=wrong-import-position
+# pylint: disable=wrong-import-position
+from cli_rig import Rig
+from kill_rig import KillRig
 
 # src/bridge/preload/tokens/inherited.h
 NUMBER_FIRST = 1000000000
@@ -57,6 +61,11 @@ class KernelRig(Rig):
         super().__exit__(*args)
         for device in self.device:
             os.close(device.token)
+
+    def preloaded(self):
+        """For a process: the descriptors that it inherits, and its environment."""
+        return {"fds": [device.token for device in self.device],
+                "env": dict(os.environ, LD_PRELOAD=self.bridge)}
 
     def sysfs(self, path):
         """A path in the made-up sysfs."""
@@ -105,9 +114,9 @@ class KernelRig(Rig):
 
     def spawn(self, *command, **options):
         """Starts a program under the bridge; options: of subprocess.Popen."""
+        preloaded = self.preloaded()
         return subprocess.Popen(  # pylint: disable=consider-using-with
-            command, env=dict(os.environ, LD_PRELOAD=self.bridge),
-            pass_fds=[device.token for device in self.device], **options)
+            command, env=preloaded["env"], pass_fds=preloaded["fds"], **options)
 
     def execute(self, *command, timeout=PROGRAM_S):
         """Runs a program under the bridge to its end. Return: as subprocess.run(), with text."""
@@ -124,3 +133,41 @@ class KernelRig(Rig):
     def on(self, *args, **options):
         """Runs a ferry command under the bridge to its end."""
         return self.execute(self.ferry, *args, **options)
+
+
+class WorkRig(KernelRig, KillRig):
+    """Sides with a workload whose hosts reach their devices through the kernel. A server that
+    ends is a device that is pulled out; a new one at its socket is plugged into the same slot."""
+
+    def __init__(self, ferry, bridge, scheme="vfio:", option="", **token):
+        super().__init__(ferry, bridge)
+        self.scheme = scheme
+        self.option = option
+        self.token = token
+
+    def start(self, name, *args, **options):
+        """Hosts are started under the bridge, with other addresses of the same devices."""
+        if args[0] == "host":
+            args = [self.address_of(word) for word in args]
+            options = self.preloaded()
+        super().start(name, *args, **options)
+
+    def address_of(self, word):
+        """NAME=vfio-user:SOCKET as a device of the kernel's."""
+        match = re.fullmatch(r"(\w+)=vfio-user:(.*)", word)
+        if not match:
+            return word
+        name, path = match.groups()
+        known = [device for device in self.device if device.socket == path]
+        device = known[0] if known else self.add(path, re.sub(r"\d", "", name), **self.token)
+        return "%s=%s%s%s" % (name, self.scheme, device.folder, self.option)
+
+
+def main_of(tests, arguments):
+    """Runs tests that take the same arguments."""
+    for test in tests:
+        begin = time.monotonic()
+        test(*arguments)
+        print("passed: %s (%.1f s)" % (test.__name__.replace("_", " "),
+                                       time.monotonic() - begin), flush=True)
+    return 0

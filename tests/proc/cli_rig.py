@@ -61,12 +61,12 @@ class Rig:
         """A path in the rig's folder."""
         return os.path.join(self.folder, name)
 
-    def start(self, name, *args):
-        """Starts `ferry ARGS` and waits until it is ready."""
+    def start(self, name, *args, fds=(), env=None):
+        """Starts `ferry ARGS` and waits until it is ready. fds: that it inherits."""
         read_end, write_end = os.pipe()
         self.process[name] = subprocess.Popen(
-            [self.ferry, *args, "--ready-fd", str(write_end)], pass_fds=[write_end],
-            stdout=subprocess.DEVNULL)
+            [self.ferry, *args, "--ready-fd", str(write_end)],
+            pass_fds=[write_end, *fds], env=env, stdout=subprocess.DEVNULL)
         os.close(write_end)
         ready = os.read(read_end, 16)
         os.close(read_end)

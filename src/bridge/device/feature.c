@@ -209,7 +209,7 @@ static int can_migrate(struct bridge_device *device)
 static int can_log(struct bridge_device *device)
 {
     return device->token.dirty != FERRY_BRIDGE_DIRTY_IOMMU &&
-           bridge_log_possible(device->log) == 1;
+           device->token.only_v1 == 0 && bridge_log_possible(device->log) == 1;
 }
 
 static int always(struct bridge_device *device)
