@@ -39,37 +39,68 @@ struct ferry_machine_device {
     uint32_t class_code;
 };
 
-/* Other roots than "/sys", "/dev" and "/lib/modules/RELEASE"; NULL takes these. */
+/* NULL and 0 everywhere is this machine. */
 struct ferry_machine_options {
     size_t struct_size;
-    const char *sysfs;
-    const char *dev;
-    const char *modules;
+    const char *sysfs;    /* instead of "/sys" */
+    const char *dev;      /* "/dev" */
+    const char *modules;  /* "/lib/modules/RELEASE" */
+    const char *run;      /* "/run/ferry/bind": what unbind needs to know */
+    const char *proc;     /* "/proc" */
+    const char *modprobe; /* the program "modprobe" */
+    uint32_t force;       /* 1: ferry_machine_bind() takes what the machine needs;
+                             ferry_machine_unbind() lets the kernel choose a driver when it is
+                             not known what was before */
+    uint32_t reserved;
 };
 
 /*
- * All PCI devices in an IOMMU group or bound to a VFIO driver, and all mdevs, ascending
- * by name. ret_device: caller's memory of cap entries; ret_count: how many there are,
- * which may be more than cap. options: may be NULL.
- * Return: FERRY_OK, FERRY_E_IO (no sysfs), FERRY_E_MEMORY.
+ * All PCI devices in an IOMMU group or bound to a VFIO driver (but bridges, which VFIO
+ * does not take), and all mdevs, ascending by name. ret_device: caller's memory of cap
+ * entries; ret_count: how many there are, which may be more than cap, and is at most
+ * FERRY_MACHINE_DEVICES_MAX. options: may be NULL.
+ * Return: FERRY_OK, FERRY_E_ARGUMENT (struct_size), FERRY_E_IO (no sysfs),
+ * FERRY_E_MEMORY.
  */
 FERRY_PUBLIC int ferry_machine_list(const struct ferry_machine_options *options,
                                     struct ferry_machine_device *ret_device, size_t cap,
                                     size_t *ret_count, struct ferry_error *reterr);
 
 /*
- * Takes a device away from its driver and gives it to one of VFIO's. driver: "auto" (the
- * variant driver that the kernel's vfio_pci aliases name, else vfio-pci) or a name. What
- * was before is remembered in the device's folder below /run/ferry, for unbind. On
- * failure it is given back. ret_driver: 64 bytes, the driver that has it now. May be
- * NULL. Return: FERRY_OK (also when it has that driver already), FERRY_E_ARGUMENT,
- * FERRY_E_BUSY, FERRY_E_IO ...; reterr: one sentence and the command that helps.
+ * One device. place: a PCI address with or without domain, an mdev's UUID, a node
+ * /dev/vfio/devices/vfioN, or a device's folder of sysfs.
+ * Return: FERRY_OK, FERRY_E_ARGUMENT (it is none of these), FERRY_E_NOT_FOUND,
+ * FERRY_E_LIMIT (a name or path is too long), FERRY_E_MEMORY.
+ */
+FERRY_PUBLIC int ferry_machine_get(const struct ferry_machine_options *options,
+                                   const char *place,
+                                   struct ferry_machine_device *ret_device,
+                                   struct ferry_error *reterr);
+
+/*
+ * Takes a PCI device away from its driver and gives it to one of VFIO's, which is loaded
+ * when it is not there. name: its address. driver: "auto" or NULL (the variant driver
+ * that the kernel's vfio_pci aliases name, else vfio-pci), or a driver's or its module's
+ * name. What was before is remembered below options->run, for unbind. On failure the
+ * device is given back. ret_driver: 64 bytes, the driver that has it now; may be NULL.
+ * Blocks while drivers let go, probe and load.
+ * Return: FERRY_OK (also when it has that driver already), FERRY_E_ARGUMENT (no PCI
+ * address, no driver of VFIO's), FERRY_E_NOT_FOUND (no such device or driver),
+ * FERRY_E_UNSUPPORTED (not a device that VFIO takes, no IOMMU), FERRY_E_BUSY (a process
+ * has it open, or the machine needs it: options->force), FERRY_E_PERMISSION,
+ * FERRY_E_DEVICE (the driver refused it), FERRY_E_LIMIT, FERRY_E_IO; reterr: one sentence
+ * and the command that helps.
  */
 FERRY_PUBLIC int ferry_machine_bind(const struct ferry_machine_options *options,
                                     const char *name, const char *driver,
                                     char *ret_driver, struct ferry_error *reterr);
 
-/* Gives a device back to the driver that it had before ferry_machine_bind(). */
+/*
+ * Gives a device back to the driver that it had before ferry_machine_bind(), or to none.
+ * ret_driver: 64 bytes, the driver that has it now, "" for none; may be NULL.
+ * Return: as above; FERRY_E_NOT_FOUND also when it is not known what was before. On
+ * failure it may be without a driver; it is remembered still what it had.
+ */
 FERRY_PUBLIC int ferry_machine_unbind(const struct ferry_machine_options *options,
                                       const char *name, char *ret_driver,
                                       struct ferry_error *reterr);

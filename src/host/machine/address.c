@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "host/machine/address.h"
+#include "host/machine/inside.h"
 
 #include <stddef.h>
 #include <stdio.h>

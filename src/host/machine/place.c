@@ -2,18 +2,14 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "host/machine/address.h"
-#include "host/machine/machine.h"
-#include "os/sysfs/sysfs.h"
+#include "host/machine/inside.h"
 
-#define LAYER "host"
-#define PATH_BYTES FERRY_OS_SYSFS_PATH_BYTES
 /* Below /dev. */
 #define CDEVS "vfio/devices"
 
 static int too_long(const char *what, struct ferry_error *reterr)
 {
-    return ferry_error_set(reterr, FERRY_E_LIMIT, LAYER, NULL, 0,
+    return ferry_error_set(reterr, FERRY_E_LIMIT, MACHINE_LAYER, NULL, 0,
                            "the path of %.150s is longer than %u bytes", what,
                            FERRY_MACHINE_PATH_BYTES - 1);
 }
@@ -30,7 +26,7 @@ static int take_name(void *user, const char *name)
  * by hand, on no bus, needs none. */
 static int find_cdev(const char *dev, struct ferry_machine_place *place)
 {
-    char path[PATH_BYTES], name[FERRY_MACHINE_NAME_BYTES] = "";
+    char path[MACHINE_PATH_BYTES], name[FERRY_MACHINE_NAME_BYTES] = "";
 
     ferry_os_path(path, sizeof(path), "%s/vfio-dev", place->folder);
     (void)ferry_os_folder_each(path, take_name, name);
@@ -65,7 +61,7 @@ static uint32_t read_group(const char *name)
 /* What the group's link ends in is its number; the link may lead nowhere. */
 static void find_group(struct ferry_machine_place *place)
 {
-    char path[PATH_BYTES], name[FERRY_MACHINE_NAME_BYTES];
+    char path[MACHINE_PATH_BYTES], name[FERRY_MACHINE_NAME_BYTES];
 
     ferry_os_path(path, sizeof(path), "%s/iommu_group", place->folder);
     if (ferry_os_link_name(path, name, sizeof(name)) == FERRY_OK) {
@@ -81,12 +77,12 @@ static void find_group(struct ferry_machine_place *place)
 static int look(const char *dev, struct ferry_machine_place *place,
                 struct ferry_error *reterr)
 {
-    char path[PATH_BYTES];
+    char path[MACHINE_PATH_BYTES];
 
     place->group = FERRY_MACHINE_NO_GROUP;
     ferry_os_path(path, sizeof(path), "%s/driver", place->folder);
     if (ferry_os_link_name(path, place->driver, sizeof(place->driver)) == FERRY_E_LIMIT) {
-        return ferry_error_set(reterr, FERRY_E_LIMIT, LAYER, NULL, 0,
+        return ferry_error_set(reterr, FERRY_E_LIMIT, MACHINE_LAYER, NULL, 0,
                                "the name of %.128s's driver is longer than %u bytes",
                                place->name, FERRY_MACHINE_NAME_BYTES - 1);
     }
@@ -103,7 +99,7 @@ static int find_on_bus(const char *sysfs, const char *bus, const char *name,
         return too_long(name, reterr);
     }
     if (!ferry_os_is_folder(place->folder)) {
-        return ferry_error_set(reterr, FERRY_E_NOT_FOUND, LAYER, NULL, 0,
+        return ferry_error_set(reterr, FERRY_E_NOT_FOUND, MACHINE_LAYER, NULL, 0,
                                "this machine has no device %s (there is no %.120s): "
                                "`ferry list' shows those that there are",
                                name, place->folder);
@@ -116,14 +112,15 @@ static int find_folder(const char *path, struct ferry_machine_place *place,
                        struct ferry_error *reterr)
 {
     static const char *const signs[] = { "iommu_group", "vfio-dev", "subsystem" };
-    char real[PATH_BYTES], sign[PATH_BYTES + 16], name[FERRY_MACHINE_NAME_BYTES];
+    char real[MACHINE_PATH_BYTES], sign[MACHINE_PATH_BYTES + 16],
+        name[FERRY_MACHINE_NAME_BYTES];
     int status = ferry_os_real_path(path, real, sizeof(real));
 
     if (status == FERRY_OK && !ferry_os_is_folder(real)) {
         status = FERRY_E_NOT_FOUND;
     }
     if (status != FERRY_OK && status != FERRY_E_LIMIT) {
-        return ferry_error_set(reterr, FERRY_E_NOT_FOUND, LAYER, NULL, 0,
+        return ferry_error_set(reterr, FERRY_E_NOT_FOUND, MACHINE_LAYER, NULL, 0,
                                "there is no folder %.180s, in which sysfs would tell of "
                                "a device",
                                path);
@@ -141,7 +138,7 @@ static int find_folder(const char *path, struct ferry_machine_place *place,
             return place->name[0] != '\0' ? FERRY_OK : too_long(path, reterr);
         }
     }
-    return ferry_error_set(reterr, FERRY_E_ARGUMENT, LAYER, NULL, 0,
+    return ferry_error_set(reterr, FERRY_E_ARGUMENT, MACHINE_LAYER, NULL, 0,
                            "%.120s is not a device's folder of sysfs: it has neither "
                            "iommu_group nor vfio-dev",
                            path);
@@ -150,10 +147,10 @@ static int find_folder(const char *path, struct ferry_machine_place *place,
 static int find_cdev_device(const char *sysfs, const char *path, const char *name,
                             struct ferry_machine_place *place, struct ferry_error *reterr)
 {
-    char link[PATH_BYTES];
+    char link[MACHINE_PATH_BYTES];
 
     if (name[0] == '\0' || strchr(name, '/') != NULL) {
-        return ferry_error_set(reterr, FERRY_E_ARGUMENT, LAYER, NULL, 0,
+        return ferry_error_set(reterr, FERRY_E_ARGUMENT, MACHINE_LAYER, NULL, 0,
                                "%.180s is not a character device of VFIO's", path);
     }
     if (ferry_os_path(link, sizeof(link), "%s/class/vfio-dev/%s/device", sysfs, name) !=
@@ -161,7 +158,7 @@ static int find_cdev_device(const char *sysfs, const char *path, const char *nam
         return too_long(path, reterr);
     }
     if (!ferry_os_is_folder(link)) {
-        return ferry_error_set(reterr, FERRY_E_NOT_FOUND, LAYER, NULL, 0,
+        return ferry_error_set(reterr, FERRY_E_NOT_FOUND, MACHINE_LAYER, NULL, 0,
                                "VFIO has no device %.60s (there is no %.100s): `ferry "
                                "list' shows those that it has",
                                name, link);
@@ -173,7 +170,7 @@ int ferry_machine_find(const char *place, const char *sysfs, const char *dev,
                        struct ferry_machine_place *ret_place, struct ferry_error *reterr)
 {
     struct ferry_machine_place found = { .group = FERRY_MACHINE_NO_GROUP };
-    char name[FERRY_MACHINE_NAME_BYTES], cdevs[PATH_BYTES];
+    char name[FERRY_MACHINE_NAME_BYTES], cdevs[MACHINE_PATH_BYTES];
     size_t length;
     int status;
 
@@ -191,7 +188,7 @@ int ferry_machine_find(const char *place, const char *sysfs, const char *dev,
         status = find_folder(place, &found, reterr);
     } else {
         status =
-            ferry_error_set(reterr, FERRY_E_ARGUMENT, LAYER, NULL, 0,
+            ferry_error_set(reterr, FERRY_E_ARGUMENT, MACHINE_LAYER, NULL, 0,
                             "'%.80s' is none of a PCI address (0000:01:00.0), an mdev's "
                             "UUID, /dev/vfio/devices/vfioN and a device's folder of "
                             "sysfs",

@@ -2,21 +2,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "host/machine/driver.h"
-#include "host/machine/machine.h"
-#include "os/sysfs/sysfs.h"
-
-#define LAYER "host"
-#define PATH_BYTES FERRY_OS_SYSFS_PATH_BYTES
-
-#define TURN_ON                                                                          \
-    "turn the IOMMU on in the firmware and on the kernel's command line "                \
-    "(intel_iommu=on; amd_iommu=on)"
+#include "host/machine/inside.h"
 
 /* Members of a group that are in the way. */
 struct members {
     const struct ferry_machine_place *place;
-    char folder[PATH_BYTES];
+    char folder[MACHINE_PATH_BYTES];
     char first[FERRY_MACHINE_NAME_BYTES], driver[FERRY_MACHINE_NAME_BYTES];
     unsigned count;
 };
@@ -31,7 +22,8 @@ static int may_stay(const char *driver)
 static int look_at_member(void *user, const char *name)
 {
     struct members *members = user;
-    char folder[PATH_BYTES], path[PATH_BYTES], driver[FERRY_MACHINE_NAME_BYTES];
+    char folder[MACHINE_PATH_BYTES], path[MACHINE_PATH_BYTES],
+        driver[FERRY_MACHINE_NAME_BYTES];
 
     if (strcmp(name, members->place->name) == 0 ||
         ferry_os_path(folder, sizeof(folder), "%s/%s", members->folder, name) !=
@@ -66,7 +58,7 @@ static int check_members(const struct ferry_machine_place *place,
     if (members.count > 1) {
         snprintf(more, sizeof(more), " and %u more", members.count - 1);
     }
-    return ferry_error_set(reterr, FERRY_E_UNSUPPORTED, LAYER, NULL, 0,
+    return ferry_error_set(reterr, FERRY_E_UNSUPPORTED, MACHINE_LAYER, NULL, 0,
                            "%s%s, of the same IOMMU group %u as %s, belongs to the "
                            "driver %s: `ferry bind %s' gives it to VFIO as well",
                            members.first, more, place->group, place->name, members.driver,
@@ -76,7 +68,7 @@ static int check_members(const struct ferry_machine_place *place,
 static int check_driver(const struct ferry_machine_place *place,
                         struct ferry_error *reterr)
 {
-    char path[PATH_BYTES];
+    char path[MACHINE_PATH_BYTES];
 
     ferry_os_path(path, sizeof(path), "%s/subsystem", place->folder);
     /* A folder that was made by hand is on no bus and has no driver. */
@@ -84,11 +76,11 @@ static int check_driver(const struct ferry_machine_place *place,
         return FERRY_OK;
     }
     if (place->driver[0] == '\0') {
-        return ferry_error_set(reterr, FERRY_E_UNSUPPORTED, LAYER, NULL, 0,
+        return ferry_error_set(reterr, FERRY_E_UNSUPPORTED, MACHINE_LAYER, NULL, 0,
                                "%s has no driver: `ferry bind %s' gives it one of VFIO's",
                                place->name, place->name);
     }
-    return ferry_error_set(reterr, FERRY_E_UNSUPPORTED, LAYER, NULL, 0,
+    return ferry_error_set(reterr, FERRY_E_UNSUPPORTED, MACHINE_LAYER, NULL, 0,
                            "%s belongs to the driver %s, which is none of VFIO's: "
                            "`ferry bind %s' gives it to one",
                            place->name, place->driver, place->name);
@@ -101,19 +93,19 @@ int ferry_machine_usable(const struct ferry_machine_place *place, int want_cdev,
     int status;
 
     if (place->is_noiommu) {
-        return ferry_error_set(reterr, FERRY_E_UNSUPPORTED, LAYER, NULL, 0,
+        return ferry_error_set(reterr, FERRY_E_UNSUPPORTED, MACHINE_LAYER, NULL, 0,
                                "%s is in VFIO's no-IOMMU mode, in which nothing maps "
-                               "memory for it: " TURN_ON,
+                               "memory for it: " MACHINE_TURN_ON,
                                place->name);
     }
     /* An emulated device may have a character device and no group. */
     if (place->group == FERRY_MACHINE_NO_GROUP && !has_cdev) {
-        return ferry_error_set(reterr, FERRY_E_UNSUPPORTED, LAYER, NULL, 0,
-                               "%s is in no IOMMU group: " TURN_ON, place->name);
+        return ferry_error_set(reterr, FERRY_E_UNSUPPORTED, MACHINE_LAYER, NULL, 0,
+                               "%s is in no IOMMU group: " MACHINE_TURN_ON, place->name);
     }
     status = check_driver(place, reterr);
     if (status == FERRY_OK && want_cdev && !has_cdev) {
-        status = ferry_error_set(reterr, FERRY_E_UNSUPPORTED, LAYER, NULL, 0,
+        status = ferry_error_set(reterr, FERRY_E_UNSUPPORTED, MACHINE_LAYER, NULL, 0,
                                  "%s has no character device: this kernel is older than "
                                  "Linux 6.6 or was built without "
                                  "CONFIG_VFIO_DEVICE_CDEV; use vfio-group:%s",

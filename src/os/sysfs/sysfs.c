@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "os/errno.h"
@@ -124,17 +125,69 @@ int ferry_os_attr_writable(const char *path)
     return access(path, W_OK) == 0 ? 0 : errno;
 }
 
+int ferry_os_try_open(const char *path)
+{
+    int fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+
+    if (fd < 0) {
+        return errno;
+    }
+    close(fd);
+    return 0;
+}
+
+int ferry_os_make_folder(const char *path)
+{
+    char part[FERRY_OS_SYSFS_PATH_BYTES];
+
+    if (ferry_os_path(part, sizeof(part), "%s", path) != FERRY_OK) {
+        return FERRY_E_LIMIT;
+    }
+    for (char *at = strchr(part + 1, '/'); at != NULL; at = strchr(at + 1, '/')) {
+        *at = '\0';
+        (void)mkdir(part, 0755);
+        *at = '/';
+    }
+    if (mkdir(part, 0755) < 0 && errno != EEXIST) {
+        return ferry_os_status(errno);
+    }
+    return ferry_os_is_folder(part) ? FERRY_OK : FERRY_E_EXISTS;
+}
+
+void ferry_os_remove_file(const char *path)
+{
+    (void)unlink(path);
+}
+
+void ferry_os_kernel_release(char *ret_text, size_t size)
+{
+    struct utsname name;
+
+    snprintf(ret_text, size, "%s", uname(&name) == 0 ? name.release : "");
+}
+
+int ferry_os_link_target(const char *path, char *ret_text, size_t size)
+{
+    ssize_t length = readlink(path, ret_text, size);
+
+    if (length >= 0 && (size_t)length < size) {
+        ret_text[length] = '\0';
+        return FERRY_OK;
+    }
+    ret_text[0] = '\0';
+    return length < 0 ? ferry_os_status(errno) : FERRY_E_LIMIT;
+}
+
 int ferry_os_link_name(const char *path, char *ret_name, size_t size)
 {
     char target[PATH_MAX];
     const char *name;
-    ssize_t length = readlink(path, target, sizeof(target) - 1);
+    int status = ferry_os_link_target(path, target, sizeof(target));
 
     ret_name[0] = '\0';
-    if (length < 0) {
-        return ferry_os_status(errno);
+    if (status != FERRY_OK) {
+        return status;
     }
-    target[length] = '\0';
     name = strrchr(target, '/');
     return ferry_os_path(ret_name, size, "%s", name != NULL ? name + 1 : target);
 }

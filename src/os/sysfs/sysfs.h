@@ -18,7 +18,7 @@
 /* An attribute is a page at most. */
 #define FERRY_OS_SYSFS_TEXT_BYTES 4096u
 /* Longest line that ferry_os_lines() shows; longer ones are left out. */
-#define FERRY_OS_LINE_BYTES 1024u
+#define FERRY_OS_LINE_BYTES 4096u
 
 /*
  * Makes a path of a format. Return: FERRY_OK; FERRY_E_LIMIT: it does not fit, ret_path is
@@ -51,8 +51,33 @@ int ferry_os_attr_write(const char *path, const char *text, int *ret_errno);
 /* Whether this process may write to it. Return: 0, or an errno. */
 int ferry_os_attr_writable(const char *path);
 
-/* What a link's target ends in. Return: FERRY_OK; FERRY_E_NOT_FOUND, FERRY_E_LIMIT:
- * ret_name is "" then. */
+/* Opens a node to read and write and closes it. Return: 0, or an errno: EBUSY says that
+ * another has it. */
+int ferry_os_try_open(const char *path);
+
+/* A folder, which may be there already; all above it are made as well. Return: FERRY_OK;
+ * a code of ferry_os_status(). */
+int ferry_os_make_folder(const char *path);
+/* Removes a file, which may be gone already. */
+void ferry_os_remove_file(const char *path);
+
+/* The release of the running kernel, such as "6.12.0". */
+void ferry_os_kernel_release(char *ret_text, size_t size);
+
+/*
+ * Runs a program (argv[0], in PATH and then in /sbin and /usr/sbin) to its end, or kills
+ * it when that takes longer than limit_ms. Its input is empty.
+ * ret_text: the first size-1 bytes of what it prints, up to a newline.
+ * Return: its exit status (128 when a signal ended it); FERRY_E_TIMEOUT,
+ * FERRY_E_NOT_FOUND (no such program), others of ferry_os_status().
+ */
+int ferry_os_run(const char *const *argv, unsigned limit_ms, char *ret_text, size_t size);
+
+/* A link's target as it is. Return: FERRY_OK; FERRY_E_NOT_FOUND, FERRY_E_LIMIT: ret_text
+ * is "" then. */
+int ferry_os_link_target(const char *path, char *ret_text, size_t size);
+
+/* What a link's target ends in. Return and ret_name: as above. */
 int ferry_os_link_name(const char *path, char *ret_name, size_t size);
 
 /* The path without links. Return and ret_path: as above. */

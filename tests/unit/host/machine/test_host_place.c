@@ -10,8 +10,8 @@
 
 #include <cmocka.h>
 
-#include "host/machine/address.h"
-#include "host/machine/machine.h"
+#include "host/machine/inside.h"
+
 #include "tree.h"
 
 #define EDU "0000:01:00.0"

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <stddef.h>
+#include <string.h>
+
+#include "host/machine/inside.h"
+
+/* A module may wait for its device's firmware. */
+#define LOAD_LIMIT_MS 60000u
+
+static int write_attr(void *user, const char *path, const char *text, int *ret_errno)
+{
+    (void)user;
+    return ferry_os_attr_write(path, text, ret_errno);
+}
+
+static int load_module(void *user, const char *module, char *ret_text, size_t size)
+{
+    const struct machine_env *env = user;
+    const char *const argv[] = { env->modprobe, module, NULL };
+    int status = ferry_os_run(argv, LOAD_LIMIT_MS, ret_text, size);
+
+    return status > 0 ? FERRY_E_IO : status;
+}
+
+int machine_env_init(struct machine_env *env, const struct ferry_machine_options *options,
+                     struct ferry_error *reterr)
+{
+    static const struct ferry_machine_options none = { .struct_size = sizeof(none) };
+    char release[64];
+
+    options = options != NULL ? options : &none;
+    if (options->struct_size != sizeof(*options)) {
+        return ferry_error_set(reterr, FERRY_E_ARGUMENT, MACHINE_LAYER, NULL, 0,
+                               "struct_size is %zu, not %zu", options->struct_size,
+                               sizeof(*options));
+    }
+    memset(env, 0, sizeof(*env));
+    env->sysfs = options->sysfs != NULL ? options->sysfs : "/sys";
+    env->dev = options->dev != NULL ? options->dev : "/dev";
+    env->run = options->run != NULL ? options->run : "/run/ferry/bind";
+    env->proc = options->proc != NULL ? options->proc : "/proc";
+    env->modprobe = options->modprobe != NULL ? options->modprobe : "modprobe";
+    env->modules = options->modules;
+    if (env->modules == NULL) {
+        ferry_os_kernel_release(release, sizeof(release));
+        ferry_os_path(env->release, sizeof(env->release), "/lib/modules/%s", release);
+        env->modules = env->release;
+    }
+    env->force = options->force != 0;
+    env->write = write_attr;
+    env->load = load_module;
+    env->user = env;
+    return FERRY_OK;
+}
