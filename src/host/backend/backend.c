@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "host/backend/backend_user.h"
+#include "host/backend/kernel/kernel.h"
 
 static const struct {
     const char *scheme;
@@ -12,6 +13,8 @@ static const struct {
 } scheme_table[] = {
     { "vfio-user:", ferry_backend_user_open },
     { "vfio-user-fd:", ferry_backend_user_open_fd },
+    { "vfio:", ferry_backend_kernel_open },
+    { "vfio-group:", ferry_backend_kernel_open_group },
 };
 
 int ferry_backend_open(const char *uri, const struct ferry_backend_options *options,
@@ -31,7 +34,7 @@ int ferry_backend_open(const char *uri, const struct ferry_backend_options *opti
     }
     return ferry_error_set(
         reterr, FERRY_E_ARGUMENT, "host", NULL, 0,
-        "device address '%s': unknown scheme; known: vfio-user:PATH, vfio-user-fd:N, or "
-        "a path that begins with '/' or '.'",
+        "device address '%s': unknown scheme; known: vfio-user:PATH, vfio-user-fd:N, "
+        "vfio:PLACE, vfio-group:PLACE, or a path that begins with '/' or '.'",
         uri);
 }

@@ -36,6 +36,14 @@ struct ferry_backend_ops {
     void (*error)(struct ferry_backend *backend, struct ferry_error *ret_error);
     /* FERRY_VIEW_*, what was agreed on. NULL: nothing is negotiated. */
     uint32_t (*extensions)(struct ferry_backend *backend);
+    /*
+     * Most vectors of one SET_IRQS; among their descriptors -1 then stands for a vector
+     * without one. NULL or 0: FERRY_REQUEST_FDS_MAX, each with a descriptor.
+     */
+    uint32_t (*max_fds)(struct ferry_backend *backend);
+    /* 1: regions' descriptors are the kernel's device, which has no length to look at
+     * and nobody who could make it shorter. NULL: they are files of a peer. */
+    int (*regions_are_device)(struct ferry_backend *backend);
 };
 
 struct ferry_backend {
@@ -51,7 +59,7 @@ struct ferry_backend_options {
 
 /*
  * Opens "vfio-user:/path/to/socket" (the scheme may be left out when the text begins with
- * '/' or '.').
+ * '/' or '.'), or a device of the kernel (host/backend/kernel/kernel.h).
  * Return: FERRY_OK; FERRY_E_ARGUMENT (unknown scheme; reterr lists the known ones) or
  * what the backend's connect returns.
  */

@@ -83,22 +83,46 @@ void ferry_host_irqs_init(struct ferry_host_device *device)
     device->event_fd[1] = -1;
 }
 
-int ferry_host_irqs_send(struct ferry_host_device *device, struct ferry_error *reterr)
+/* In runs of vectors that have an eventfd. */
+static int send_runs(struct ferry_host_device *device, struct ferry_error *detail)
 {
-    struct ferry_error detail = { 0 };
     uint32_t batch = FERRY_REQUEST_FDS_MAX;
     uint32_t first = 0;
     int rc = FERRY_OK;
 
-    atomic_fetch_add(&device->config_writes, 1); /* it unmasks entries of the table */
     while (first < device->irq_count && rc == FERRY_OK) {
         uint32_t end = first;
 
         while (end < device->irq_count && device->irq_fd[end] >= 0) {
             end++;
         }
-        rc = send_run(device, first, end - first, &batch, &detail);
+        rc = send_run(device, first, end - first, &batch, detail);
         first = end + 1;
+    }
+    return rc;
+}
+
+/* The kernel sets as many vectors up as the first request for an index names, and not
+ * each of them takes more later: it gets all in one, holes included. */
+static int takes_all_at_once(const struct ferry_host_device *device)
+{
+    const struct ferry_backend *backend = device->backend;
+
+    return backend->ops->max_fds != NULL && device->irq_count > 0 &&
+           device->irq_count <= backend->ops->max_fds(device->backend);
+}
+
+int ferry_host_irqs_send(struct ferry_host_device *device, struct ferry_error *reterr)
+{
+    struct ferry_error detail = { 0 };
+    int rc;
+
+    atomic_fetch_add(&device->config_writes, 1); /* it unmasks entries of the table */
+    if (takes_all_at_once(device)) {
+        rc = set(device, device->irq_index, FERRY_IRQ_SET_TRIGGER, 0, device->irq_fd,
+                 device->irq_count, &detail);
+    } else {
+        rc = send_runs(device, &detail);
     }
     if (rc == FERRY_OK) {
         rc = send_others(device, &detail);

@@ -176,9 +176,15 @@ int ferry_context_region_map(struct ferry_context *context, uint32_t device,
         return ferry_error_set(reterr, FERRY_E_MEMORY, FERRY_HOST_LAYER, NULL, 0,
                                "device '%s': out of memory", of->name);
     }
-    /* Looks at the file's length: a shorter one would end in SIGBUS. */
-    rc = ferry_os_map_shared(info->fd, info->offset + off, size, access, &mapping->map,
-                             &detail);
+    if (of->backend->ops->regions_are_device != NULL &&
+        of->backend->ops->regions_are_device(of->backend)) {
+        rc = ferry_os_map_device(info->fd, info->offset + off, size, access,
+                                 &mapping->map, &detail);
+    } else {
+        /* Looks at the file's length: a shorter one would end in SIGBUS. */
+        rc = ferry_os_map_shared(info->fd, info->offset + off, size, access,
+                                 &mapping->map, &detail);
+    }
     if (rc != FERRY_OK) {
         free(mapping);
         return ferry_error_set(reterr, rc, FERRY_HOST_LAYER, NULL, 0,

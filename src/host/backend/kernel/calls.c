@@ -84,6 +84,16 @@ static int real_poll(void *user, int fd, int events, int timeout_ms)
     return rc > 0 ? entry.revents : rc;
 }
 
+static int real_set_nonblocking(void *user, int fd)
+{
+    const int before = errno;
+    const int flags = fcntl(fd, F_GETFL);
+
+    (void)user;
+    return (int)result(flags < 0 ? flags : fcntl(fd, F_SETFL, flags | O_NONBLOCK),
+                       before);
+}
+
 static const struct kernel_calls real = {
     .struct_size = sizeof(struct kernel_calls),
     .open = real_open,
@@ -94,6 +104,7 @@ static const struct kernel_calls real = {
     .read = real_read,
     .write = real_write,
     .poll = real_poll,
+    .set_nonblocking = real_set_nonblocking,
 };
 
 const struct kernel_calls *kernel_calls_real(void)

@@ -30,6 +30,9 @@ struct kernel_calls {
     int64_t (*write)(void *user, int fd, const void *data, size_t size);
     /* Of one descriptor. Return: the events, 0 after timeout_ms (negative: never). */
     int (*poll)(void *user, int fd, int events, int timeout_ms);
+    /* Reads and writes of the descriptor return -EAGAIN instead of waiting, where its
+     * driver knows that. */
+    int (*set_nonblocking)(void *user, int fd);
 };
 
 /* The real ones. Return: a constant. */

@@ -14,7 +14,8 @@
  * (/dev/vfio/devices/vfioN; not with vfio-group), or the device's folder in sysfs (any
  * bus: /sys/bus/mdev/devices/UUID).
  * OPTION: dirty=device|iommu|none (default: the best that there is and that works),
- * token=UUID (of a virtual function whose physical one is in the user's hands).
+ * token=UUID (of a virtual function whose physical one is in the user's hands), arcs=all
+ * (also asks the kernel for the two arcs that hang Linux 6.2 to 7.1: for a check).
  *
  * uAPI v2; a device with the migration region of v1 becomes one of v2 by
  * host/backend/v1. Calls of the kernel take their time, so a thread of the backend makes

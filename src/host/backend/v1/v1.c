@@ -392,6 +392,22 @@ static uint32_t v1_extensions(struct ferry_backend *backend)
     return (below & ~of_v2) | FERRY_VIEW_UAPI_V1;
 }
 
+static uint32_t v1_max_fds(struct ferry_backend *backend)
+{
+    struct backend_v1 *v1 = v1_of(backend);
+
+    /* What a backend without the call takes. */
+    return v1->below->ops->max_fds != NULL ? v1->below->ops->max_fds(v1->below) : 0;
+}
+
+static int v1_regions_are_device(struct ferry_backend *backend)
+{
+    struct backend_v1 *v1 = v1_of(backend);
+
+    return v1->below->ops->regions_are_device != NULL &&
+           v1->below->ops->regions_are_device(v1->below);
+}
+
 void ferry_v1_destroy(struct backend_v1 *v1)
 {
     ferry_v1_forget_data(v1);
@@ -432,6 +448,8 @@ static const struct ferry_backend_ops v1_ops = {
     .data_fd = v1_data_fd,
     .error = v1_error,
     .extensions = v1_extensions,
+    .max_fds = v1_max_fds,
+    .regions_are_device = v1_regions_are_device,
 };
 
 int ferry_v1_create(struct ferry_backend *below, struct backend_v1 **ret_v1)

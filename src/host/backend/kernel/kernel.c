@@ -1,0 +1,453 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "ferry/host.h"
+#include "host/backend/kernel/inside.h"
+#include "os/clock.h"
+#include "os/eventfd.h"
+#include "os/memory.h"
+
+static struct backend_kernel *kernel_of(struct ferry_backend *backend)
+{
+    return (struct backend_kernel *)backend;
+}
+
+/* --- the end --- */
+
+void kernel_die(struct backend_kernel *kernel, int code, const char *text)
+{
+    if (kernel->dead == FERRY_OK) {
+        kernel->dead = code;
+        (void)ferry_error_set(&kernel->error, code, KERNEL_LAYER, NULL, 0, "%s", text);
+        kernel_end_requests(kernel, code);
+    }
+}
+
+static void on_notice(struct ferry_watch *watch, uint32_t events)
+{
+    struct backend_kernel *kernel = watch->user;
+    uint64_t count = 0;
+
+    (void)events;
+    (void)ferry_os_eventfd_drain(watch->fd, &count);
+    if (count == 0) {
+        return;
+    }
+    kernel_die(
+        kernel, FERRY_E_CLOSED,
+        watch->fd == kernel->notice_fd[0]
+            ? "the kernel reports an uncorrectable PCI Express error of the device"
+            : "the kernel wants the device back (it is being unbound or unplugged); "
+              "that waits until nobody has it open");
+}
+
+void kernel_unmap_all(struct backend_kernel *kernel)
+{
+    const struct ferry_dma_unmap all = { .flags = FERRY_UNMAP_ALL };
+
+    if (kernel->iommu != NULL) {
+        (void)kernel->iommu->ops->unmap(kernel->iommu, &all, NULL);
+    }
+}
+
+void kernel_free(struct backend_kernel *kernel)
+{
+    kernel_close(kernel->calls, &kernel->data_fd);
+    kernel_close(kernel->calls, &kernel->fd);
+    if (kernel->iommu != NULL) {
+        kernel->iommu->ops->close(kernel->iommu);
+    }
+    for (uint32_t i = 0; i < 2; i++) {
+        ferry_os_close(&kernel->notice_fd[i]);
+    }
+    ferry_os_close(&kernel->event_fd);
+    free(kernel->bounce);
+    free(kernel->region);
+    free(kernel->region_there);
+    free(kernel->irq);
+    pthread_cond_destroy(&kernel->work);
+    pthread_cond_destroy(&kernel->ended);
+    pthread_mutex_destroy(&kernel->lock);
+    pthread_mutex_destroy(&kernel->irq_lock);
+    pthread_mutex_destroy(&kernel->iommu_lock);
+    free(kernel);
+}
+
+/* --- dispatch --- */
+
+/* All that dispatch does is look at everything. */
+static void on_event(struct ferry_watch *watch, uint32_t events)
+{
+    (void)events;
+    (void)ferry_os_eventfd_drain(watch->fd, NULL);
+}
+
+static void on_timer(struct ferry_loop_timer *timer, uint64_t now_ns)
+{
+    (void)timer;
+    (void)now_ns;
+}
+
+static int run_completions(struct backend_kernel *kernel)
+{
+    struct ferry_request *request;
+    int count = 0;
+
+    pthread_mutex_lock(&kernel->lock);
+    request = kernel->done_head;
+    kernel->done_head = NULL;
+    kernel->done_tail = &kernel->done_head;
+    pthread_mutex_unlock(&kernel->lock);
+    while (request != NULL) {
+        struct ferry_request *next = request->next;
+
+        request->next = NULL;
+        request->done(request);
+        request = next;
+        count++;
+    }
+    return count;
+}
+
+static int kernel_dispatch(struct ferry_backend *backend)
+{
+    struct backend_kernel *kernel = kernel_of(backend);
+    int count, dead;
+
+    pthread_mutex_lock(&kernel->lock);
+    (void)ferry_loop_dispatch(kernel->loop, 0);
+    kernel_end_requests(kernel, FERRY_E_TIMEOUT);
+    dead = kernel->dead;
+    pthread_mutex_unlock(&kernel->lock);
+    count = run_completions(kernel);
+    return dead != FERRY_OK ? FERRY_E_CLOSED : count;
+}
+
+static int kernel_loop_fd(struct ferry_backend *backend)
+{
+    return ferry_loop_fd(kernel_of(backend)->loop);
+}
+
+/* --- requests --- */
+
+static int refuse(const struct ferry_request *request)
+{
+    return ferry_error_set(request->reterr, FERRY_E_UNSUPPORTED, KERNEL_LAYER, NULL, 0,
+                           "%s: the kernel's VFIO has no such thing",
+                           ferry_request_name(request->kind));
+}
+
+static int get_irq_info(const struct backend_kernel *kernel,
+                        struct ferry_request *request)
+{
+    const uint32_t index = request->u.irq.index;
+
+    if (index >= kernel->info.irq_count) {
+        return ferry_error_set(request->reterr, FERRY_E_ARGUMENT, KERNEL_LAYER, NULL, 0,
+                               "the device has no interrupt index %u", index);
+    }
+    request->u.irq = kernel->irq[index];
+    return FERRY_OK;
+}
+
+static int get_mig_flags(const struct backend_kernel *kernel,
+                         struct ferry_request *request)
+{
+    if (kernel->mig_flags == 0) {
+        return ferry_error_set(request->reterr, FERRY_E_UNSUPPORTED, KERNEL_LAYER, NULL,
+                               0, "the kernel's driver of the device cannot migrate it");
+    }
+    request->u.mig_flags = kernel->mig_flags;
+    return FERRY_OK;
+}
+
+/* What needs no worker. Return: the request's status. */
+static int do_here(struct backend_kernel *kernel, struct ferry_request *request)
+{
+    switch ((enum ferry_request_kind)request->kind) {
+    case FERRY_RQ_GET_INFO:
+        request->u.info = kernel->info;
+        return FERRY_OK;
+    case FERRY_RQ_GET_REGION_INFO:
+        return kernel_region_info(kernel, &request->u.region, request->reterr);
+    case FERRY_RQ_GET_IRQ_INFO:
+        return get_irq_info(kernel, request);
+    case FERRY_RQ_SET_IRQS:
+        return kernel_set_irqs(kernel, &request->u.irq_set, request->reterr);
+    case FERRY_RQ_REGION_READ:
+    case FERRY_RQ_REGION_WRITE:
+        return kernel_region_access(kernel, request);
+    case FERRY_RQ_DMA_MAP:
+    case FERRY_RQ_DMA_UNMAP:
+        return kernel_dma(kernel, request);
+    case FERRY_RQ_PROBE:
+        return kernel_probe(kernel, &request->u.probe, request->reterr);
+    case FERRY_RQ_MIG_FLAGS:
+        return get_mig_flags(kernel, request);
+    case FERRY_RQ_RESET:
+    case FERRY_RQ_GET_STATE:
+    case FERRY_RQ_SET_STATE:
+    case FERRY_RQ_LOG_START:
+    case FERRY_RQ_LOG_STOP:
+    case FERRY_RQ_LOG_REPORT:
+    case FERRY_RQ_DATA_SIZE:
+    case FERRY_RQ_PRECOPY_INFO:
+    case FERRY_RQ_DATA_READ:
+    case FERRY_RQ_DATA_WRITE:
+    case FERRY_RQ_IDENTITY:
+    case FERRY_RQ_REGION_IO_FDS:
+    case FERRY_RQ_LOG_RUNS:
+    case FERRY_RQ_DATA_FD:
+    case FERRY_RQ_LEAVE_STATE:
+    case FERRY_RQ_COUNTERS:
+    case FERRY_RQ_RAW:
+    case FERRY_RQ_COUNT:
+        break;
+    }
+    return refuse(request);
+}
+
+/* Lock held. */
+static int check_alive(const struct backend_kernel *kernel,
+                       const struct ferry_request *request)
+{
+    return kernel->dead == FERRY_OK
+               ? FERRY_OK
+               : ferry_error_set(request->reterr, FERRY_E_CLOSED, KERNEL_LAYER, NULL, 0,
+                                 "%s", kernel->error.text);
+}
+
+static int start(struct backend_kernel *kernel, struct ferry_request *request,
+                 uint32_t sync)
+{
+    const int here = kernel_performer(request->kind) == NULL;
+    int rc;
+
+    pthread_mutex_lock(&kernel->lock);
+    rc = check_alive(kernel, request);
+    if (rc == FERRY_OK && !here) {
+        rc = kernel_enqueue(kernel, request, sync);
+        if (rc == FERRY_PENDING && sync) {
+            rc = kernel_await(kernel, request);
+        }
+    }
+    pthread_mutex_unlock(&kernel->lock);
+    if (rc == FERRY_OK && here) {
+        rc = do_here(kernel, request);
+    }
+    if (rc != FERRY_PENDING) {
+        request->status = rc;
+    }
+    return rc;
+}
+
+static int kernel_submit(struct ferry_backend *backend, struct ferry_request *request)
+{
+    return start(kernel_of(backend), request, 0);
+}
+
+static int kernel_call(struct ferry_backend *backend, struct ferry_request *request)
+{
+    return start(kernel_of(backend), request, 1);
+}
+
+static uint32_t kernel_max_data(struct ferry_backend *backend)
+{
+    (void)backend;
+    return KERNEL_DATA_MAX;
+}
+
+static uint32_t kernel_max_fds(struct ferry_backend *backend)
+{
+    (void)backend;
+    return KERNEL_VECTORS_MAX;
+}
+
+static int kernel_regions_are_device(struct ferry_backend *backend)
+{
+    (void)backend;
+    return 1;
+}
+
+static uint32_t kernel_extensions(struct ferry_backend *backend)
+{
+    const struct backend_kernel *kernel = kernel_of(backend);
+
+    return FERRY_VIEW_NOTICES |
+           ((kernel->mig_flags & FERRY_MIG_PRE_COPY) != 0 ? FERRY_VIEW_PRECOPY_INFO : 0);
+}
+
+static void kernel_error(struct ferry_backend *backend, struct ferry_error *ret_error)
+{
+    struct backend_kernel *kernel = kernel_of(backend);
+
+    pthread_mutex_lock(&kernel->lock);
+    *ret_error = kernel->error;
+    pthread_mutex_unlock(&kernel->lock);
+}
+
+static void end_loop(struct backend_kernel *kernel)
+{
+    if (kernel->loop == NULL) {
+        return;
+    }
+    ferry_loop_timer_cancel(kernel->loop, &kernel->timer);
+    ferry_loop_destroy(kernel->loop);
+    kernel->loop = NULL;
+}
+
+static void close_backend(struct ferry_backend *backend)
+{
+    struct backend_kernel *kernel = kernel_of(backend);
+
+    pthread_mutex_lock(&kernel->lock);
+    if (kernel->dead == FERRY_OK) {
+        kernel_die(kernel, FERRY_E_CLOSED, "the device was closed");
+    }
+    end_loop(kernel); /* nothing is given back any more, so nothing is timed */
+    pthread_mutex_unlock(&kernel->lock);
+    (void)run_completions(kernel);
+    kernel_worker_end(kernel);
+}
+
+static const struct ferry_backend_ops kernel_ops = {
+    .struct_size = sizeof(struct ferry_backend_ops),
+    .scheme = "vfio",
+    .close = close_backend,
+    .submit = kernel_submit,
+    .call = kernel_call,
+    .fd = kernel_loop_fd,
+    .dispatch = kernel_dispatch,
+    .max_data = kernel_max_data,
+    .error = kernel_error,
+    .extensions = kernel_extensions,
+    .max_fds = kernel_max_fds,
+    .regions_are_device = kernel_regions_are_device,
+};
+
+/* --- the beginning --- */
+
+static int watch(struct backend_kernel *kernel, struct ferry_watch *watch, int fd,
+                 void (*fn)(struct ferry_watch *watch, uint32_t events))
+{
+    *watch = (struct ferry_watch){
+        .fd = fd, .events = FERRY_LOOP_READ, .fn = fn, .user = kernel
+    };
+    return ferry_loop_add(kernel->loop, watch);
+}
+
+static int init_loop(struct backend_kernel *kernel)
+{
+    int rc = ferry_os_eventfd_create(&kernel->event_fd);
+
+    for (uint32_t i = 0; i < 2 && rc == FERRY_OK; i++) {
+        rc = ferry_os_eventfd_create(&kernel->notice_fd[i]);
+    }
+    if (rc == FERRY_OK) {
+        rc = ferry_loop_create(&kernel->loop);
+    }
+    if (rc == FERRY_OK) {
+        rc = watch(kernel, &kernel->event_watch, kernel->event_fd, on_event);
+    }
+    for (uint32_t i = 0; i < 2 && rc == FERRY_OK; i++) {
+        rc = watch(kernel, &kernel->notice_watch[i], kernel->notice_fd[i], on_notice);
+    }
+    kernel->timer.fn = on_timer;
+    return rc;
+}
+
+static struct backend_kernel *create(const struct kernel_parts *parts)
+{
+    struct backend_kernel *kernel = calloc(1, sizeof(*kernel));
+    pthread_condattr_t attr;
+
+    if (kernel == NULL) {
+        return NULL;
+    }
+    kernel->base.ops = &kernel_ops;
+    kernel->calls = parts->calls;
+    kernel->fd = parts->fd;
+    kernel->send_all_arcs = parts->send_all_arcs;
+    kernel->timeout_ns =
+        (uint64_t)(parts->timeout_ms != 0 ? parts->timeout_ms : FERRY_CLIENT_TIMEOUT_MS) *
+        FERRY_NS_PER_MS;
+    kernel->data_fd = kernel->event_fd = -1;
+    kernel->notice_fd[0] = kernel->notice_fd[1] = -1;
+    kernel->state = FERRY_STATE_RUNNING;
+    kernel->tail = &kernel->head;
+    kernel->done_tail = &kernel->done_head;
+    pthread_mutex_init(&kernel->lock, NULL);
+    pthread_mutex_init(&kernel->irq_lock, NULL);
+    pthread_mutex_init(&kernel->iommu_lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&kernel->ended, &attr);
+    pthread_cond_init(&kernel->work, NULL);
+    pthread_condattr_destroy(&attr);
+    return kernel;
+}
+
+/* Which migration it is capable of, and what its driver can be asked to do better. */
+static int get_migration(struct backend_kernel *kernel, struct ferry_error *reterr)
+{
+    struct uapi_migration migration = { 0 };
+    const int rc = kernel_feature(kernel, UAPI_MIGRATION | UAPI_FEATURE_GET, &migration,
+                                  sizeof(migration), 0);
+
+    if (rc < 0) {
+        const int status = kernel_refusal(reterr, rc, "VFIO_DEVICE_FEATURE_MIGRATION");
+
+        /* Kernels before 5.18, and drivers of theirs, say EINVAL. */
+        return status == FERRY_E_UNSUPPORTED || status == FERRY_E_ARGUMENT ? FERRY_OK
+                                                                           : status;
+    }
+    kernel->mig_flags = migration.flags;
+    /* From 7.1 on: tells when initial bytes begin anew. Who cannot refuses. */
+    kernel->reinit =
+        (migration.flags & FERRY_MIG_PRE_COPY) != 0 &&
+        kernel_feature(kernel, UAPI_PRECOPY_V2 | UAPI_FEATURE_SET, NULL, 0, 0) >= 0;
+    return FERRY_OK;
+}
+
+int kernel_backend_new(const struct kernel_parts *parts,
+                       struct ferry_backend **ret_backend, struct ferry_error *reterr)
+{
+    struct backend_kernel *kernel = create(parts);
+    int rc;
+
+    if (kernel == NULL) {
+        return ferry_error_set(reterr, FERRY_E_MEMORY, KERNEL_LAYER, NULL, 0,
+                               "out of memory");
+    }
+    rc = init_loop(kernel);
+    if (rc != FERRY_OK) {
+        (void)ferry_error_set(reterr, rc, KERNEL_LAYER, NULL, 0,
+                              "no event loop can be made for the device: %s",
+                              ferry_status_text(rc));
+    } else {
+        rc = kernel_get_facts(kernel, reterr);
+    }
+    if (rc == FERRY_OK) {
+        rc = get_migration(kernel, reterr);
+    }
+    kernel->iommu = parts->iommu;
+    if (rc == FERRY_OK) {
+        rc = kernel_find_dirty(kernel, parts->dirty, reterr);
+    }
+    if (rc == FERRY_OK) {
+        rc = kernel_worker_start(kernel, reterr);
+    }
+    if (rc != FERRY_OK) {
+        kernel->fd = -1;
+        kernel->iommu = NULL;
+        end_loop(kernel);
+        kernel_free(kernel);
+        return rc;
+    }
+    kernel_watch_notice(kernel, 0);
+    kernel_watch_notice(kernel, 1);
+    *ret_backend = &kernel->base;
+    return FERRY_OK;
+}

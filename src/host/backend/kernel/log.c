@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/bitmap.h"
+#include "host/backend/kernel/inside.h"
+
+/*
+ * Which pages the device writes: it says so itself (DMA logging), or its IOMMU does, or
+ * nobody, and then all count as written.
+ */
+
+#define PAGE_BYTES 4096u
+/* What a log is tried with; nothing is mapped yet. */
+#define TRIAL_BYTES (2u << 20)
+/* "The whole address space", of which drivers want an end that their device can reach. */
+#define WHOLE_BYTES (1ull << 39)
+
+static int stop_log(struct backend_kernel *kernel, uint64_t deadline_ns)
+{
+    return kernel_feature(kernel, UAPI_LOG_STOP | UAPI_FEATURE_SET, NULL, 0, deadline_ns);
+}
+
+/* Return: the page size that the device took, or -errno. */
+static int64_t start_log(struct backend_kernel *kernel, uint64_t page_size,
+                         const struct uapi_log_range *range, uint32_t count,
+                         uint64_t deadline_ns)
+{
+    struct uapi_log_start start = { .page_size = page_size,
+                                    .ranges = count,
+                                    .range = (uintptr_t)range };
+    const int rc = kernel_feature(kernel, UAPI_LOG_START | UAPI_FEATURE_SET, &start,
+                                  sizeof(start), deadline_ns);
+
+    if (rc < 0) {
+        return rc;
+    }
+    return start.page_size <= INT64_MAX ? (int64_t)start.page_size : -EPROTO;
+}
+
+static int report_log(struct backend_kernel *kernel, const struct ferry_log_report *asked,
+                      void *bitmap, uint64_t deadline_ns)
+{
+    struct uapi_log_report report = { .iova = asked->iova,
+                                      .length = asked->length,
+                                      .page_size = asked->page_size,
+                                      .bitmap = (uintptr_t)bitmap };
+
+    return kernel_feature(kernel, UAPI_LOG_REPORT | UAPI_FEATURE_GET, &report,
+                          sizeof(report), deadline_ns);
+}
+
+/* --- which one --- */
+
+/*
+ * Kernels that were built without IOMMUFD start a log and cannot report it, whatever the
+ * driver: so all three are tried. Return: FERRY_OK; else why not.
+ */
+static int try_device_log(struct backend_kernel *kernel, struct ferry_error *reterr)
+{
+    const struct uapi_log_range range = { .iova = 0, .length = TRIAL_BYTES };
+    const struct ferry_log_report asked = { .length = TRIAL_BYTES,
+                                            .page_size = PAGE_BYTES };
+    uint64_t bitmap[TRIAL_BYTES / PAGE_BYTES / 64] = { 0 };
+    const int64_t started = start_log(kernel, PAGE_BYTES, &range, 1, 0);
+    int reported, stopped;
+
+    if (started < 0) {
+        return kernel_refusal(reterr, (int)started, "DMA_LOGGING_START");
+    }
+    reported = report_log(kernel, &asked, bitmap, 0);
+    stopped = stop_log(kernel, 0);
+    if (reported == -EOPNOTSUPP) {
+        return ferry_error_set(reterr, FERRY_E_UNSUPPORTED, KERNEL_LAYER, NULL, 0,
+                               "this kernel starts a log but cannot report it: it was "
+                               "built without CONFIG_IOMMUFD");
+    }
+    if (reported < 0) {
+        return kernel_refusal(reterr, reported, "DMA_LOGGING_REPORT");
+    }
+    return stopped < 0 ? kernel_refusal(reterr, stopped, "DMA_LOGGING_STOP") : FERRY_OK;
+}
+
+static int can_iommu(const struct backend_kernel *kernel)
+{
+    return kernel->iommu != NULL && kernel->iommu->can_track;
+}
+
+int kernel_find_dirty(struct backend_kernel *kernel, enum kernel_dirty wanted,
+                      struct ferry_error *reterr)
+{
+    struct ferry_error why = { 0 };
+
+    if (wanted == KERNEL_DIRTY_BEST || wanted == KERNEL_DIRTY_DEVICE) {
+        if (try_device_log(kernel, &why) == FERRY_OK) {
+            kernel->dirty = KERNEL_DIRTY_DEVICE;
+            return FERRY_OK;
+        }
+        if (wanted == KERNEL_DIRTY_DEVICE) {
+            return ferry_error_set(reterr, FERRY_E_UNSUPPORTED, KERNEL_LAYER, NULL, 0,
+                                   "dirty=device: the device cannot log its writes: "
+                                   "%.120s (dirty=iommu or dirty=none goes without)",
+                                   why.text);
+        }
+    }
+    if (wanted == KERNEL_DIRTY_IOMMU && !can_iommu(kernel)) {
+        return ferry_error_set(reterr, FERRY_E_UNSUPPORTED, KERNEL_LAYER, NULL, 0,
+                               "dirty=iommu: the device's IOMMU cannot track writes "
+                               "(dirty=none goes without)");
+    }
+    kernel->dirty = wanted != KERNEL_DIRTY_NONE && can_iommu(kernel) ? KERNEL_DIRTY_IOMMU
+                                                                     : KERNEL_DIRTY_NONE;
+    return FERRY_OK;
+}
+
+/* --- requests --- */
+
+static int no_log(struct kernel_job *job)
+{
+    return ferry_error_set(&job->detail, FERRY_E_UNSUPPORTED, KERNEL_LAYER, NULL, 0,
+                           "%s: nobody tracks what the device writes",
+                           ferry_request_name(job->request.kind));
+}
+
+static int track(struct backend_kernel *kernel, struct kernel_job *job, int on)
+{
+    int rc;
+
+    pthread_mutex_lock(&kernel->iommu_lock);
+    rc = kernel->iommu->ops->track(kernel->iommu, on, &job->detail);
+    pthread_mutex_unlock(&kernel->iommu_lock);
+    return rc;
+}
+
+static int start_device_log(struct backend_kernel *kernel, struct kernel_job *job)
+{
+    struct ferry_log_start *asked = &job->request.u.log_start;
+    struct ferry_range given[FERRY_LOG_RANGES_MAX];
+    struct uapi_log_range range[FERRY_LOG_RANGES_MAX];
+    uint32_t count = asked->range_count;
+    int64_t got;
+    int rc;
+
+    if (count > FERRY_LOG_RANGES_MAX) {
+        return ferry_error_set(&job->detail, FERRY_E_LIMIT, KERNEL_LAYER, NULL, 0,
+                               "LOG_START: %u ranges; the kernel takes %d", count,
+                               FERRY_LOG_RANGES_MAX);
+    }
+    rc = count == 0
+             ? FERRY_OK
+             : kernel_copy(kernel, job, given, asked->range, count * sizeof(given[0]));
+    if (rc != FERRY_OK) {
+        return rc;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        range[i] =
+            (struct uapi_log_range){ .iova = given[i].off, .length = given[i].size };
+    }
+    if (count == 0) {
+        range[count++] = (struct uapi_log_range){ .iova = 0, .length = WHOLE_BYTES };
+    }
+    got = start_log(kernel, asked->page_size != 0 ? asked->page_size : PAGE_BYTES, range,
+                    count, job->deadline_ns);
+    if (got < 0) {
+        return kernel_refusal(&job->detail, (int)got, "DMA_LOGGING_START");
+    }
+    asked->page_size = (uint64_t)got;
+    return FERRY_OK;
+}
+
+int kernel_log_start(struct backend_kernel *kernel, struct kernel_job *job)
+{
+    switch (kernel->dirty) {
+    case KERNEL_DIRTY_DEVICE:
+        return start_device_log(kernel, job);
+    case KERNEL_DIRTY_IOMMU:
+        job->request.u.log_start.page_size = PAGE_BYTES;
+        return track(kernel, job, 1);
+    case KERNEL_DIRTY_BEST:
+    case KERNEL_DIRTY_NONE:
+        break;
+    }
+    return no_log(job);
+}
+
+int kernel_log_stop(struct backend_kernel *kernel, struct kernel_job *job)
+{
+    int rc;
+
+    if (kernel->dirty == KERNEL_DIRTY_IOMMU) {
+        return track(kernel, job, 0);
+    }
+    if (kernel->dirty != KERNEL_DIRTY_DEVICE) {
+        return no_log(job);
+    }
+    rc = stop_log(kernel, job->deadline_ns);
+    return rc < 0 ? kernel_refusal(&job->detail, rc, "DMA_LOGGING_STOP") : FERRY_OK;
+}
+
+/* By the device or the IOMMU, into the worker's memory. */
+static int report_into(struct backend_kernel *kernel, struct kernel_job *job,
+                       void *bitmap)
+{
+    struct ferry_log_report asked = job->request.u.log_report;
+    int rc;
+
+    if (kernel->dirty == KERNEL_DIRTY_DEVICE) {
+        rc = report_log(kernel, &asked, bitmap, job->deadline_ns);
+        return rc < 0 ? kernel_refusal(&job->detail, rc, "DMA_LOGGING_REPORT") : FERRY_OK;
+    }
+    asked.bitmap = bitmap;
+    pthread_mutex_lock(&kernel->iommu_lock);
+    rc = kernel->iommu->ops->report(kernel->iommu, &asked, &job->detail);
+    pthread_mutex_unlock(&kernel->iommu_lock);
+    return rc;
+}
+
+int kernel_log_report(struct backend_kernel *kernel, struct kernel_job *job)
+{
+    const struct ferry_log_report *asked = &job->request.u.log_report;
+    const uint64_t bytes = asked->bitmap_bytes;
+    void *bitmap;
+    int rc;
+
+    if (kernel->dirty != KERNEL_DIRTY_DEVICE && kernel->dirty != KERNEL_DIRTY_IOMMU) {
+        return no_log(job);
+    }
+    if (asked->page_size == 0 || bytes > KERNEL_BITMAP_MAX ||
+        bytes < ferry_bitmap_bytes(asked->length / asked->page_size)) {
+        return ferry_error_set(&job->detail, FERRY_E_ARGUMENT, KERNEL_LAYER, NULL, 0,
+                               "LOG_REPORT: a bitmap of %llu bytes does not fit",
+                               (unsigned long long)bytes);
+    }
+    bitmap = kernel_bounce(kernel, bytes);
+    if (bitmap == NULL) {
+        return ferry_error_set(&job->detail, FERRY_E_MEMORY, KERNEL_LAYER, NULL, 0,
+                               "LOG_REPORT: out of memory");
+    }
+    /* Bits are only set: those that the submitter had stay. */
+    rc = kernel_copy(kernel, job, bitmap, asked->bitmap, bytes);
+    if (rc == FERRY_OK) {
+        rc = report_into(kernel, job, bitmap);
+    }
+    return rc == FERRY_OK ? kernel_copy(kernel, job, asked->bitmap, bitmap, bytes) : rc;
+}
