@@ -19,6 +19,8 @@ struct type1 {
     int group_fd, container_fd;
     uint32_t joined; /* the group is in the container */
     uint32_t tracking;
+    uint32_t has_log; /* it says that it can track, in pages of the granule */
+    uint32_t pad;
     struct kernel_aperture aperture;
     struct kernel_maps maps;
     char cannot[160]; /* why it cannot track */
@@ -26,7 +28,7 @@ struct type1 {
     uint64_t piece[KERNEL_DIRTY_SCRATCH_BYTES / sizeof(uint64_t)];
 };
 
-/* type1_info.c: page size and addresses of the IOMMU. Return: FERRY_OK; FERRY_E_IO,
+/* type1_info.c: page size and addresses of the IOMMU, has_log. Return: FERRY_OK; FERRY_E_IO,
  * FERRY_E_DEVICE, FERRY_E_MEMORY. */
 int kernel_type1_ask(struct type1 *type1, const char *name, struct ferry_error *reterr);
 

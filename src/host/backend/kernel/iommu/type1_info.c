@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/range.h"
+#include "base/bitmap.h"
 #include "host/backend/kernel/iommu/say.h"
 #include "host/backend/kernel/iommu/type1.h"
 #include "os/errno.h"
@@ -36,9 +36,24 @@ static void take_ranges(struct kernel_aperture *aperture, const uint8_t *info,
     aperture->count = ranges.count;
 }
 
-/* A chain that leads anywhere else ends it: it only makes sentences better. */
-static void take_caps(struct kernel_aperture *aperture, const uint8_t *info,
-                      uint32_t bytes, uint32_t at)
+/* at: of the capability. A log in other pages than the IOMMU's own is none. */
+static void take_log(struct type1 *type1, const uint8_t *info, uint32_t bytes,
+                     uint32_t at)
+{
+    struct uapi_cap_type1_migration migration;
+
+    if (bytes - at < sizeof(migration)) {
+        return;
+    }
+    memcpy(&migration, info + at, sizeof(migration));
+    type1->has_log = (migration.page_sizes & type1->aperture.granule) != 0 &&
+                     migration.bitmap_bytes_max >=
+                         ferry_bitmap_bytes(TYPE1_PIECE_BYTES / type1->aperture.granule);
+}
+
+/* A chain that leads anywhere else ends it. */
+static void take_caps(struct type1 *type1, const uint8_t *info, uint32_t bytes,
+                      uint32_t at)
 {
     struct uapi_cap cap;
 
@@ -49,7 +64,9 @@ static void take_caps(struct kernel_aperture *aperture, const uint8_t *info,
         }
         memcpy(&cap, info + at, sizeof(cap));
         if (cap.id == UAPI_CAP_TYPE1_RANGES) {
-            take_ranges(aperture, info, bytes, at);
+            take_ranges(&type1->aperture, info, bytes, at);
+        } else if (cap.id == UAPI_CAP_TYPE1_MIGRATION) {
+            take_log(type1, info, bytes, at);
         }
         at = cap.next;
     }
@@ -69,7 +86,7 @@ static int ask_caps(struct type1 *type1, uint32_t bytes)
     rc = kernel_ioctl(type1->calls, type1->container_fd, UAPI_TYPE1_GET_INFO, info);
     memcpy(&head, info, sizeof(head));
     if (rc == 0 && (head.flags & UAPI_TYPE1_CAPS) != 0 && head.argsz <= bytes) {
-        take_caps(&type1->aperture, info, head.argsz, head.cap_offset);
+        take_caps(type1, info, head.argsz, head.cap_offset);
     }
     free(info);
     return FERRY_OK;
@@ -81,6 +98,7 @@ int kernel_type1_ask(struct type1 *type1, const char *name, struct ferry_error *
     const int rc =
         kernel_ioctl(type1->calls, type1->container_fd, UAPI_TYPE1_GET_INFO, &info);
     uint64_t granule = KERNEL_GRANULE_BYTES_MIN;
+    int status;
 
     if (rc < 0) {
         return kernel_say(reterr, FERRY_E_IO, -rc,
@@ -90,9 +108,10 @@ int kernel_type1_ask(struct type1 *type1, const char *name, struct ferry_error *
     if ((info.flags & UAPI_TYPE1_PAGE_SIZES) != 0 && info.page_sizes != 0) {
         granule = info.page_sizes & ~(info.page_sizes - 1);
     }
-    if ((info.flags & UAPI_TYPE1_CAPS) != 0 && info.argsz > sizeof(info) &&
-        ask_caps(type1, info.argsz) != FERRY_OK) {
+    status = kernel_aperture_granule(&type1->aperture, granule, name, reterr);
+    if (status == FERRY_OK && (info.flags & UAPI_TYPE1_CAPS) != 0 &&
+        info.argsz > sizeof(info) && ask_caps(type1, info.argsz) != FERRY_OK) {
         return kernel_say(reterr, FERRY_E_MEMORY, 0, "%s: out of memory", name);
     }
-    return kernel_aperture_granule(&type1->aperture, granule, name, reterr);
+    return status;
 }

@@ -233,6 +233,12 @@ void kernel_type1_probe(struct type1 *type1)
     int rc = -ENOMEM;
     int gone;
 
+    if (!type1->has_log) {
+        (void)snprintf(type1->cannot, sizeof(type1->cannot),
+                       "this container tells no dirty pages (it has no migration "
+                       "capability)");
+        return;
+    }
     if (ferry_os_map_anonymous(page_bytes, &page) == FERRY_OK) {
         rc = kernel_type1_map_piece(type1, page.data, iova, page_bytes,
                                     FERRY_DMA_READ | FERRY_DMA_WRITE);
