@@ -47,6 +47,9 @@ int command_demo(int argc, char **argv);
 int command_bench(int argc, char **argv);
 int command_doctor(int argc, char **argv);
 int command_qemu(int argc, char **argv);
+int command_list(int argc, char **argv);
+int command_bind(int argc, char **argv);
+int command_unbind(int argc, char **argv);
 
 /*
  * Option values. On a wrong value they end the process by argp_error() with EXIT_USAGE
