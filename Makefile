@@ -2,6 +2,7 @@
 # make demo     installs what is missing, builds, moves three working devices back and forth
 # make check    the same with all tests; ends with "N passed, N failed"
 # make check-qemu  the devices in QEMU 11.1 and 10.0 and a guest (unpacks them into a cache once)
+# make check-kernel  the VFIO of Debian's Linux 6.12 in a virtual machine (cache as above)
 # make fuzz     runs each fuzz target for FUZZ_SECONDS (30)
 # make coverage  prints which branches of base, core and wire the tests take
 # make bench    prints every benchmark
@@ -16,7 +17,7 @@ BENCH_ARGS ?=
 DEMO_ARGS ?=
 FUZZ_SECONDS ?= 30
 
-.PHONY: all demo check check-qemu fuzz coverage bench bench-qemu install clean
+.PHONY: all demo check check-qemu check-kernel fuzz coverage bench bench-qemu install clean
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD)
@@ -33,6 +34,9 @@ check:
 
 check-qemu:
 	@scripts/check-qemu
+
+check-kernel:
+	@scripts/check-kernel
 
 fuzz:
 	@scripts/fuzz $(FUZZ_SECONDS)

@@ -9,8 +9,10 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.append(os.path.join(HERE, "../qemu"))
 import initramfs  # noqa: E402 pylint: disable=wrong-import-position
 
-# Loaded at boot, in an order that follows from what they name; drivers of devices are not.
-LOADED = ("iommufd", "vfio", "vfio_iommu_type1", "mdev", "vfio_pci_core", "9pnet_virtio", "9p")
+# Loaded at boot with what they need; drivers of devices are not.
+STOCK = ("vfio", "vfio_iommu_type1", "mdev", "vfio_pci_core")
+VFIO = ("iommufd", *STOCK)
+SHARE = ("9pnet_virtio", "9p")
 LIBRARIES = "lib/x86_64-linux-gnu"
 LOADER = "lib64/ld-linux-x86-64.so.2"
 # Of a second level's QEMU: what a PC without a screen needs.
@@ -65,11 +67,14 @@ class Files:
         if found:
             self.add("/" + LOADER, LOADER)
 
-    def modules(self, folder):
-        """All modules of a folder, and which of them are loaded at boot."""
+    def modules(self, cache, stock):
+        """All modules, and which of them are loaded at boot: in "load", and in "share" what
+        /share needs."""
+        folder = os.path.join(cache, "stock" if stock else "modules")
         self.add(folder, "lib/modules")
-        load = initramfs.load_order(folder, LOADED)
-        self.put("lib/modules/load", "".join(name + "\n" for name in load).encode())
+        for name, wanted in (("load", STOCK if stock else VFIO), ("share", SHARE)):
+            order = initramfs.load_order(folder, wanted)
+            self.put("lib/modules/" + name, "".join(file + "\n" for file in order).encode())
 
     def qemu(self, root):
         """QEMU out of scripts/qemu-cache: /qemu, and the command /bin/qemu."""
@@ -98,19 +103,28 @@ class Files:
             out.write(initramfs.entry(0, "TRAILER!!!", 0))
 
 
-def files(cache, build, drivers=()):
+def files(cache, build, stock=False):
     """The guest's files: busybox, modules, ferry of this build.
 
-    cache: scripts/kernel-cache's folder. build: a meson build folder. drivers: more modules,
-    which are not loaded at boot.
+    cache: scripts/kernel-cache's folder. build: a meson build folder. stock: Debian's modules
+    as they are, without iommufd and devices' own character devices.
     """
     guest = Files()
-    guest.add(os.path.join(cache, "guest/busybox"), "bin/busybox")
-    guest.modules(os.path.join(cache, "guest/modules"))
-    for driver in drivers:
-        guest.add(driver, "lib/modules/" + os.path.basename(driver))
+    guest.add(os.path.join(cache, "busybox"), "bin/busybox")
+    guest.modules(cache, stock)
     guest.add(os.path.join(HERE, "init"), "init")
     guest.add(os.path.join(HERE, "case.sh"), "case.sh")
-    guest.members["init"] = (0o100755, *guest.members["init"][1:])
     guest.program(os.path.join(build, "src/cli/ferry"))
     return guest
+
+
+def add_tests(guest, build):
+    """The cases and what they need: programs of tests/kernel in the build folder."""
+    guest.add(os.path.join(HERE, "cases"), "cases")
+    folder = os.path.join(build, "tests/kernel")
+    for path, _, names in sorted(os.walk(folder)):
+        for name in sorted(names):
+            program = os.path.join(path, name)
+            with open(program, "rb") as file:
+                if file.read(4) == b"\x7fELF" and os.access(program, os.X_OK):
+                    guest.program(program)

@@ -23,6 +23,9 @@ MACHINE = ("-accel", "tcg,thread=multi", "-machine", "q35,kernel-irqchip=split",
            "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
            "-device", "intel-iommu,intremap=on,aw-bits=48")
 APPEND = "console=ttyS0 quiet loglevel=4 panic=-1 intel_iommu=on "
+# busybox tells a time limit by the signal that it sent.
+TIMED_OUT = (128 + 15, 128 + 9)
+# The kernel's words for what is wrong whatever a case does.
 KERNEL_TROUBLE = ("BUG:", "WARNING:", "Oops", "Call Trace", "general protection", "refcount_t:",
                   "possible circular", "possible recursive", "leaked")
 
@@ -52,7 +55,7 @@ def command(qemu, kernel, initrd, devices=2, memory=MEMORY_MB, share=None, appen
             os.path.join(usr, "bin/qemu-system-x86_64"),
             "-L", os.path.join(usr, "share/qemu"), "-L", os.path.join(usr, "share/seabios"),
             *MACHINE, "-m", str(memory), "-kernel", kernel, "-initrd", initrd,
-            "-append", APPEND + ("share " if share else "") + append]
+            "-append", APPEND + ("share " if share else "") + append + " "]
     for number in range(devices):
         args += ["-device", f"pcie-root-port,id=port{number},chassis={number + 1}",
                  "-device", f"edu,bus=port{number}"]
