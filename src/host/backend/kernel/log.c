@@ -14,8 +14,6 @@
 #define PAGE_BYTES 4096u
 /* What a log is tried with; nothing is mapped yet. */
 #define TRIAL_BYTES (2u << 20)
-/* "The whole address space", of which drivers want an end that their device can reach. */
-#define WHOLE_BYTES (1ull << 39)
 
 static int stop_log(struct backend_kernel *kernel, uint64_t deadline_ns)
 {
@@ -105,12 +103,21 @@ int kernel_find_dirty(struct backend_kernel *kernel, enum kernel_dirty wanted,
         }
     }
     if (wanted == KERNEL_DIRTY_IOMMU && !can_iommu(kernel)) {
+        if (kernel->iommu != NULL) {
+            (void)kernel->iommu->ops->track(kernel->iommu, 1, &why);
+        }
         return ferry_error_set(reterr, FERRY_E_UNSUPPORTED, KERNEL_LAYER, NULL, 0,
-                               "dirty=iommu: the device's IOMMU cannot track writes "
-                               "(dirty=none goes without)");
+                               "dirty=iommu: the device's IOMMU cannot track writes: "
+                               "%.160s (dirty=none goes without)",
+                               kernel->iommu != NULL ? why.text : "there is none");
     }
-    kernel->dirty = wanted != KERNEL_DIRTY_NONE && can_iommu(kernel) ? KERNEL_DIRTY_IOMMU
-                                                                     : KERNEL_DIRTY_NONE;
+    /* One that tells every page is as good as none, and costs more: only who asks for it
+     * gets it. */
+    kernel->dirty =
+        wanted == KERNEL_DIRTY_IOMMU || (wanted == KERNEL_DIRTY_BEST &&
+                                         can_iommu(kernel) && kernel->iommu->is_exact)
+            ? KERNEL_DIRTY_IOMMU
+            : KERNEL_DIRTY_NONE;
     return FERRY_OK;
 }
 
@@ -156,9 +163,6 @@ static int start_device_log(struct backend_kernel *kernel, struct kernel_job *jo
     for (uint32_t i = 0; i < count; i++) {
         range[i] =
             (struct uapi_log_range){ .iova = given[i].off, .length = given[i].size };
-    }
-    if (count == 0) {
-        range[count++] = (struct uapi_log_range){ .iova = 0, .length = WHOLE_BYTES };
     }
     got = start_log(kernel, asked->page_size != 0 ? asked->page_size : PAGE_BYTES, range,
                     count, job->deadline_ns);
