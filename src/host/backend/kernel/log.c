@@ -107,9 +107,8 @@ int kernel_find_dirty(struct backend_kernel *kernel, enum kernel_dirty wanted,
             (void)kernel->iommu->ops->track(kernel->iommu, 1, &why);
         }
         return ferry_error_set(reterr, FERRY_E_UNSUPPORTED, KERNEL_LAYER, NULL, 0,
-                               "dirty=iommu: the device's IOMMU cannot track writes: "
-                               "%.160s (dirty=none goes without)",
-                               kernel->iommu != NULL ? why.text : "there is none");
+                               "dirty=iommu: %.160s (dirty=none goes without)",
+                               kernel->iommu != NULL ? why.text : "the device has none");
     }
     /* One that tells every page is as good as none, and costs more: only who asks for it
      * gets it. */
