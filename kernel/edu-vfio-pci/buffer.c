@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * edu's buffer. Only DMA reaches it, and while a user has the device its DMA goes through
+ * the user's page tables: to read or write the buffer the driver needs a page in there.
+ * Hardware with a state worth moving has a window of its own for that, and a driver must
+ * not put pages into a user's address space. So this is an opt-in (scratch_iova); without
+ * it a device whose buffer was written is not saved.
+ *
+ * A device that no user has mapped anything for is reached through page tables of the
+ * driver's own: so the buffer is cleared before the first user, and between users of
+ * iommufd. In a container the user's tables are there before the driver is called: there
+ * an earlier user's bytes stay, and trap.c lets nobody read them.
+ */
+#include <linux/delay.h>
+#include <linux/gfp.h>
+#include <linux/io.h>
+#include <linux/io-64-nonatomic-lo-hi.h>
+#include <linux/iommu.h>
+#include <linux/jiffies.h>
+#include <linux/mm.h>
+#include <linux/moduleparam.h>
+#include <linux/pci.h>
+#include <linux/string.h>
+
+#include "edu.h"
+
+#define OWN_IOVA 0x100000 /* in the driver's own page tables */
+
+static unsigned long scratch_iova;
+module_param(scratch_iova, ulong, 0444);
+MODULE_PARM_DESC(scratch_iova,
+		 "Page-aligned address that users of the device leave free, for a page of "
+		 "the driver's (0: none, and a buffer that was written is not migrated)");
+
+/* A page that the device can reach. */
+struct window {
+	struct iommu_domain *domain;
+	struct page *page;
+	unsigned long iova;
+	bool own;
+};
+
+static struct iommu_domain *user_domain(struct edu_device *edu)
+{
+	struct iommu_domain *domain = iommu_get_domain_for_dev(&edu->core.pdev->dev);
+
+	return domain && domain->type & __IOMMU_DOMAIN_PAGING ? domain : NULL;
+}
+
+bool edu_buffer_can_move(struct edu_device *edu)
+{
+	return scratch_iova || !user_domain(edu);
+}
+
+static int borrow_domain(struct window *window, struct iommu_domain *domain)
+{
+	if (!scratch_iova)
+		return -EOPNOTSUPP;
+	if (!IS_ALIGNED(scratch_iova, PAGE_SIZE) ||
+	    scratch_iova + PAGE_SIZE > BIT_ULL(edu_dma_bits))
+		return -EINVAL;
+	if (iommu_iova_to_phys(domain, scratch_iova))
+		return -EADDRINUSE;
+	window->domain = domain;
+	window->iova = scratch_iova;
+	return 0;
+}
+
+static int own_domain(struct edu_device *edu, struct window *window)
+{
+	struct device *dev = &edu->core.pdev->dev;
+	int ret;
+
+	window->domain = iommu_paging_domain_alloc(dev);
+	if (IS_ERR(window->domain))
+		return PTR_ERR(window->domain);
+	ret = iommu_attach_device(window->domain, dev);
+	if (ret) {
+		iommu_domain_free(window->domain);
+		return ret;
+	}
+	window->own = true;
+	window->iova = OWN_IOVA;
+	return 0;
+}
+
+static void leave_domain(struct edu_device *edu, struct window *window)
+{
+	if (!window->own)
+		return;
+	iommu_detach_device(window->domain, &edu->core.pdev->dev);
+	iommu_domain_free(window->domain);
+}
+
+static int window_open(struct edu_device *edu, struct window *window)
+{
+	struct iommu_domain *user = user_domain(edu);
+	int ret;
+
+	*window = (struct window){};
+	ret = user ? borrow_domain(window, user) : own_domain(edu, window);
+	if (ret)
+		return ret;
+	window->page = alloc_page(GFP_KERNEL | __GFP_ZERO);
+	ret = window->page ? iommu_map(window->domain, window->iova,
+				       page_to_phys(window->page), PAGE_SIZE,
+				       IOMMU_READ | IOMMU_WRITE, GFP_KERNEL) :
+			     -ENOMEM;
+	if (ret) {
+		if (window->page)
+			__free_page(window->page);
+		leave_domain(edu, window);
+	}
+	return ret;
+}
+
+static void window_close(struct edu_device *edu, struct window *window)
+{
+	/* Before the page is freed: DMA that hangs must find nothing there. */
+	iommu_unmap(window->domain, window->iova, PAGE_SIZE);
+	__free_page(window->page);
+	leave_domain(edu, window);
+}
+
+static int run_dma(struct edu_device *edu, u64 src, u64 dst, u64 command)
+{
+	const unsigned long until = jiffies + msecs_to_jiffies(EDU_DMA_LIMIT_MS);
+
+	writeq(src, edu->bar + EDU_DMA_SRC);
+	writeq(dst, edu->bar + EDU_DMA_DST);
+	writeq(EDU_BUFFER_BYTES, edu->bar + EDU_DMA_COUNT);
+	writeq(command | EDU_DMA_RUN, edu->bar + EDU_DMA_COMMAND);
+	while (readq(edu->bar + EDU_DMA_COMMAND) & EDU_DMA_RUN) {
+		if (time_after(jiffies, until))
+			return -EIO;
+		usleep_range(500, 1000);
+	}
+	return 0;
+}
+
+/* One transfer of the whole buffer, whatever the user has set in config space. */
+static int transfer(struct edu_device *edu, const struct window *window, bool to_ram)
+{
+	struct pci_dev *pdev = edu->core.pdev;
+	u64 src, dst, count;
+	int ret = edu_hw_begin(edu);
+
+	if (ret)
+		return ret;
+	ret = edu_regs_idle(edu);
+	if (ret)
+		goto out;
+	src = readq(edu->bar + EDU_DMA_SRC);
+	dst = readq(edu->bar + EDU_DMA_DST);
+	count = readq(edu->bar + EDU_DMA_COUNT);
+	pci_write_config_word(pdev, PCI_COMMAND,
+			      edu->command | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	ret = to_ram ? run_dma(edu, EDU_BUFFER, window->iova, EDU_DMA_TO_RAM) :
+		       run_dma(edu, window->iova, EDU_BUFFER, 0);
+	pci_write_config_word(pdev, PCI_COMMAND, edu->command | PCI_COMMAND_MEMORY);
+	writeq(src, edu->bar + EDU_DMA_SRC);
+	writeq(dst, edu->bar + EDU_DMA_DST);
+	writeq(count, edu->bar + EDU_DMA_COUNT);
+out:
+	edu_hw_end(edu);
+	return ret;
+}
+
+/*
+ * DMA that the IOMMU blocks fails without a sign. What arrived is believed when it is not
+ * what was in the page before.
+ */
+static int fetch(struct edu_device *edu, struct window *window)
+{
+	static const u8 before[] = { 0xa5, 0x5a };
+	u8 *bytes = page_address(window->page);
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(before); i++) {
+		int ret;
+
+		memset(bytes, before[i], PAGE_SIZE);
+		ret = transfer(edu, window, true);
+		if (ret)
+			return ret;
+		if (memchr_inv(bytes, before[i], EDU_BUFFER_BYTES))
+			return 0;
+	}
+	return -EIO;
+}
+
+/* data: NULL for zeros. */
+static int put(struct edu_device *edu, const u8 *data)
+{
+	struct window window;
+	u8 *bytes;
+	int ret = window_open(edu, &window);
+
+	if (ret)
+		return ret;
+	bytes = page_address(window.page);
+	if (data)
+		memcpy(bytes, data, EDU_BUFFER_BYTES);
+	ret = transfer(edu, &window, false);
+	if (!ret)
+		ret = fetch(edu, &window);
+	if (!ret && (data ? memcmp(bytes, data, EDU_BUFFER_BYTES) != 0 :
+			    memchr_inv(bytes, 0, EDU_BUFFER_BYTES) != NULL))
+		ret = -EIO;
+	window_close(edu, &window);
+	return ret;
+}
+
+bool edu_buffer_readable(const struct edu_buffer *buffer, u32 off, u32 bytes)
+{
+	return !buffer->foreign ||
+	       find_next_zero_bit(buffer->known, off + bytes, off) == off + bytes;
+}
+
+void edu_buffer_note(struct edu_buffer *buffer, u32 off, u32 bytes)
+{
+	buffer->written = true;
+	bitmap_set(buffer->known, off, bytes);
+}
+
+/* state_mutex is held and the device stopped: nobody writes to the buffer. */
+int edu_buffer_save(struct edu_device *edu, u8 *data)
+{
+	struct window window;
+	unsigned int at;
+	int ret = window_open(edu, &window);
+
+	if (ret)
+		return ret;
+	ret = fetch(edu, &window);
+	if (!ret)
+		memcpy(data, page_address(window.page), EDU_BUFFER_BYTES);
+	window_close(edu, &window);
+	if (!ret && edu->buffer.foreign)
+		for_each_clear_bit(at, edu->buffer.known, EDU_BUFFER_BYTES)
+			data[at] = 0;
+	return ret;
+}
+
+int edu_buffer_load(struct edu_device *edu, const u8 *data)
+{
+	const bool clear = !edu->buffer.written && !edu->buffer.foreign;
+	int ret = !data && clear ? 0 : put(edu, data);
+
+	if (ret)
+		return ret;
+	edu->buffer.written = data != NULL;
+	edu->buffer.foreign = false;
+	bitmap_zero(edu->buffer.known, EDU_BUFFER_BYTES);
+	return 0;
+}
+
+/* A user's bytes are nobody else's: clear them, or keep the next one from reading them. */
+void edu_buffer_next_user(struct edu_device *edu)
+{
+	struct edu_buffer *buffer = &edu->buffer;
+
+	if (!buffer->written && !buffer->foreign)
+		return;
+	buffer->foreign = put(edu, NULL) != 0;
+	buffer->written = false;
+	bitmap_zero(buffer->known, EDU_BUFFER_BYTES);
+}
+
+/* When the driver is bound nothing is known of the buffer, and no user is there yet. */
+int edu_buffer_first(struct edu_device *edu)
+{
+	struct device *dev = &edu->core.pdev->dev;
+	int ret = iommu_device_claim_dma_owner(dev, edu);
+
+	if (!ret) {
+		ret = put(edu, NULL);
+		iommu_device_release_dma_owner(dev);
+	}
+	edu->buffer.foreign = ret != 0;
+	return ret;
+}
