@@ -39,7 +39,7 @@ def make_token(path, name, options):
     """Return: a descriptor by which the bridge finds the server of a device. options: of the
     token (src/bridge/preload/tokens/token.h)."""
     text = "ferry-bridge 1\nkind=device\npath=%s\nname=%s\n" % (path, name)
-    text += "".join("%s=%s\n" % option for option in options.items())
+    text += "".join("%s=%s\n" % option for option in dict({"uapi": "v2"}, **options).items())
     token = os.memfd_create("ferry-device", os.MFD_ALLOW_SEALING)
     os.write(token, text.encode())
     fcntl.fcntl(token, F_ADD_SEALS, SEALS)
@@ -144,6 +144,14 @@ class WorkRig(KernelRig, KillRig):
         self.scheme = scheme
         self.option = option
         self.token = token
+
+    def __exit__(self, *args):
+        # Hosts first: they would complain of devices that are pulled out.
+        for name in [name for name in self.process if name.startswith("host-")]:
+            process = self.process.pop(name)
+            process.terminate()
+            process.wait()
+        super().__exit__(*args)
 
     def start(self, name, *args, **options):
         """Hosts are started under the bridge, with other addresses of the same devices."""

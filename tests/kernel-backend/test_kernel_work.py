@@ -30,15 +30,30 @@ def work_moves_to_and_fro(ferry, bridge):
 
 
 def work_moves_by_groups(ferry, bridge):
-    """Groups, and the older interface of migration."""
-    for token in ({}, {"uapi": "v1"}):
-        with WorkRig(ferry, bridge, scheme="vfio-group:", **token) as rig:
-            rig.start_worker("A")
-            rig.start_worker("B")
-            rig.begin("A")
-            for here, there in ("AB", "BA"):
-                move(rig, here, there)
-            rig.finish("A")
+    """And from one to a character device."""
+    with WorkRig(ferry, bridge, scheme="vfio-group:") as rig:
+        rig.start_worker("A")
+        rig.start_worker("B")
+        rig.begin("A")
+        for here, there in ("AB", "BA"):
+            move(rig, here, there)
+        rig.scheme = "vfio:"
+        rig.start_worker("C")
+        move(rig, "A", "C")
+        rig.finish("C")
+
+
+def a_peer_without_a_state_for_it_is_refused(ferry, bridge):
+    """uAPI v1 has none, so nobody can stop two devices that reach each other."""
+    with WorkRig(ferry, bridge, scheme="vfio-group:", uapi="v1") as rig:
+        rig.start_worker("A")
+        rig.start_worker("B")
+        rig.begin("A")
+        code, _, err = rig.migrate("A", rig.address("B"))
+        expect("exit status: " + err, code, 3)
+        assert "copy0" in err and "P2P" in err, err
+        rig.proceed("A")
+        rig.finish("A")
 
 
 def work_goes_through_a_file(ferry, bridge):
@@ -58,5 +73,6 @@ def work_goes_through_a_file(ferry, bridge):
 
 
 if __name__ == "__main__":
-    sys.exit(main_of((work_moves_to_and_fro, work_moves_by_groups, work_goes_through_a_file),
+    sys.exit(main_of((work_moves_to_and_fro, work_moves_by_groups,
+                      a_peer_without_a_state_for_it_is_refused, work_goes_through_a_file),
                      sys.argv[1:]))

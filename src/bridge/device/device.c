@@ -85,7 +85,7 @@ static int make_parts(struct bridge_device *device, struct ferry_error *error)
     if (rc == 0) {
         rc = bridge_migration_create(device);
     }
-    if (rc == 0 && device->group) {
+    if (rc == 0 && device->group && device->token.uapi != BRIDGE_UAPI_V2) {
         rc = bridge_v1_create(device); /* a VMM of groups may be one of uAPI v1 */
     }
     if (rc != 0) {
@@ -155,6 +155,13 @@ int bridge_device_open(struct bridge_device *device, struct bridge_object *iommu
     return rc;
 }
 
+/* What the kernel says of a device in use, and of one that is gone, to who opened its
+ * path. */
+static int as_kernel(int rc)
+{
+    return rc == -EBUSY ? -EINVAL : rc == -ENOENT ? -ENODEV : rc;
+}
+
 static long bind(struct bridge_device *device, void *arg)
 {
     struct uapi_bind *call = arg;
@@ -177,8 +184,7 @@ static long bind(struct bridge_device *device, void *arg)
         rc = bind_locked(device, iommu, &error);
         if (rc != 0) {
             bridge_say(device, "cannot be bound: %s", error.text);
-            /* Who opened the path asks for what the kernel says of a device in use. */
-            rc = rc == -EBUSY && device->waits ? -EINVAL : rc;
+            rc = device->waits ? as_kernel(rc) : rc;
         } else {
             call->out_devid = device->iommu_id;
             set_bound(device);

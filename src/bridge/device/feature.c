@@ -203,13 +203,13 @@ static long dma_buf(struct bridge_device *device, int set, void *payload, uint32
 
 static int can_migrate(struct bridge_device *device)
 {
-    return device->migration != NULL && device->token.only_v1 == 0;
+    return device->migration != NULL && device->token.uapi != BRIDGE_UAPI_V1;
 }
 
 static int can_log(struct bridge_device *device)
 {
     return device->token.dirty != FERRY_BRIDGE_DIRTY_IOMMU &&
-           device->token.only_v1 == 0 && bridge_log_possible(device->log) == 1;
+           device->token.uapi != BRIDGE_UAPI_V1 && bridge_log_possible(device->log) == 1;
 }
 
 static int always(struct bridge_device *device)

@@ -92,7 +92,7 @@ static int read_piece(struct bridge_device *device, const struct target *target,
         bridge_config_keep(device, off, ret_data, count);
         return rc;
     }
-    if (!bridge_link_dead(device->link)) {
+    if (!bridge_link_dead(device->link) || device->token.uapi != BRIDGE_UAPI_ANY) {
         return rc;
     }
     bridge_config_recall(device, off, ret_data, count);

@@ -18,6 +18,9 @@ void bridge_device_lost(struct bridge_device *device)
     /* While it is being bound, BIND looks itself. */
     if (__atomic_load_n(&device->bound, __ATOMIC_ACQUIRE) && device->migration) {
         bridge_migration_lost(device->migration);
+        if (device->token.uapi != BRIDGE_UAPI_ANY) {
+            bridge_device_alarm(device); /* as of a device that was pulled out */
+        }
     }
 }
 
@@ -141,7 +144,7 @@ int bridge_device_reset(struct bridge_device *device)
         bridge_v1_reset(device->v1);
     }
     pthread_mutex_unlock(&device->life);
-    return 0;
+    return there || device->token.uapi == BRIDGE_UAPI_ANY ? 0 : -EIO;
 }
 
 long bridge_device_ioctl_reset(struct bridge_device *device, void *arg)

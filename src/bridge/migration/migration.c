@@ -283,6 +283,12 @@ static int rests(uint32_t state)
            state == FERRY_STATE_STOP;
 }
 
+/* Does the VMM get what a kernel would not do for it? */
+static int helps(const struct bridge_migration *migration)
+{
+    return migration->device->token.uapi == BRIDGE_UAPI_ANY;
+}
+
 /* Locked. As change(); *ret_alarm: 1 when the guest must not go on. */
 static int leave(struct bridge_migration *migration, uint32_t wanted,
                  struct bridge_data **ret_fresh, int *ret_fd, int *ret_alarm)
@@ -301,13 +307,13 @@ static int leave(struct bridge_migration *migration, uint32_t wanted,
     } else {
         rc = change(migration, wanted, ret_fresh, ret_fd);
     }
-    if (rc < 0 && resting && bridge_migration_loses(migration)) {
+    if (rc < 0 && resting && helps(migration) && bridge_migration_loses(migration)) {
         /* It neither runs nor has to be stopped; a QEMU that quits takes no refusal. */
         migration->vmm = wanted;
         migration->refused_tid = 0;
         return 0;
     }
-    if (resuming && rc < 0) {
+    if (resuming && rc < 0 && helps(migration)) {
         bridge_say(migration->device,
                    "the VMM leaves RESUMING for %s, but the device has not its state: "
                    "refused, and the guest is told to stop, since QEMU would run it with "
@@ -467,7 +473,7 @@ int bridge_migration_recover(struct bridge_migration *migration)
     int recovery, done = 0;
 
     pthread_mutex_lock(&migration->lock);
-    recovery = migration->refused_tid == gettid() &&
+    recovery = helps(migration) && migration->refused_tid == gettid() &&
                ferry_os_now_ns() - migration->refused_ns < BRIDGE_RECOVERY_NS &&
                migration->vmm != FERRY_STATE_RESUMING;
     migration->refused_tid = 0;

@@ -17,7 +17,9 @@ static const char *const kinds[] = {
 static const char *const dirties[] = { [FERRY_BRIDGE_DIRTY_ANY] = "any",
                                        [FERRY_BRIDGE_DIRTY_DEVICE] = "device",
                                        [FERRY_BRIDGE_DIRTY_IOMMU] = "iommu" };
-static const char *const uapis[] = { "any", "v1" };
+static const char *const uapis[] = {
+    [BRIDGE_UAPI_ANY] = "any", [BRIDGE_UAPI_V1] = "v1", [BRIDGE_UAPI_V2] = "v2"
+};
 static const char *const switches[] = { "0", "1" };
 
 enum form { TEXT, NUMBER, WORD };
@@ -38,7 +40,7 @@ static const struct key {
     { "no_peer_maps", offsetof(struct bridge_token, no_peer_maps), WORD, 2, switches },
     { "dirty", offsetof(struct bridge_token, dirty), WORD, 3, dirties },
     { "trace", offsetof(struct bridge_token, trace), WORD, 2, switches },
-    { "uapi", offsetof(struct bridge_token, only_v1), WORD, 2, uapis },
+    { "uapi", offsetof(struct bridge_token, uapi), WORD, 3, uapis },
 };
 #define KEYS (sizeof(keys) / sizeof(keys[0]))
 

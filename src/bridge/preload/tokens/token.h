@@ -7,9 +7,8 @@
 /*
  * A token's content: lines "KEY=VALUE" after "ferry-bridge 1". Keys: kind (device,
  * iommu), and for a device path, name, log, timeout_ms, no_peer_maps (0, 1), dirty (any,
- * device, iommu), trace (0, 1), uapi (any, v1: as a kernel before 5.18, for tests). Each
- * at most once; one that this version does not know is an error, since what it asks for
- * would be left out silently.
+ * device, iommu), trace (0, 1), uapi (any, v1, v2). Each at most once; one that this
+ * version does not know is an error, since what it asks for would be left out silently.
  */
 #define BRIDGE_TOKEN_MAGIC "ferry-bridge "
 #define BRIDGE_TOKEN_VERSION "1"
@@ -19,13 +18,20 @@
 /* What a token says; texts are NUL-terminated. */
 enum bridge_token_kind { BRIDGE_TOKEN_DEVICE = 1, BRIDGE_TOKEN_IOMMU = 2 };
 
+/*
+ * ANY serves VMMs, which expect of a device things that no kernel does: above all that
+ * one whose server is gone can be stopped and started. The others are as a kernel with
+ * that interface alone, for tests of those who use one: what is gone fails, and alarms.
+ */
+enum bridge_token_uapi { BRIDGE_UAPI_ANY, BRIDGE_UAPI_V1, BRIDGE_UAPI_V2 };
+
 struct bridge_token {
     uint32_t kind; /* enum bridge_token_kind */
     uint32_t timeout_ms;
     uint32_t no_peer_maps;
     uint32_t dirty; /* enum ferry_bridge_dirty */
     uint32_t trace;
-    uint32_t only_v1;
+    uint32_t uapi; /* enum bridge_token_uapi */
     char name[32];
     char path[108];
     char log[256]; /* "": standard error */

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -214,9 +216,75 @@ static void test_a_device_without_a_server_is_refused(void **state)
 
     (void)state;
     rig_kill_server(&rig);
-    assert_true(bind_device(device, iommu) < 0);
+    assert_int_equal(bind_device(device, iommu), -ENODEV);
     close_own(device);
     close_own(iommu);
+}
+
+static long set_state(int device, uint32_t state)
+{
+    struct {
+        struct uapi_feature feature;
+        struct uapi_mig_state state;
+    } call_state = { .feature = { .argsz = sizeof(call_state),
+                                  .flags = UAPI_FEATURE_SET | UAPI_MIG_STATE },
+                     .state = { .state = state, .data_fd = -1 } };
+
+    return call(device, UAPI_FEATURE, &call_state);
+}
+
+static int alarm_of(int device)
+{
+    struct {
+        struct uapi_irq_set set;
+        int32_t fd;
+    } err = { .set = { .argsz = sizeof(err),
+                       .flags = FERRY_IRQ_SET_DATA_EVENTFD | FERRY_IRQ_SET_TRIGGER,
+                       .index = BRIDGE_IRQ_ERR,
+                       .count = 1 },
+              .fd = eventfd(0, EFD_CLOEXEC) };
+
+    assert_int_equal(call(device, UAPI_SET_IRQS, &err), 0);
+    return err.fd;
+}
+
+static int token_of(const char *uapi)
+{
+    const unsigned seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
+    const int fd = memfd_create("token", MFD_ALLOW_SEALING | MFD_CLOEXEC);
+
+    assert_true(dprintf(fd, "ferry-bridge 1\nkind=device\npath=%s\nuapi=%s\n", rig.path,
+                        uapi) > 0);
+    assert_int_equal(fcntl(fd, F_ADD_SEALS, seals), 0);
+    return fd;
+}
+
+/* QEMU wants to stop what is gone, and to start it again; no kernel can. */
+static void test_a_device_that_is_gone_fails_as_a_kernels(void **state)
+{
+    const int old = token_of("v2");
+    struct pollfd alarm = { .events = POLLIN };
+    int iommu, device;
+
+    (void)state;
+    name_device(old);
+    device = open_own(path);
+    iommu = open_own(IOMMU);
+    assert_int_equal(bind_device(device, iommu), 0);
+    show_device(device);
+    assert_int_equal(set_state(device, FERRY_STATE_STOP), 0);
+    assert_int_equal(set_state(device, FERRY_STATE_RUNNING), 0);
+    alarm.fd = alarm_of(device);
+    rig_kill_server(&rig);
+    rig_await_dead(&rig, 1);
+    assert_int_equal(poll(&alarm, 1, 5000), 1);
+    assert_true(set_state(device, FERRY_STATE_STOP) < 0);
+    assert_true(rig_pread(&rig, BRIDGE_CONFIG_REGION, 0, &(uint32_t){ 0 }, 4) < 0);
+    assert_true(call(device, UAPI_RESET, NULL) < 0);
+    (void)close(alarm.fd);
+    close_own(device);
+    close_own(iommu);
+    (void)close(old);
 }
 
 static void test_a_child_has_no_device_that_waits(void **state)
@@ -243,6 +311,7 @@ int main(int argc, char **argv)
         TEST(test_an_iommufd_is_ours_while_a_device_waits),
         TEST(test_a_device_in_use_is_refused_as_the_kernel_does),
         TEST(test_a_device_without_a_server_is_refused),
+        TEST(test_a_device_that_is_gone_fails_as_a_kernels),
         TEST(test_a_child_has_no_device_that_waits),
     };
 

@@ -204,13 +204,13 @@ static void each_damage_is_refused_with_its_reason(void **state)
     (void)state;
     for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct ferry_error error = { 0 };
-        struct bridge_token token = { .only_v1 = 77 };
+        struct bridge_token token = { .uapi = 77 };
 
         assert_int_equal(parse(bad[i].text, &token, &error), bad[i].status);
         if (strstr(error.text, bad[i].reason) == NULL) {
             fail_msg("'%s' does not say %s", error.text, bad[i].reason);
         }
-        assert_int_equal(token.only_v1, 77);
+        assert_int_equal(token.uapi, 77);
     }
 }
 
