@@ -158,7 +158,7 @@ struct ferry_feature_probe {
 
 struct ferry_log_start {
     uint64_t page_size;              /* in: hint; out: what the device uses */
-    uint32_t range_count;            /* 0: the whole address space */
+    uint32_t range_count;            /* 0: the whole address space (not to a kernel) */
     const struct ferry_range *range; /* IOVA ranges; borrowed */
 };
 

@@ -41,6 +41,13 @@ static void log_switch(struct ferry_run *run, uint32_t device, uint32_t kind)
         op->request.u.log_start.page_size = FERRY_PAGE_BYTES;
         op->request.u.log_start.range = range;
         op->request.u.log_start.range_count = ferry_host_log_ranges(run->context, range);
+        /* Nothing that the device could write: there is no log of nothing, and to a
+         * vfio-user server it would mean the whole address space. */
+        if (op->request.u.log_start.range_count == 0) {
+            ferry_op_free(op);
+            ferry_run_event(run, FERRY_EV_LOG_DONE, device, FERRY_OK, 0);
+            return;
+        }
     } else {
         run->device[device].log_asked = 0;
     }
