@@ -7,6 +7,7 @@
 #include "base/range.h"
 #include "ferry/host.h"
 #include "host/backend/kernel/inside.h"
+#include "os/eventfd.h"
 
 /* What whoever asks does in his own thread: none of it waits for the device. */
 
@@ -155,39 +156,57 @@ static int send_set(struct backend_kernel *kernel, const struct ferry_irq_set *s
                                                 : kernel_refusal(reterr, rc, "SET_IRQS");
 }
 
-void kernel_watch_notice(struct backend_kernel *kernel, uint32_t which)
+void kernel_watch_notice(struct backend_kernel *kernel)
 {
     const struct ferry_irq_set set = {
         .flags = FERRY_IRQ_SET_DATA_EVENTFD | FERRY_IRQ_SET_TRIGGER,
-        .index = FERRY_IRQ_ERR + which,
+        .index = FERRY_IRQ_REQ,
         .count = 1,
-        .fds = &kernel->notice_fd[which],
+        .fds = &kernel->notice_fd,
         .fd_count = 1,
     };
 
     /* Who has no such interrupt says nothing; it is a service, no need. */
-    if (set.index < kernel->info.irq_count && kernel->irq[set.index].count > 0 &&
-        kernel->notice_fd[which] >= 0) {
+    if (set.index < kernel->info.irq_count && kernel->irq[set.index].count > 0) {
         (void)send_set(kernel, &set, NULL);
     }
+}
+
+/* The user's own eventfd for REQ has gone, and ours takes its place again. */
+static int takes_away(const struct ferry_irq_set *set)
+{
+    return (set->flags & FERRY_IRQ_SET_TRIGGER) != 0 &&
+           (set->count == 0 || ((set->flags & FERRY_IRQ_SET_DATA_EVENTFD) != 0 &&
+                                (set->fd_count == 0 || set->fds[0] < 0)));
+}
+
+/* REQ may be fired for a try, which is no wish of the kernel's. */
+static int set_req(struct backend_kernel *kernel, const struct ferry_irq_set *set,
+                   struct ferry_error *reterr)
+{
+    int rc;
+
+    atomic_store(&kernel->testing, 1);
+    rc = send_set(kernel, set, reterr);
+    (void)ferry_os_eventfd_drain(kernel->notice_fd, NULL);
+    atomic_store(&kernel->testing, 0);
+    if (rc == FERRY_OK && takes_away(set)) {
+        kernel_watch_notice(kernel);
+    }
+    return rc;
 }
 
 int kernel_set_irqs(struct backend_kernel *kernel, const struct ferry_irq_set *set,
                     struct ferry_error *reterr)
 {
-    const int notice = set->index == FERRY_IRQ_ERR || set->index == FERRY_IRQ_REQ;
     int rc = check_set(kernel, set, reterr);
 
     if (rc != FERRY_OK) {
         return rc;
     }
     pthread_mutex_lock(&kernel->irq_lock);
-    rc = send_set(kernel, set, reterr);
-    if (rc == FERRY_OK && notice && (set->flags & FERRY_IRQ_SET_TRIGGER) != 0 &&
-        (set->count == 0 ||
-         ((set->flags & FERRY_IRQ_SET_DATA_EVENTFD) != 0 && set->fd_count == 0))) {
-        kernel_watch_notice(kernel, set->index - FERRY_IRQ_ERR);
-    }
+    rc = set->index == FERRY_IRQ_REQ ? set_req(kernel, set, reterr)
+                                     : send_set(kernel, set, reterr);
     pthread_mutex_unlock(&kernel->irq_lock);
     return rc;
 }

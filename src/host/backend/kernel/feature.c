@@ -44,6 +44,23 @@ static int is_log(uint32_t index)
     return index == UAPI_LOG_START || index == UAPI_LOG_STOP || index == UAPI_LOG_REPORT;
 }
 
+/* What the IOMMU does for the device looks as if the device did it. */
+static int probe_log(const struct backend_kernel *kernel,
+                     const struct ferry_feature_probe *probe, struct ferry_error *reterr)
+{
+    const uint32_t there =
+        probe->index == UAPI_LOG_REPORT ? FERRY_FEATURE_GET : FERRY_FEATURE_SET;
+
+    if (kernel->dirty == KERNEL_DIRTY_NONE) {
+        return no_feature(probe, reterr);
+    }
+    return (probe->operation & ~there) == 0
+               ? FERRY_OK
+               : ferry_error_set(reterr, FERRY_E_ARGUMENT, KERNEL_LAYER, NULL, 0,
+                                 "feature %u cannot be %s", probe->index,
+                                 there == FERRY_FEATURE_GET ? "set" : "got");
+}
+
 int kernel_probe(struct backend_kernel *kernel, const struct ferry_feature_probe *probe,
                  struct ferry_error *reterr)
 {
@@ -59,22 +76,15 @@ int kernel_probe(struct backend_kernel *kernel, const struct ferry_feature_probe
     if (probe->index > UAPI_FEATURE_NUMBER) {
         return no_feature(probe, reterr);
     }
-    /* What the IOMMU does for the device looks as if the device did it. */
     if (is_log(probe->index) && kernel->dirty != KERNEL_DIRTY_DEVICE) {
-        const uint32_t there =
-            probe->index == UAPI_LOG_REPORT ? FERRY_FEATURE_GET : FERRY_FEATURE_SET;
-
-        return kernel->dirty == KERNEL_DIRTY_IOMMU && probe->operation == there
-                   ? FERRY_OK
-                   : no_feature(probe, reterr);
+        return probe_log(kernel, probe, reterr);
     }
     flags |= (probe->operation & FERRY_FEATURE_GET) != 0 ? UAPI_FEATURE_GET : 0;
     flags |= (probe->operation & FERRY_FEATURE_SET) != 0 ? UAPI_FEATURE_SET : 0;
     rc = kernel_feature(kernel, flags, NULL, 0, 0);
-    /* EINVAL: it is there for the other operation. */
-    return rc == -ENOTTY || rc == -EINVAL ? no_feature(probe, reterr)
-           : rc < 0                       ? kernel_refusal(reterr, rc, "feature probe")
-                                          : FERRY_OK;
+    return rc == -ENOTTY ? no_feature(probe, reterr)
+           : rc < 0      ? kernel_refusal(reterr, rc, "VFIO_DEVICE_FEATURE_PROBE")
+                         : FERRY_OK;
 }
 
 static int data_size(struct backend_kernel *kernel, struct kernel_job *job)

@@ -3,6 +3,7 @@
 #define FERRY_HOST_BACKEND_KERNEL_INSIDE_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdint.h>
 
 #include "host/backend/backend.h"
@@ -78,13 +79,15 @@ struct backend_kernel {
 
     pthread_mutex_t iommu_lock;
     pthread_mutex_t irq_lock;
-    int notice_fd[2]; /* eventfds of ERR and REQ while the user has none there */
-    struct ferry_watch notice_watch[2];
+    int notice_fd;      /* eventfd of REQ while the user has none there */
+    atomic_int testing; /* 1: the user fires REQ himself, it means nothing */
+    struct ferry_watch notice_watch;
 
     /* Worker's. */
     int data_fd; /* of the session, or -1 */
     uint32_t data_loads;
     uint32_t state; /* as last known */
+    uint32_t iommu_logs;
     uint8_t *bounce;
     uint64_t bounce_bytes;
 
@@ -155,8 +158,8 @@ int kernel_region_access(struct backend_kernel *kernel,
                          const struct ferry_request *request);
 int kernel_set_irqs(struct backend_kernel *kernel, const struct ferry_irq_set *set,
                     struct ferry_error *reterr);
-/* Puts our own eventfd where the user has none. */
-void kernel_watch_notice(struct backend_kernel *kernel, uint32_t which);
+/* Puts our own eventfd where the user has none for REQ. */
+void kernel_watch_notice(struct backend_kernel *kernel);
 int kernel_dma(struct backend_kernel *kernel, struct ferry_request *request);
 
 /* --- feature.c -----------------------------------------------------------------------

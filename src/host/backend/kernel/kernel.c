@@ -32,15 +32,11 @@ static void on_notice(struct ferry_watch *watch, uint32_t events)
 
     (void)events;
     (void)ferry_os_eventfd_drain(watch->fd, &count);
-    if (count == 0) {
-        return;
+    if (count != 0 && !atomic_load(&kernel->testing)) {
+        kernel_die(kernel, FERRY_E_CLOSED,
+                   "the kernel wants the device back (it is being unbound or unplugged): "
+                   "that waits until nobody has it open");
     }
-    kernel_die(
-        kernel, FERRY_E_CLOSED,
-        watch->fd == kernel->notice_fd[0]
-            ? "the kernel reports an uncorrectable PCI Express error of the device"
-            : "the kernel wants the device back (it is being unbound or unplugged); "
-              "that waits until nobody has it open");
 }
 
 void kernel_unmap_all(struct backend_kernel *kernel)
@@ -59,9 +55,7 @@ void kernel_free(struct backend_kernel *kernel)
     if (kernel->iommu != NULL) {
         kernel->iommu->ops->close(kernel->iommu);
     }
-    for (uint32_t i = 0; i < 2; i++) {
-        ferry_os_close(&kernel->notice_fd[i]);
-    }
+    ferry_os_close(&kernel->notice_fd);
     ferry_os_close(&kernel->event_fd);
     free(kernel->bounce);
     free(kernel->region);
@@ -342,8 +336,8 @@ static int init_loop(struct backend_kernel *kernel)
 {
     int rc = ferry_os_eventfd_create(&kernel->event_fd);
 
-    for (uint32_t i = 0; i < 2 && rc == FERRY_OK; i++) {
-        rc = ferry_os_eventfd_create(&kernel->notice_fd[i]);
+    if (rc == FERRY_OK) {
+        rc = ferry_os_eventfd_create(&kernel->notice_fd);
     }
     if (rc == FERRY_OK) {
         rc = ferry_loop_create(&kernel->loop);
@@ -351,8 +345,8 @@ static int init_loop(struct backend_kernel *kernel)
     if (rc == FERRY_OK) {
         rc = watch(kernel, &kernel->event_watch, kernel->event_fd, on_event);
     }
-    for (uint32_t i = 0; i < 2 && rc == FERRY_OK; i++) {
-        rc = watch(kernel, &kernel->notice_watch[i], kernel->notice_fd[i], on_notice);
+    if (rc == FERRY_OK) {
+        rc = watch(kernel, &kernel->notice_watch, kernel->notice_fd, on_notice);
     }
     kernel->timer.fn = on_timer;
     return rc;
@@ -373,8 +367,7 @@ static struct backend_kernel *create(const struct kernel_parts *parts)
     kernel->timeout_ns =
         (uint64_t)(parts->timeout_ms != 0 ? parts->timeout_ms : FERRY_CLIENT_TIMEOUT_MS) *
         FERRY_NS_PER_MS;
-    kernel->data_fd = kernel->event_fd = -1;
-    kernel->notice_fd[0] = kernel->notice_fd[1] = -1;
+    kernel->data_fd = kernel->event_fd = kernel->notice_fd = -1;
     kernel->state = FERRY_STATE_RUNNING;
     kernel->tail = &kernel->head;
     kernel->done_tail = &kernel->done_head;
@@ -446,8 +439,7 @@ int kernel_backend_new(const struct kernel_parts *parts,
         kernel_free(kernel);
         return rc;
     }
-    kernel_watch_notice(kernel, 0);
-    kernel_watch_notice(kernel, 1);
+    kernel_watch_notice(kernel);
     *ret_backend = &kernel->base;
     return FERRY_OK;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/bitmap.h"
+#include "base/range.h"
 #include "host/backend/kernel/inside.h"
 
 /*
@@ -139,32 +140,46 @@ static int track(struct backend_kernel *kernel, struct kernel_job *job, int on)
     return rc;
 }
 
-static int start_device_log(struct backend_kernel *kernel, struct kernel_job *job)
+static int bad_ranges(struct kernel_job *job, const char *what)
+{
+    return ferry_error_set(&job->detail, FERRY_E_ARGUMENT, KERNEL_LAYER, NULL, 0,
+                           "LOG_START: %s", what);
+}
+
+/*
+ * The ranges of the request, and *ret_count. What "none" means over vfio-user, the whole
+ * address space, drivers of the kernel would have to be told as one that each can reach.
+ */
+static int take_ranges(struct backend_kernel *kernel, struct kernel_job *job,
+                       struct ferry_range *ret_range)
+{
+    const struct ferry_log_start *asked = &job->request.u.log_start;
+
+    if (asked->range_count == 0) {
+        return bad_ranges(job, "the kernel has to be told ranges");
+    }
+    if (asked->range_count > FERRY_LOG_RANGES_MAX) {
+        return ferry_error_set(&job->detail, FERRY_E_LIMIT, KERNEL_LAYER, NULL, 0,
+                               "LOG_START: %u ranges; the kernel takes %d",
+                               asked->range_count, FERRY_LOG_RANGES_MAX);
+    }
+    return kernel_copy(kernel, job, ret_range, asked->range,
+                       asked->range_count * sizeof(*ret_range));
+}
+
+static int start_device_log(struct backend_kernel *kernel, struct kernel_job *job,
+                            const struct ferry_range *given)
 {
     struct ferry_log_start *asked = &job->request.u.log_start;
-    struct ferry_range given[FERRY_LOG_RANGES_MAX];
     struct uapi_log_range range[FERRY_LOG_RANGES_MAX];
-    uint32_t count = asked->range_count;
     int64_t got;
-    int rc;
 
-    if (count > FERRY_LOG_RANGES_MAX) {
-        return ferry_error_set(&job->detail, FERRY_E_LIMIT, KERNEL_LAYER, NULL, 0,
-                               "LOG_START: %u ranges; the kernel takes %d", count,
-                               FERRY_LOG_RANGES_MAX);
-    }
-    rc = count == 0
-             ? FERRY_OK
-             : kernel_copy(kernel, job, given, asked->range, count * sizeof(given[0]));
-    if (rc != FERRY_OK) {
-        return rc;
-    }
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < asked->range_count; i++) {
         range[i] =
             (struct uapi_log_range){ .iova = given[i].off, .length = given[i].size };
     }
-    got = start_log(kernel, asked->page_size != 0 ? asked->page_size : PAGE_BYTES, range,
-                    count, job->deadline_ns);
+    got =
+        start_log(kernel, asked->page_size, range, asked->range_count, job->deadline_ns);
     if (got < 0) {
         return kernel_refusal(&job->detail, (int)got, "DMA_LOGGING_START");
     }
@@ -172,19 +187,55 @@ static int start_device_log(struct backend_kernel *kernel, struct kernel_job *jo
     return FERRY_OK;
 }
 
+/* An IOMMU tracks all that is mapped; wrong ranges are as wrong as to a device. */
+static int start_iommu_log(struct backend_kernel *kernel, struct kernel_job *job,
+                           const struct ferry_range *given)
+{
+    struct ferry_log_start *asked = &job->request.u.log_start;
+    int rc;
+
+    if (kernel->iommu_logs) {
+        return ferry_error_set(&job->detail, FERRY_E_ARGUMENT, KERNEL_LAYER, NULL, 0,
+                               "LOG_START: the log is on already");
+    }
+    if (!ferry_is_power_of_2(asked->page_size)) {
+        return bad_ranges(job, "the page size is no power of two");
+    }
+    for (uint32_t i = 0; i < asked->range_count; i++) {
+        uint64_t end;
+
+        if (given[i].size == 0 ||
+            !ferry_range_aligned(given[i].off | given[i].size, asked->page_size) ||
+            !ferry_range_add(given[i].off, given[i].size, &end)) {
+            return bad_ranges(job, "a range is empty, not aligned or too long");
+        }
+        for (uint32_t j = 0; j < i; j++) {
+            if (ferry_range_overlaps(given[i].off, given[i].size, given[j].off,
+                                     given[j].size)) {
+                return bad_ranges(job, "two ranges overlap");
+            }
+        }
+    }
+    rc = track(kernel, job, 1);
+    kernel->iommu_logs = rc == FERRY_OK;
+    asked->page_size = PAGE_BYTES;
+    return rc;
+}
+
 int kernel_log_start(struct backend_kernel *kernel, struct kernel_job *job)
 {
-    switch (kernel->dirty) {
-    case KERNEL_DIRTY_DEVICE:
-        return start_device_log(kernel, job);
-    case KERNEL_DIRTY_IOMMU:
-        job->request.u.log_start.page_size = PAGE_BYTES;
-        return track(kernel, job, 1);
-    case KERNEL_DIRTY_BEST:
-    case KERNEL_DIRTY_NONE:
-        break;
+    struct ferry_range range[FERRY_LOG_RANGES_MAX];
+    int rc;
+
+    if (kernel->dirty == KERNEL_DIRTY_NONE) {
+        return no_log(job);
     }
-    return no_log(job);
+    rc = take_ranges(kernel, job, range);
+    if (rc != FERRY_OK) {
+        return rc;
+    }
+    return kernel->dirty == KERNEL_DIRTY_DEVICE ? start_device_log(kernel, job, range)
+                                                : start_iommu_log(kernel, job, range);
 }
 
 int kernel_log_stop(struct backend_kernel *kernel, struct kernel_job *job)
@@ -192,6 +243,7 @@ int kernel_log_stop(struct backend_kernel *kernel, struct kernel_job *job)
     int rc;
 
     if (kernel->dirty == KERNEL_DIRTY_IOMMU) {
+        kernel->iommu_logs = 0;
         return track(kernel, job, 0);
     }
     if (kernel->dirty != KERNEL_DIRTY_DEVICE) {
