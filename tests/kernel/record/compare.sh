@@ -1,0 +1,47 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+# Did two devices get the same requests, and answer alike? Shows the first difference of their
+# records (record.h). It needs a POSIX shell, awk and diff.
+#
+# usage: compare.sh RECORD RECORD
+# Exit status: 0 alike; 1 not; 2 a record is not whole or not there.
+#
+# What is a device's own is left out: all behind a "#", and whether a device had data at the
+# moment when it was asked in a pre-copy state (ENOMSG is legal there, and nowhere else).
+set -u
+
+normal() {
+    awk '{
+        sub(/ #.*/, "")
+        if ($2 == "SET" && $3 == "MIG_DEVICE_STATE" && $6 ~ /^ok/)
+            is_precopy[$1] = $4 ~ /^PRE_COPY/
+        if (is_precopy[$1] && / read = (data|ENOMSG)$/)
+            sub(/(data|ENOMSG)$/, "data or ENOMSG")
+        # Between two changes it counts which requests there were, not how often.
+        if ($2 != ".")
+            split("", seen)
+        else if (seen[$0]++)
+            next
+        print
+    }' "$1"
+}
+
+for record; do
+    if [ ! -s "$record" ] || grep -q '^fault: ' "$record"; then
+        echo "$record: no record, or not all of it"
+        [ ! -f "$record" ] || grep '^fault: ' "$record"
+        exit 2
+    fi
+done
+folder=$(mktemp -d) || exit 2
+trap 'rm -rf "$folder"' EXIT
+normal "$1" >"$folder/one"
+normal "$2" >"$folder/other"
+if diff -U 4 "$folder/one" "$folder/other" >"$folder/difference"; then
+    echo "alike in $(wc -l <"$folder/one") lines: $1 and $2"
+    exit 0
+fi
+echo "the first difference between $1 (-) and $2 (+):"
+# One hunk, without the names that the copies had.
+awk '/^@@/ { hunks++ } hunks == 1 && !/^@@/' "$folder/difference"
+exit 1
