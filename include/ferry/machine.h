@@ -55,8 +55,8 @@ struct ferry_machine_options {
 };
 
 /*
- * All PCI devices in an IOMMU group or bound to a VFIO driver (but bridges, which VFIO
- * does not take), and all mdevs, ascending by name. ret_device: caller's memory of cap
+ * All PCI devices in an IOMMU group or bound to a VFIO driver (but bridges, of all
+ * kinds), and all mdevs, ascending by name. ret_device: caller's memory of cap
  * entries; ret_count: how many there are, which may be more than cap, and is at most
  * FERRY_MACHINE_DEVICES_MAX. options: may be NULL.
  * Return: FERRY_OK, FERRY_E_ARGUMENT (struct_size), FERRY_E_IO (no sysfs),

@@ -87,10 +87,17 @@ static void cell(const struct ferry_machine_device *device, unsigned column, cha
     }
 }
 
-static void print_migration(const struct machine_look *look)
+static void print_migration(const struct ferry_machine_device *device,
+                            const struct machine_look *look)
 {
+    const size_t length = strlen(device->name);
+
     if (look->why[0] != '\0') {
-        printf("no: %s\n", look->why);
+        /* Most reasons begin with the device, which the row does already. */
+        int named =
+            strncmp(look->why, device->name, length) == 0 && look->why[length] == ' ';
+
+        printf("no: %s%s\n", named ? "it" : "", look->why + (named ? length : 0));
     } else if (!look->is_open) {
         puts("not asked");
     } else {
@@ -133,7 +140,7 @@ static void print_table(const struct ferry_machine_device *device, size_t count,
         /* What was found out is on the terminal while the next one is slow. */
         fflush(stdout);
         machine_look(&device[i], open, &look);
-        print_migration(&look);
+        print_migration(&device[i], &look);
     }
 }
 

@@ -5,6 +5,9 @@
 
 #include "host/machine/inside.h"
 
+/* Bridges of all kinds, which nobody wants to give to a user. */
+#define BRIDGES 0x06u
+
 /* The names of what is listed, and then what the aliases say of them. */
 struct names {
     const struct machine_env *env;
@@ -27,9 +30,9 @@ static int is_listed(const struct machine_env *env, const char *name)
     struct ferry_machine_place place;
 
     return ferry_machine_find(name, env->sysfs, env->dev, &place, NULL) == FERRY_OK &&
-           !machine_is_bridge(number_of(&place, "class")) &&
-           (place.group != FERRY_MACHINE_NO_GROUP ||
-            machine_is_vfio(place.folder, place.driver));
+           (machine_is_vfio(place.folder, place.driver) ||
+            (place.group != FERRY_MACHINE_NO_GROUP &&
+             number_of(&place, "class") >> 16 != BRIDGES));
 }
 
 static int add_name(void *user, const char *name)
