@@ -67,6 +67,12 @@ static void find_group(struct ferry_machine_place *place)
     if (ferry_os_link_name(path, name, sizeof(name)) == FERRY_OK) {
         place->group = read_group(name);
     }
+    /* The kernel calls the groups of mdevs so too: they do no DMA of their own. */
+    ferry_os_path(path, sizeof(path), "%s/subsystem", place->folder);
+    if (ferry_os_link_name(path, name, sizeof(name)) == FERRY_OK &&
+        strcmp(name, "mdev") == 0) {
+        return;
+    }
     ferry_os_path(path, sizeof(path), "%s/iommu_group/name", place->folder);
     if (ferry_os_attr_read(path, name, sizeof(name)) == FERRY_OK) {
         place->is_noiommu = strcmp(name, "vfio-noiommu") == 0;

@@ -10,11 +10,8 @@
 
 #include <cmocka.h>
 
-#include "host/machine/inside.h"
+#include "fake_kernel.h"
 
-#include "tree.h"
-
-#define EDU "0000:01:00.0"
 #define UUID "6f7e2c1a-0b7a-4f0e-9d0c-2f6d5a3b8c10"
 
 static int find(const struct tree *tree, const char *place,
@@ -22,13 +19,6 @@ static int find(const struct tree *tree, const char *place,
 {
     memset(error, 0, sizeof(*error));
     return ferry_machine_find(place, tree->sysfs, tree->dev, ret_place, error);
-}
-
-static void assert_says(const struct ferry_error *error, const char *words)
-{
-    if (strstr(error->text, words) == NULL) {
-        fail_msg("'%s' does not say '%s'", error->text, words);
-    }
 }
 
 static void pci_addresses_are_written_as_sysfs_writes_them(void **state)
@@ -141,6 +131,10 @@ static void a_mediated_device_is_found_by_its_uuid(void **state)
     assert_string_equal(found.name, UUID);
     assert_int_equal(found.group, 0);
     assert_int_equal(ferry_machine_usable(&found, 0, &error), FERRY_OK);
+    /* What the kernel calls the group of a device that does no DMA. */
+    tree_file(&tree, "sys/kernel/iommu_groups/0/name", "vfio-noiommu\n");
+    assert_int_equal(find(&tree, UUID, &found, &error), FERRY_OK);
+    assert_int_equal(found.is_noiommu, 0);
     tree_remove(&tree);
 }
 
