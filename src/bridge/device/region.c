@@ -103,8 +103,9 @@ static int write_piece(struct bridge_device *device, const struct target *target
                        uint32_t done, void *data, uint32_t count)
 {
     /* What a write to config space does is to be seen when it returns: QEMU maps and
-     * unmaps by it. */
-    return target->region->index == BRIDGE_CONFIG_REGION
+     * unmaps by it. A kernel's driver also says at once what it refuses. */
+    return target->region->index == BRIDGE_CONFIG_REGION ||
+                   device->token.uapi != BRIDGE_UAPI_ANY
                ? transfer(device, FERRY_RQ_REGION_WRITE, target, done, data, count)
                : bridge_link_post(device->link, target->region->index, target->off + done,
                                   data, count);

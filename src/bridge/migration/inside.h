@@ -147,6 +147,7 @@ struct bridge_save {
     uint64_t dry_ns;       /* it said "nothing for now" then; 0: it did not */
     uint64_t limit;        /* of all bytes; 0: it is not stopped yet */
     uint64_t initial_mark; /* bytes until the initial ones are out; 0: not known yet */
+    uint64_t initial_told; /* what the VMM heard of them last, and 1; 0: nothing */
     int32_t failed;        /* -errno */
     uint32_t was_dry;      /* 1: its first data is out */
     size_t stage_at, stage_bytes;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* A device's data from one server to another, through both bridges, as QEMU does it. */
 
@@ -108,6 +109,30 @@ static void reads_and_writes_may_be_of_any_size(void **state)
         end_save(&source, &data, pieces[i]);
         load_again(pieces[i]);
     }
+}
+
+static void initial_bytes_never_rise(void **state)
+{
+    const struct timespec nap = { .tv_nsec = BRIDGE_ESTIMATE_NS + 1 };
+    struct uapi_precopy_info info = { .argsz = sizeof(info) };
+    uint64_t before = UINT64_MAX;
+    uint8_t buffer[4096];
+    ssize_t got;
+
+    (void)state;
+    begin(ALL, 100000, 60000);
+    assert_int_equal(end_set(&source, FERRY_STATE_PRE_COPY), 0);
+    do {
+        assert_int_equal(vmm_ioctl(source.fd, UAPI_MIG_GET_PRECOPY_INFO, &info), 0);
+        assert_true(info.initial_bytes > 0 || before < UINT64_MAX);
+        assert_true(info.initial_bytes <= before);
+        before = info.initial_bytes;
+        nanosleep(&nap, NULL); /* asked again, the server has fewer */
+        got = vmm_read(source.fd, buffer, sizeof(buffer));
+    } while (got > 0);
+    assert_int_equal(got, -ENOMSG);
+    assert_int_equal(vmm_ioctl(source.fd, UAPI_MIG_GET_PRECOPY_INFO, &info), 0);
+    assert_int_equal(info.initial_bytes, 0);
 }
 
 static void pre_copy_gives_its_data_then_nothing_for_now(void **state)
@@ -492,6 +517,7 @@ int main(void)
         TEST(a_stopped_device_moves),
         TEST(a_running_device_moves_as_qemu_moves_it),
         TEST(reads_and_writes_may_be_of_any_size),
+        TEST(initial_bytes_never_rise),
         TEST(pre_copy_gives_its_data_then_nothing_for_now),
         TEST(the_ioctl_of_a_data_descriptor_is_checked),
         TEST(estimates_are_asked_once_for_many_answers),
