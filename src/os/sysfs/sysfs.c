@@ -122,7 +122,7 @@ int ferry_os_attr_write(const char *path, const char *text, int *ret_errno)
 
 int ferry_os_attr_writable(const char *path)
 {
-    return access(path, W_OK) == 0 ? 0 : errno;
+    return faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) == 0 ? 0 : errno;
 }
 
 int ferry_os_try_open(const char *path)

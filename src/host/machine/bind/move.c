@@ -48,6 +48,17 @@ static int with_errno(int status, const struct ferry_error *answer,
     return status;
 }
 
+/* A device may be pulled out at any time. */
+static int is_gone(const struct ferry_machine_place *place, struct ferry_error *reterr)
+{
+    if (ferry_os_is_folder(place->folder)) {
+        return 0;
+    }
+    (void)ferry_error_set(reterr, FERRY_E_NOT_FOUND, MACHINE_LAYER, NULL, 0,
+                          "%s is gone from this machine", place->name);
+    return 1;
+}
+
 /* A driver's no is the device's affair, but for what is not permitted. */
 static int refusal(int status)
 {
@@ -88,9 +99,8 @@ static int take(const struct machine_env *env, const struct ferry_machine_place 
     if (strcmp(now, driver) == 0) {
         return FERRY_OK;
     }
-    if (!ferry_os_is_folder(place->folder)) {
-        return ferry_error_set(reterr, FERRY_E_NOT_FOUND, MACHINE_LAYER, NULL, 0,
-                               "%s is gone from this machine", place->name);
+    if (is_gone(place, reterr)) {
+        return FERRY_E_NOT_FOUND;
     }
     status = ferry_error_set(reterr, refusal(status), MACHINE_LAYER, NULL, 0,
                              "the driver %s did not take %s%s; `dmesg' may tell why",
@@ -98,31 +108,48 @@ static int take(const struct machine_env *env, const struct ferry_machine_place 
     return with_errno(status, &answer, reterr);
 }
 
-int machine_move(const struct machine_env *env, const struct ferry_machine_place *place,
-                 const char *driver, const char *override, struct ferry_error *reterr)
+static int write_override(const struct machine_env *env,
+                          const struct ferry_machine_place *place, const char *override,
+                          struct ferry_error *reterr)
 {
-    char path[MACHINE_PATH_BYTES], now[NAME_BYTES];
+    char path[MACHINE_PATH_BYTES];
     struct ferry_error answer;
     int status;
 
     ferry_os_path(path, sizeof(path), "%s/driver_override", place->folder);
     /* An empty line takes it away. */
     status = write_to(env, path, override[0] != '\0' ? override : "\n", &answer);
+    if (status != FERRY_OK && is_gone(place, reterr)) {
+        return FERRY_E_NOT_FOUND;
+    }
     if (status != FERRY_OK) {
         status = ferry_error_set(reterr, status, MACHINE_LAYER, NULL, 0,
                                  "driver_override of %s cannot be written%s", place->name,
                                  answer.text);
         return with_errno(status, &answer, reterr);
     }
+    return FERRY_OK;
+}
+
+int machine_move(const struct machine_env *env, const struct ferry_machine_place *place,
+                 const char *driver, const char *override, struct ferry_error *reterr)
+{
+    /* A device may have had an override that its driver would not get it by. */
+    const char *during = driver[0] != '\0' && override[0] != '\0' ? driver : override;
+    char now[NAME_BYTES];
+    int status = write_override(env, place, during, reterr);
+
     read_driver(place, now);
-    if (strcmp(now, driver) == 0) {
-        return FERRY_OK;
+    if (status == FERRY_OK && strcmp(now, driver) != 0) {
+        if (now[0] != '\0') {
+            status = let_go(env, place, now, reterr);
+        }
+        if (status == FERRY_OK && driver[0] != '\0') {
+            status = take(env, place, driver, reterr);
+        }
     }
-    if (now[0] != '\0') {
-        status = let_go(env, place, now, reterr);
-    }
-    if (status == FERRY_OK && driver[0] != '\0') {
-        status = take(env, place, driver, reterr);
+    if (status == FERRY_OK && strcmp(during, override) != 0) {
+        status = write_override(env, place, override, reterr);
     }
     return status;
 }

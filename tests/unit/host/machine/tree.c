@@ -38,7 +38,7 @@ void tree_folder(const struct tree *tree, const char *path)
         if (at != NULL) {
             *at = '\0';
         }
-        if (mkdir(whole, 0700) < 0) {
+        if (mkdir(whole, 0755) < 0) {
             assert_int_equal(access(whole, F_OK), 0);
         }
         if (at != NULL) {
@@ -83,6 +83,18 @@ void tree_drop(const struct tree *tree, const char *path)
     char whole[TREE_PATH_BYTES];
 
     assert_int_equal(remove(tree_path(tree, whole, "%s", path)), 0);
+}
+
+void tree_protect(const struct tree *tree, const char *path)
+{
+    char whole[TREE_PATH_BYTES];
+
+    tree_path(tree, whole, "%s", path);
+    assert_int_equal(chmod(whole, 0444), 0);
+    while (strlen(whole) > strlen(tree->root)) {
+        *strrchr(whole, '/') = '\0';
+        assert_int_equal(chmod(whole, 0755), 0);
+    }
 }
 
 void tree_make(struct tree *tree)

@@ -24,6 +24,8 @@ const char *tree_path(const struct tree *tree, char *ret_path, const char *forma
 void tree_folder(const struct tree *tree, const char *path);
 void tree_file(const struct tree *tree, const char *path, const char *text);
 void tree_link(const struct tree *tree, const char *path, const char *target);
+/* Nobody but root may write to it, everybody reach it. */
+void tree_protect(const struct tree *tree, const char *path);
 /* Removes a file, a link or an empty folder. */
 void tree_drop(const struct tree *tree, const char *path);
 
