@@ -30,14 +30,15 @@ static int bind_error(struct ferry_error *reterr, int err, const char *name,
                           "(`ferry list`)",
                           name);
     case EINVAL:
+        if (has_token) {
+            return kernel_say(reterr, FERRY_E_ARGUMENT, err,
+                              "%s: it takes no VF token, or this kernel takes none for a "
+                              "character device (then use vfio-group:)",
+                              name);
+        }
         return kernel_say(reterr, FERRY_E_BUSY, err,
-                          has_token
-                              ? "%s: the kernel refused to bind it: it takes no VF token "
-                                "here (a kernel too old for it: use vfio-group:), or the "
-                                "device needs none"
-                              : "%s: the kernel refused to bind it: it is in use by "
-                                "another process, or its IOMMU does not keep caches "
-                                "coherent",
+                          "%s: the kernel refused to bind it: it is in use by another "
+                          "process, or its IOMMU does not keep caches coherent",
                           name);
     case EACCES:
         return kernel_say(reterr, FERRY_E_PERMISSION, err,
