@@ -41,11 +41,19 @@ void print_error(const char *command, const struct ferry_error *error, const cha
     fputc('\n', stderr);
 }
 
+/* A device of the kernel's: its sentences say themselves what would help. */
+static int is_kernel_device(const char *text)
+{
+    return strstr(text, "vfio:") != NULL || strstr(text, "vfio-group:") != NULL;
+}
+
 void print_open_error(const char *command, const struct ferry_error *error)
 {
     const char *hint = "";
 
-    if (error->code == FERRY_E_BUSY) {
+    if (is_kernel_device(error->text)) {
+        hint = "";
+    } else if (error->code == FERRY_E_BUSY) {
         hint = "; a device has one user at a time, and it has one already";
     } else if (error->code == FERRY_E_NOT_FOUND) {
         hint = "; is its `ferry serve MODEL --socket PATH' running?";
