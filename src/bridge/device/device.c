@@ -149,6 +149,9 @@ int bridge_device_open(struct bridge_device *device, struct bridge_object *iommu
             set_bound(device);
             rc = bridge_iommu_attach(device, &pt);
         }
+        if (rc == -ENOENT && device->token.uapi != BRIDGE_UAPI_ANY) {
+            rc = -ENODEV; /* what the kernel says of a name that the group has not */
+        }
         bridge_trace(device, "opened by group %u: %d", device->group_number, rc);
     }
     pthread_mutex_unlock(&device->life);
