@@ -28,6 +28,17 @@ def libraries(command):
     return dict(re.findall(r"^\t(\S+) => (/\S+)", run.stdout, re.M))
 
 
+def module_name(path):
+    """A module's own name."""
+    return os.path.basename(path)[:-len(".ko")].replace("-", "_")
+
+
+def modinfo(module):
+    """What a module says of itself: a function from a key to a list."""
+    return lambda key: [text.decode() for text in re.findall(
+        b"\\0" + key.encode() + b"=([^\\0]*)", module)]
+
+
 class Files:
     """The guest's first file system, which is all in its memory."""
 
@@ -76,6 +87,24 @@ class Files:
             order = initramfs.load_order(folder, wanted)
             self.put("lib/modules/" + name, "".join(file + "\n" for file in order).encode())
 
+    def index(self):
+        """What modprobe, and whoever looks for a device's driver, reads of the modules."""
+        names = {module_name(path): os.path.basename(path)
+                 for path in self.members if path.endswith(".ko")}
+        needed, aliases = {}, ""
+        for name, file in names.items():
+            words = modinfo(self.members["lib/modules/" + file][1])
+            needed[file] = [names[need.replace("-", "_")]
+                            for need in words("depends")[0].split(",") if need]
+            aliases += "".join(f"alias {alias} {name}\n" for alias in words("alias"))
+        # A line has also what the needed ones need; they are loaded from its end.
+        for needs in needed.values():
+            for file in needs:
+                needs.extend(more for more in needed[file] if more not in needs)
+        self.put("lib/modules/modules.dep", "".join(
+            f"{file}: {' '.join(needs)}\n" for file, needs in needed.items()).encode())
+        self.put("lib/modules/modules.alias", aliases.encode())
+
     def qemu(self, root):
         """QEMU out of scripts/qemu-cache: /qemu, and the command /bin/qemu."""
         usr = os.path.join(root, "usr")
@@ -96,6 +125,7 @@ class Files:
 
     def write(self, path):
         """Writes the archive that the kernel unpacks."""
+        self.index()
         with open(path, "wb") as out:
             for number, (name, member) in enumerate(self.members.items(), 1):
                 mode, data, device = member
