@@ -1,0 +1,85 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Moves the payload (payload/) between two QEMU 10.0 that have Ferry's `copy` behind the bridge,
+by the same steps (move.sh) that a guest of check-kernel does with a device of a real kernel's
+VFIO, and records what QEMU asks of the device's migration.
+
+usage: bridge.py FERRY BRIDGE PAYLOAD RECORDER ROOT
+ROOT: QEMU 10.0 of scripts/qemu-cache. The bridge's records have to be like those in golden/,
+which are the real kernel's.
+"""
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+GOLDEN = os.path.join(HERE, "golden")
+COMPARE = os.path.join(HERE, "../record/compare.sh")
+# The records that a case leaves. One who is killed leaves no whole record.
+CASES = {
+    "move": ("source", "target"),
+    "stopped": ("source", "target"),
+    "cancel": ("source", "target", "second"),
+    "killed": ("source", "second"),
+}
+MACHINE = "-machine q35 -accel tcg -m 64"
+# The same flags as the reference driver's: STOP_COPY, P2P, PRE_COPY.
+DEVICE = "model=copy,memory=1M"
+CASE_S = 120
+
+
+def environment(ferry, bridge, payload, recorder, root):
+    """What move.sh wants to know of QEMU with the bridge."""
+    usr = os.path.join(root, "usr")
+    libs = os.path.join(usr, "lib/x86_64-linux-gnu")
+    qemu = (f"{libs}/ld-linux-x86-64.so.2 --library-path {libs} {usr}/bin/qemu-system-x86_64"
+            f" -L {usr}/share/qemu -L {usr}/share/seabios")
+    command = (f"{ferry} qemu --quiet --bridge {bridge} --device {DEVICE} -- {qemu} {MACHINE}"
+               f" -kernel {payload}")
+    return dict(os.environ, SOURCE=command, TARGET=command, RECORDER=recorder,
+                QEMU_MODULE_DIR=os.path.join(libs, "qemu"), MALLOC_PERTURB_="0")
+
+
+def move(case, folder, env):
+    """One case; what it said, and whether it did what it should."""
+    os.makedirs(folder)
+    run = subprocess.run(["sh", os.path.join(HERE, "move.sh"), case, folder], env=env,
+                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                         timeout=CASE_S, check=False)
+    return run.stdout, run.returncode == 0
+
+
+def compare(record, other):
+    """What differs first, and whether the two are alike."""
+    run = subprocess.run(["sh", COMPARE, record, other], stdout=subprocess.PIPE,
+                         stderr=subprocess.STDOUT, text=True, check=False)
+    return run.stdout, run.returncode == 0
+
+
+def main():
+    env = environment(*map(os.path.abspath, sys.argv[1:6]))
+    folder = tempfile.mkdtemp(prefix="ferry-nested-")
+    good = True
+    for case, names in CASES.items():
+        text, worked = move(case, os.path.join(folder, case), env)
+        print(text, end="", flush=True)
+        good &= worked
+        for name in names if worked else ():
+            text, alike = compare(os.path.join(GOLDEN, f"{case}-{name}.record"),
+                                  os.path.join(folder, case, name + ".record"))
+            print(text, end="", flush=True)
+            good &= alike
+    # Records that are not alike are told from each other.
+    text, alike = compare(os.path.join(GOLDEN, "move-source.record"),
+                          os.path.join(GOLDEN, "cancel-source.record"))
+    assert not alike and "+d0 SET DMA_LOGGING_STOP = ok" in text, text
+    if not good:
+        print(f"all logs: {folder}")
+        sys.exit(1)
+    shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()
