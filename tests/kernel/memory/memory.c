@@ -256,6 +256,7 @@ static void locked_memory_is_limited(struct side *side)
     CHECK(map(side, IOVA, BIG_BYTES, ram.data, -1, 0) == FERRY_E_LIMIT);
     printf("limit: %s\n", error.text);
     CHECK(map(side, IOVA, LIMIT_BYTES / 2, ram.data, -1, 0) == FERRY_OK);
+    CHECK(held_kib() == LIMIT_BYTES / 2 / 1024);
     ferry_os_unmap(&ram);
 }
 

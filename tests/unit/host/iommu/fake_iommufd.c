@@ -30,7 +30,7 @@ static int iova_ranges(const struct fake_kernel *fake,
         range[0] = (struct uapi_iommu_iova_range){ 0, HOLE_FIRST - 1 };
         range[1] = (struct uapi_iommu_iova_range){ HOLE_LAST + 1, IOVA_LAST };
     }
-    return fake->range_count > room ? -EMSGSIZE : 0;
+    return fake->range_count > room && !fake->too_many_ranges ? -EMSGSIZE : 0;
 }
 
 static int hwpt_alloc(struct fake_kernel *fake, struct uapi_iommu_hwpt_alloc *alloc)

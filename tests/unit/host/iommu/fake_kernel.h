@@ -24,6 +24,18 @@ enum fake_kind {
     FAKE_DMABUF
 };
 
+/* A chain of capabilities that leads nowhere good. */
+enum fake_bad_caps {
+    FAKE_CAPS_GOOD,
+    FAKE_CAPS_LOOP,
+    FAKE_CAPS_BEHIND_THE_END,
+    FAKE_CAPS_IN_THE_HEAD,
+    FAKE_CAPS_MORE_RANGES_THAN_BYTES,
+    FAKE_CAPS_LONGER_THAN_ROOM,
+    FAKE_CAPS_HUGE,
+    FAKE_CAPS_KINDS
+};
+
 struct fake_map {
     uint64_t iova, size, address;
     uint32_t writable, is_file;
@@ -45,6 +57,10 @@ struct fake_kernel {
     uint32_t unsupported_pages; /* address maps fail with EFAULT: a peer's region */
     uint8_t token[16];
     uint32_t has_token;
+    /* Answers that make no sense. */
+    uint32_t too_many_ranges; /* told with success */
+    uint32_t bad_caps;        /* enum fake_bad_caps */
+    uint64_t page_sizes;      /* of type 1; 0: the granule and all above */
 
     /* Fails with err at the call of that number from now on (0: the next); a path for an
      * open, else a request. count: how often. */

@@ -12,9 +12,36 @@ struct caps {
     struct uapi_cap_type1_migration migration;
 };
 
+static void spoil(enum fake_bad_caps how, struct uapi_type1_info *info, struct caps *caps)
+{
+    switch (how) {
+    case FAKE_CAPS_GOOD:
+    case FAKE_CAPS_KINDS:
+        break;
+    case FAKE_CAPS_LOOP:
+        caps->migration.head.next = sizeof(*info);
+        break;
+    case FAKE_CAPS_BEHIND_THE_END:
+        caps->ranges.head.next = sizeof(*info) + sizeof(*caps) - 4;
+        break;
+    case FAKE_CAPS_IN_THE_HEAD:
+        info->cap_offset = 4;
+        break;
+    case FAKE_CAPS_MORE_RANGES_THAN_BYTES:
+        caps->ranges.count = 100;
+        break;
+    case FAKE_CAPS_LONGER_THAN_ROOM:
+        info->argsz += 4096;
+        break;
+    case FAKE_CAPS_HUGE:
+        info->argsz = UINT32_MAX;
+        break;
+    }
+}
+
 static int get_info(const struct fake_kernel *fake, struct uapi_type1_info *info)
 {
-    const struct caps caps = {
+    struct caps caps = {
         .ranges = { .head = { UAPI_CAP_TYPE1_RANGES, 1,
                               fake->has_dirty ? sizeof(*info) + sizeof(caps.ranges) : 0 },
                     .count = 1,
@@ -26,11 +53,14 @@ static int get_info(const struct fake_kernel *fake, struct uapi_type1_info *info
     const uint32_t room = info->argsz;
 
     info->flags = UAPI_TYPE1_PAGE_SIZES | UAPI_TYPE1_CAPS;
-    info->page_sizes = ~(fake->granule - 1);
+    info->page_sizes = fake->page_sizes != 0 ? fake->page_sizes : ~(fake->granule - 1);
     info->argsz = sizeof(*info) + sizeof(caps);
     if (room >= info->argsz) {
         info->cap_offset = sizeof(*info);
+        spoil((enum fake_bad_caps)fake->bad_caps, info, &caps);
         memcpy(info + 1, &caps, sizeof(caps));
+    } else if (fake->bad_caps == FAKE_CAPS_HUGE) {
+        info->argsz = UINT32_MAX;
     }
     return 0;
 }

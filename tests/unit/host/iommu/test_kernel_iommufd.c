@@ -399,6 +399,31 @@ static void more_ranges_than_fit_leave_the_judgement_to_the_kernel(void **state)
     shut();
 }
 
+static void ranges_and_pages_that_make_no_sense_are_not_used(void **state)
+{
+    (void)state;
+    rig.fake.range_count = 1000;
+    rig.fake.too_many_ranges = 1;
+    assert_int_equal(try_open(NULL), FERRY_OK);
+    assert_int_equal(map(0x100000, PAGE, RAM, -1), FERRY_OK);
+    shut();
+    for (uint32_t i = 0; i < 3; i++) {
+        static const uint64_t granules[] = { 0, 0x3000, 1ull << 40 };
+
+        fake_kernel_init(&rig.fake);
+        rig.fake.granule = granules[i];
+        assert_int_equal(try_open(NULL), FERRY_E_DEVICE);
+        assert_int_equal(fake_kernel_left(&rig.fake), 0);
+    }
+    /* An mdev's: 1. */
+    fake_kernel_init(&rig.fake);
+    rig.fake.granule = 1;
+    assert_int_equal(try_open(NULL), FERRY_OK);
+    assert_int_equal(map(0x100800, PAGE, RAM, -1), FERRY_E_ALIGN);
+    assert_int_equal(map(0x100000, PAGE, RAM, -1), FERRY_OK);
+    shut();
+}
+
 static void locked_memory_over_the_limit_names_the_limit(void **state)
 {
     (void)state;
@@ -525,6 +550,7 @@ int main(void)
         TEST(a_report_that_fails_is_an_error),
         TEST(a_map_outside_the_aperture_is_refused),
         TEST(more_ranges_than_fit_leave_the_judgement_to_the_kernel),
+        TEST(ranges_and_pages_that_make_no_sense_are_not_used),
         TEST(locked_memory_over_the_limit_names_the_limit),
         TEST(an_unmap_takes_whole_maps_only),
         TEST(a_map_that_does_not_go_is_still_known),

@@ -352,6 +352,38 @@ static void a_new_start_forgets_what_was_kept(void **state)
     shut();
 }
 
+static void capabilities_that_make_no_sense_are_left_alone(void **state)
+{
+    (void)state;
+    for (uint32_t kind = FAKE_CAPS_LOOP; kind < FAKE_CAPS_KINDS; kind++) {
+        fake_kernel_init(&rig.fake);
+        rig.fake.has_dirty = 1;
+        rig.fake.bad_caps = kind;
+        assert_int_equal(try_open(NULL), FERRY_OK);
+        /* The ranges that were told well are known; else the kernel decides. */
+        assert_int_equal(map(1ull << 40, PAGE, RAM, -1),
+                         kind == FAKE_CAPS_LOOP || kind == FAKE_CAPS_BEHIND_THE_END
+                             ? FERRY_E_RANGE
+                             : FERRY_OK);
+        shut();
+    }
+}
+
+static void page_sizes_that_make_no_sense_are_refused(void **state)
+{
+    (void)state;
+    rig.fake.page_sizes = 1ull << 40;
+    assert_int_equal(try_open(NULL), FERRY_E_DEVICE);
+    says("1099511627776");
+    assert_int_equal(fake_kernel_left(&rig.fake), 0);
+    /* Its smallest page counts, and not less than memory's. */
+    rig.fake.page_sizes = 1ull << 30 | 1ull << 21 | 512;
+    assert_int_equal(try_open(NULL), FERRY_OK);
+    assert_int_equal(map(0x100800, PAGE, RAM, -1), FERRY_E_ALIGN);
+    assert_int_equal(map(0x101000, PAGE, RAM, -1), FERRY_OK);
+    shut();
+}
+
 static void memory_without_an_address_gets_a_window(void **state)
 {
     int fd = -1;
@@ -382,6 +414,8 @@ int main(void)
         TEST(tracking_that_starts_but_does_not_tell_is_none),
         TEST(an_unmap_tells_what_was_written_and_what_was_kept),
         TEST(a_new_start_forgets_what_was_kept),
+        TEST(capabilities_that_make_no_sense_are_left_alone),
+        TEST(page_sizes_that_make_no_sense_are_refused),
         TEST(memory_without_an_address_gets_a_window),
     };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "host/backend/kernel/iommu/maps.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -134,9 +135,12 @@ int kernel_peer_region(const struct kernel_calls *calls, int fd, uint64_t off,
 {
     for (uint32_t i = 0; fd >= 0 && i < PEER_REGIONS_MAX; i++) {
         struct uapi_region region = { .argsz = sizeof(region), .index = i };
+        const int rc = kernel_ioctl(calls, fd, UAPI_GET_REGION_INFO, &region);
 
-        if (kernel_ioctl(calls, fd, UAPI_GET_REGION_INFO, &region) == 0 &&
-            ferry_range_within(off, size, region.offset, region.size)) {
+        if (rc == -ENOTTY) {
+            return 0;
+        }
+        if (rc == 0 && ferry_range_within(off, size, region.offset, region.size)) {
             *ret_region = i;
             *ret_region_off = off - region.offset;
             return 1;

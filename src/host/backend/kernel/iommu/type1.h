@@ -28,8 +28,8 @@ struct type1 {
     uint64_t piece[KERNEL_DIRTY_SCRATCH_BYTES / sizeof(uint64_t)];
 };
 
-/* type1_info.c: page size and addresses of the IOMMU, has_log. Return: FERRY_OK; FERRY_E_IO,
- * FERRY_E_DEVICE, FERRY_E_MEMORY. */
+/* type1_info.c: page size and addresses of the IOMMU, has_log. Return: FERRY_OK;
+ * FERRY_E_IO, FERRY_E_DEVICE, FERRY_E_MEMORY. */
 int kernel_type1_ask(struct type1 *type1, const char *name, struct ferry_error *reterr);
 
 /* type1_map.c: as the operations. */
