@@ -29,9 +29,10 @@ static int data_failed(struct backend_kernel *kernel, struct kernel_job *job, in
     struct ferry_error why = { 0 };
     const int status = kernel_refusal(&why, (int)rc, "the device's data");
 
+    (void)ferry_error_set(&job->detail, status, KERNEL_LAYER, NULL, 0, "in %s: %.200s",
+                          ferry_state_name(kernel->state), why.text);
     job->detail.os_errno = why.os_errno;
-    return ferry_error_set(&job->detail, status, KERNEL_LAYER, NULL, 0, "in %s: %.200s",
-                           ferry_state_name(kernel->state), why.text);
+    return status;
 }
 
 /*

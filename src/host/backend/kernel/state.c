@@ -130,13 +130,14 @@ static int no_descriptor(struct backend_kernel *kernel, struct kernel_job *job, 
     if (has_session(kernel->state) && kernel->data_fd < 0) {
         leave_without_fd(kernel, job->deadline_ns);
     }
+    (void)ferry_error_set(&job->detail, FERRY_E_LIMIT, KERNEL_LAYER, NULL, 0,
+                          "%s: no file descriptor was free for the device's data, it is "
+                          "in %s again; raise the limit with %s",
+                          wanted, ferry_state_name(kernel->state),
+                          rc == -EMFILE ? "`ulimit -n` (LimitNOFILE= of a service)"
+                                        : "`sysctl fs.file-max`");
     job->detail.os_errno = (uint32_t)-rc;
-    return ferry_error_set(&job->detail, FERRY_E_LIMIT, KERNEL_LAYER, NULL, 0,
-                           "%s: no file descriptor was free for the device's data, it is "
-                           "in %s again; raise the limit with %s",
-                           wanted, ferry_state_name(kernel->state),
-                           rc == -EMFILE ? "`ulimit -n` (LimitNOFILE= of a service)"
-                                         : "`sysctl fs.file-max`");
+    return FERRY_E_LIMIT;
 }
 
 static int failed(struct backend_kernel *kernel, struct kernel_job *job, int rc)
