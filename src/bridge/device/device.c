@@ -269,6 +269,10 @@ static long device_ioctl(struct bridge_object *object, unsigned long request, vo
                    (calls[i].bytes == 0 || *(const uint32_t *)arg >= calls[i].bytes)) {
             rc = calls[i].fn(device, arg);
         }
+        if (rc < 0 && __atomic_load_n(&device->bound, __ATOMIC_ACQUIRE) &&
+            bridge_link_dead(device->link)) {
+            bridge_device_pulled(device); /* before its user wonders why */
+        }
         if (calls[i].name) {
             bridge_trace(device, "%s: %ld", calls[i].name, rc);
         }

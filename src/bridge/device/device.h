@@ -76,7 +76,8 @@ struct bridge_device {
     /* Opened by a group: holds a reference to it; NULL: given to the VMM as a token. */
     struct bridge_object *group;
     uint32_t group_number;
-    uint32_t waits; /* atomic; 1: opened by its path, and not bound (iommu/cdev.h) */
+    uint32_t pulled; /* atomic; 1: the VMM has been told so (bridge_device_pulled()) */
+    uint32_t waits;  /* atomic; 1: opened by its path, and not bound (iommu/cdev.h) */
 };
 
 /* Return: 0 and an object with one reference; -ENOMEM. */
@@ -95,6 +96,9 @@ int bridge_device_open(struct bridge_device *device, struct bridge_object *iommu
 /* The connection died: said once; from now on everything fails with EIO until a reset
  * finds a server again. Thread: any. */
 void bridge_device_lost(struct bridge_device *device);
+/* As of a device of the kernel's that is pulled out, ERR and REQ are raised, once; only
+ * with a token that says so. Thread: any, without locks but `life`. */
+void bridge_device_pulled(struct bridge_device *device);
 
 /*
  * Tells the VMM that the device met an error it cannot go on with (the ERR interrupt):

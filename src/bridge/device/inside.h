@@ -34,6 +34,7 @@
 #define BRIDGE_IRQ_MSI 1u
 #define BRIDGE_IRQ_MSIX 2u
 #define BRIDGE_IRQ_ERR 3u
+#define BRIDGE_IRQ_REQ 4u
 
 /* facts.c */
 

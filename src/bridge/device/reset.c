@@ -13,14 +13,23 @@
 #include "bridge/say.h"
 #include "os/memory.h"
 
+void bridge_device_pulled(struct bridge_device *device)
+{
+    const uint16_t first = 0;
+
+    if (device->token.uapi != BRIDGE_UAPI_ANY &&
+        __atomic_exchange_n(&device->pulled, 1, __ATOMIC_ACQ_REL) == 0) {
+        bridge_device_alarm(device);
+        bridge_device_raise_irqs(device, BRIDGE_IRQ_REQ, &first, 1);
+    }
+}
+
 void bridge_device_lost(struct bridge_device *device)
 {
     /* While it is being bound, BIND looks itself. */
     if (__atomic_load_n(&device->bound, __ATOMIC_ACQUIRE) && device->migration) {
         bridge_migration_lost(device->migration);
-        if (device->token.uapi != BRIDGE_UAPI_ANY) {
-            bridge_device_alarm(device); /* as of a device that was pulled out */
-        }
+        bridge_device_pulled(device);
     }
 }
 
@@ -136,6 +145,9 @@ int bridge_device_reset(struct bridge_device *device)
     }
     if (bridge_link_dead(device->link)) {
         there = come_back(device) == 0;
+    }
+    if (there) {
+        __atomic_store_n(&device->pulled, 0, __ATOMIC_RELEASE);
     }
     if (there && device->migration) {
         bridge_migration_reset(device->migration);
