@@ -151,10 +151,14 @@ is_begun() {
     esac
 }
 
-# begin TARGET: a migration to a new QEMU, which does not end by itself.
-begin() {
+# wait_at TARGET: a new QEMU that waits for the guest.
+wait_at() {
     start "$1" 4 "$TARGET" -incoming defer
     ask "$1" migrate-incoming "\"uri\": \"unix:$folder/$1.migrate\""
+}
+
+# begin TARGET: a migration that does not end by itself.
+begin() {
     ask source migrate-set-parameters \
         "\"avail-switchover-bandwidth\": $held, \"max-bandwidth\": $slow"
     wait_for is_begun "$1"
@@ -191,6 +195,8 @@ is_over() {
     esac
 }
 
+# First, while there is no payload that takes the processor.
+wait_at target
 start source 3 "$SOURCE"
 works source
 case $kind in
@@ -215,6 +221,7 @@ cancel | killed)
     # shellcheck disable=SC2154
     wait "$pid_target"
     works source
+    wait_at second
     begin second
     finish second
     ;;
