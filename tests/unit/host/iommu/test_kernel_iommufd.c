@@ -284,6 +284,10 @@ static void pages_of_another_size_are_translated(void **state)
     fake_kernel_write(&rig.fake, 0x110000);
     assert_int_equal(report(0x11e000, 4 * PAGE, PAGE, bitmap, sizeof(bitmap)), FERRY_OK);
     assert_int_equal(bitmap[0], 3);
+    fake_kernel_write(&rig.fake, 0x110000);
+    bitmap[0] = 0;
+    assert_int_equal(report(0x10e000, 4 * PAGE, PAGE, bitmap, sizeof(bitmap)), FERRY_OK);
+    assert_int_equal(bitmap[0], 3 << 2);
     fake_kernel_write(&rig.fake, 0x130000);
     bitmap[0] = 0;
     assert_int_equal(report(0x100000, 0x40000, 0x20000, bitmap, sizeof(bitmap)),

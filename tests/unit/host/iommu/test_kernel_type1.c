@@ -104,6 +104,7 @@ static void a_group_goes_into_a_container_and_nothing_is_left_of_it(void **state
     assert_int_equal(map(1ull << 40, PAGE, RAM, -1), FERRY_E_RANGE);
     shut();
     assert_int_equal(fake_kernel_made(&rig.fake, UAPI_TYPE1_UNMAP), 1);
+    assert_int_equal(fake_kernel_made(&rig.fake, UAPI_GROUP_UNSET_CONTAINER), 1);
 }
 
 static void an_open_that_fails_anywhere_leaves_nothing(void **state)
