@@ -644,6 +644,13 @@ void fake_stuck(struct fake_vfio *fake, uint32_t stuck)
     pthread_mutex_unlock(&fake->lock);
 }
 
+void fake_late(struct fake_vfio *fake, uint32_t count)
+{
+    pthread_mutex_lock(&fake->lock);
+    fake->data_late = count;
+    pthread_mutex_unlock(&fake->lock);
+}
+
 void fake_await_inside(struct fake_vfio *fake, uint32_t count)
 {
     pthread_mutex_lock(&fake->lock);

@@ -215,7 +215,7 @@ static void a_close_ends_a_wait_for_data(void **state)
 
     (void)state;
     assert_int_equal(fake_set_state(backend, FERRY_STATE_STOP_COPY, NULL), FERRY_OK);
-    fake.data_late = UINT32_MAX;
+    fake_late(&fake, UINT32_MAX);
     request.user = &done;
     request.u.data = (struct ferry_data_io){ .data = data, .size = sizeof(data) };
     assert_int_equal(backend->ops->submit(backend, &request), FERRY_PENDING);
@@ -233,10 +233,10 @@ static void data_that_never_come_end_in_a_timeout(void **state)
 
     (void)state;
     assert_int_equal(fake_set_state(backend, FERRY_STATE_STOP_COPY, NULL), FERRY_OK);
-    fake.data_late = UINT32_MAX;
+    fake_late(&fake, UINT32_MAX);
     request.u.data = (struct ferry_data_io){ .data = data, .size = sizeof(data) };
     assert_int_equal(fake_call(backend, &request), FERRY_E_TIMEOUT);
-    fake.data_late = 0;
+    fake_late(&fake, 0);
     assert_int_equal(fake_call(backend, &request), FERRY_OK);
     backend->ops->close(backend);
 }
