@@ -38,6 +38,7 @@ struct window {
 	struct page *page;
 	unsigned long iova;
 	bool own;
+	bool locked; /* the caller of the driver has memory_lock: a reset */
 };
 
 static struct iommu_domain *user_domain(struct edu_device *edu)
@@ -92,12 +93,12 @@ static void leave_domain(struct edu_device *edu, struct window *window)
 	iommu_domain_free(window->domain);
 }
 
-static int window_open(struct edu_device *edu, struct window *window)
+static int window_open(struct edu_device *edu, struct window *window, bool locked)
 {
 	struct iommu_domain *user = user_domain(edu);
 	int ret;
 
-	*window = (struct window){};
+	*window = (struct window){ .locked = locked };
 	ret = user ? borrow_domain(window, user) : own_domain(edu, window);
 	if (ret)
 		return ret;
@@ -138,18 +139,15 @@ static int run_dma(struct edu_device *edu, u64 src, u64 dst, u64 command)
 	return 0;
 }
 
-/* One transfer of the whole buffer, whatever the user has set in config space. */
-static int transfer(struct edu_device *edu, const struct window *window, bool to_ram)
+/* With the registers' window open. */
+static int run_buffer(struct edu_device *edu, const struct window *window, bool to_ram)
 {
 	struct pci_dev *pdev = edu->core.pdev;
 	u64 src, dst, count;
-	int ret = edu_hw_begin(edu);
+	int ret = edu_regs_idle(edu);
 
 	if (ret)
 		return ret;
-	ret = edu_regs_idle(edu);
-	if (ret)
-		goto out;
 	src = readq(edu->bar + EDU_DMA_SRC);
 	dst = readq(edu->bar + EDU_DMA_DST);
 	count = readq(edu->bar + EDU_DMA_COUNT);
@@ -161,8 +159,25 @@ static int transfer(struct edu_device *edu, const struct window *window, bool to
 	writeq(src, edu->bar + EDU_DMA_SRC);
 	writeq(dst, edu->bar + EDU_DMA_DST);
 	writeq(count, edu->bar + EDU_DMA_COUNT);
-out:
-	edu_hw_end(edu);
+	return ret;
+}
+
+/* One transfer of the whole buffer, whatever the user has set in config space. */
+static int transfer(struct edu_device *edu, const struct window *window, bool to_ram)
+{
+	int ret = 0;
+
+	if (window->locked)
+		__edu_hw_begin(edu);
+	else
+		ret = edu_hw_begin(edu);
+	if (ret)
+		return ret;
+	ret = run_buffer(edu, window, to_ram);
+	if (window->locked)
+		__edu_hw_end(edu);
+	else
+		edu_hw_end(edu);
 	return ret;
 }
 
@@ -190,11 +205,11 @@ static int fetch(struct edu_device *edu, struct window *window)
 }
 
 /* data: NULL for zeros. */
-static int put(struct edu_device *edu, const u8 *data)
+static int put(struct edu_device *edu, const u8 *data, bool locked)
 {
 	struct window window;
 	u8 *bytes;
-	int ret = window_open(edu, &window);
+	int ret = window_open(edu, &window, locked);
 
 	if (ret)
 		return ret;
@@ -228,7 +243,7 @@ int edu_buffer_save(struct edu_device *edu, u8 *data)
 {
 	struct window window;
 	unsigned int at;
-	int ret = window_open(edu, &window);
+	int ret = window_open(edu, &window, false);
 
 	if (ret)
 		return ret;
@@ -245,7 +260,7 @@ int edu_buffer_save(struct edu_device *edu, u8 *data)
 int edu_buffer_load(struct edu_device *edu, const u8 *data)
 {
 	const bool clear = !edu->buffer.written && !edu->buffer.foreign;
-	int ret = !data && clear ? 0 : put(edu, data);
+	int ret = !data && clear ? 0 : put(edu, data, false);
 
 	if (ret)
 		return ret;
@@ -255,14 +270,30 @@ int edu_buffer_load(struct edu_device *edu, const u8 *data)
 	return 0;
 }
 
-/* A user's bytes are nobody else's: clear them, or keep the next one from reading them. */
+/*
+ * After a reset the buffer is zeros, where the driver can reach it; edu's own leaves it as
+ * it was. Where it cannot, a user keeps what it wrote, and a device so written is not
+ * saved. locked: the caller of the driver has memory_lock. state_mutex is held.
+ */
+void edu_buffer_reset(struct edu_device *edu, bool locked)
+{
+	struct edu_buffer *buffer = &edu->buffer;
+
+	if ((!buffer->written && !buffer->foreign) || edu_defect(EDU_DEFECT_KEEP_REGS) ||
+	    !edu_buffer_can_move(edu) || put(edu, NULL, locked))
+		return;
+	buffer->foreign = false;
+	buffer->written = false;
+	bitmap_zero(buffer->known, EDU_BUFFER_BYTES);
+}
+
+/* A user's bytes are nobody else's: what a reset could not clear, the next cannot read. */
 void edu_buffer_next_user(struct edu_device *edu)
 {
 	struct edu_buffer *buffer = &edu->buffer;
 
-	if (!buffer->written && !buffer->foreign)
-		return;
-	buffer->foreign = put(edu, NULL) != 0;
+	edu_buffer_reset(edu, false);
+	buffer->foreign |= buffer->written;
 	buffer->written = false;
 	bitmap_zero(buffer->known, EDU_BUFFER_BYTES);
 }
@@ -274,7 +305,7 @@ int edu_buffer_first(struct edu_device *edu)
 	int ret = iommu_device_claim_dma_owner(dev, edu);
 
 	if (!ret) {
-		ret = put(edu, NULL);
+		ret = put(edu, NULL, false);
 		iommu_device_release_dma_owner(dev);
 	}
 	edu->buffer.foreign = ret != 0;

@@ -192,21 +192,38 @@ int edu_session_finish(struct edu_device *edu)
 	return ret;
 }
 
+/* Has anything changed that was not sent? */
+static bool is_behind(const struct edu_session *session)
+{
+	return atomic64_read(&session->edu->changes) != session->sent;
+}
+
+/* What is to be read yet of a session in pre-copy comes with STOP_COPY. */
+static unsigned long unread(struct edu_session *session)
+{
+	unsigned long bytes = EDU_COMPAT_BYTES;
+
+	if (!session)
+		return bytes;
+	mutex_lock(&session->lock);
+	if (session->precopy) {
+		bytes = session->out.length - session->pos;
+		if (is_behind(session))
+			bytes += EDU_STATE_BYTES;
+	}
+	mutex_unlock(&session->lock);
+	return bytes;
+}
+
 unsigned long edu_session_size(struct edu_device *edu)
 {
-	unsigned long size = EDU_COMPAT_BYTES + EDU_STATE_BYTES + EDU_END_BYTES;
+	unsigned long size = unread(edu->saving) + EDU_STATE_BYTES + EDU_END_BYTES;
 
 	mutex_lock(&edu->io_lock);
 	if (edu->buffer.written)
 		size += EDU_BUFFER_RECORD_BYTES;
 	mutex_unlock(&edu->io_lock);
 	return edu_defect(EDU_DEFECT_SIZE) ? 1 : size;
-}
-
-/* Has anything changed that was not sent? */
-static bool is_behind(const struct edu_session *session)
-{
-	return atomic64_read(&session->edu->changes) != session->sent;
 }
 
 /*

@@ -162,6 +162,7 @@ bool edu_buffer_readable(const struct edu_buffer *buffer, u32 off, u32 bytes);
 void edu_buffer_note(struct edu_buffer *buffer, u32 off, u32 bytes);
 int edu_buffer_save(struct edu_device *edu, u8 *data);
 int edu_buffer_load(struct edu_device *edu, const u8 *data);
+void edu_buffer_reset(struct edu_device *edu, bool locked);
 void edu_buffer_next_user(struct edu_device *edu);
 int edu_buffer_first(struct edu_device *edu);
 

@@ -90,6 +90,22 @@ static int take_ranges(struct edu_log *log, struct rb_root_cached *ranges, u32 c
 	return 0;
 }
 
+/* The user's ranges in place, an empty log with them. `pages` gets the old one. */
+static int take_start(struct edu_device *edu, struct rb_root_cached *ranges, u32 count,
+		      unsigned long **pages)
+{
+	int ret;
+
+	if (edu->log.pages && !edu_defect(EDU_DEFECT_LOG_TWICE))
+		return -EBUSY;
+	/* A write that was over before is no part of this log. */
+	edu_log_settle(edu);
+	ret = take_ranges(&edu->log, ranges, count);
+	if (!ret)
+		swap(edu->log.pages, *pages);
+	return ret;
+}
+
 static int log_start(struct vfio_device *vdev, struct rb_root_cached *ranges, u32 nnodes,
 		     u64 *page_size)
 {
@@ -102,15 +118,11 @@ static int log_start(struct vfio_device *vdev, struct rb_root_cached *ranges, u3
 	pages = bitmap_zalloc(log_pages(), GFP_KERNEL_ACCOUNT);
 	if (!pages)
 		return -ENOMEM;
-	mutex_lock(&edu->io_lock);
-	if (edu->log.pages && !edu_defect(EDU_DEFECT_LOG_TWICE)) {
-		ret = -EBUSY;
-	} else {
-		ret = take_ranges(&edu->log, ranges, nnodes);
-		if (!ret)
-			swap(edu->log.pages, pages);
+	ret = edu_hw_begin(edu);
+	if (!ret) {
+		ret = take_start(edu, ranges, nnodes, &pages);
+		edu_hw_end(edu);
 	}
-	mutex_unlock(&edu->io_lock);
 	bitmap_free(pages);
 	if (!ret)
 		*page_size = LOG_PAGE;
@@ -130,18 +142,15 @@ int edu_log_stop(struct vfio_device *vdev)
 	return 0;
 }
 
-/* Moves the bits of a range into `taken`. Pages that are only touched by it keep theirs. */
+/* Moves the bits of a range of whole pages into `taken`. */
 static void take_bits(struct edu_log *log, u64 iova, u64 last, unsigned long *taken)
 {
 	const u64 limit = min(last >> LOG_SHIFT, log_pages() - 1) + 1;
 	unsigned long page = iova >> LOG_SHIFT;
 
 	for_each_set_bit_from(page, log->pages, limit) {
-		const u64 first = (u64)page << LOG_SHIFT;
-
 		__set_bit(page, taken);
-		if (first >= iova && first + LOG_PAGE - 1 <= last &&
-		    !edu_defect(EDU_DEFECT_LOG_KEEP))
+		if (!edu_defect(EDU_DEFECT_LOG_KEEP))
 			__clear_bit(page, log->pages);
 	}
 }
@@ -166,25 +175,20 @@ static int take_log(struct edu_device *edu, u64 iova, u64 last, unsigned long *t
 static int log_report(struct vfio_device *vdev, unsigned long iova, unsigned long length,
 		      struct iova_bitmap *dirty)
 {
-	const u64 end = (u64)iova + length;
 	unsigned long *taken;
 	unsigned long page;
 	int ret;
 
-	if (!length)
+	/* The core leaves this to us. A part of a page would take all of its bit away. */
+	if (!length || !IS_ALIGNED(iova | length, LOG_PAGE))
 		return -EINVAL;
 	taken = bitmap_zalloc(log_pages(), GFP_KERNEL_ACCOUNT);
 	if (!taken)
 		return -ENOMEM;
-	ret = take_log(edu_of(vdev), iova, end - 1, taken);
-	if (!ret) {
-		for_each_set_bit(page, taken, log_pages()) {
-			const u64 first = max_t(u64, (u64)page << LOG_SHIFT, iova);
-			const u64 past = min_t(u64, (u64)(page + 1) << LOG_SHIFT, end);
-
-			iova_bitmap_set(dirty, first, past - first);
-		}
-	}
+	ret = take_log(edu_of(vdev), iova, iova + length - 1, taken);
+	if (!ret)
+		for_each_set_bit(page, taken, log_pages())
+			iova_bitmap_set(dirty, page << LOG_SHIFT, LOG_PAGE);
 	bitmap_free(taken);
 	return ret;
 }

@@ -17,7 +17,6 @@ static int edu_open_device(struct vfio_device *vdev)
 	if (ret)
 		return ret;
 	edu_state_open(edu);
-	edu_buffer_next_user(edu);
 	vfio_pci_core_finish_enable(&edu->core);
 	/* All of BAR0 is trapped; region info and mmap() both look here. */
 	edu->core.bar_mmap_supported[0] = false;

@@ -200,9 +200,10 @@ const struct vfio_migration_ops edu_mig_ops = {
 	.migration_get_data_size = get_data_size,
 };
 
-/* What a reset means for the state machine. The registers are clean already. */
-static void after_reset(struct edu_device *edu)
+/* What a reset is beside the registers, which are clean already. */
+static void after_reset(struct edu_device *edu, bool locked)
 {
+	edu_buffer_reset(edu, locked);
 	if (!edu_defect(EDU_DEFECT_KEEP_RESET)) {
 		edu_session_end(&edu->saving);
 		edu_session_end(&edu->loading);
@@ -238,7 +239,7 @@ void edu_state_unlock(struct edu_device *edu)
 			edu->broken = edu_regs_reset(edu) != 0;
 			edu_hw_end(edu);
 		}
-		after_reset(edu);
+		after_reset(edu, false);
 		spin_lock(&edu->reset_lock);
 	}
 	mutex_unlock(&edu->state_mutex);
@@ -279,7 +280,7 @@ void edu_state_reset_done(struct edu_device *edu)
 	}
 	spin_unlock(&edu->reset_lock);
 	edu->broken = ret != 0;
-	after_reset(edu);
+	after_reset(edu, true);
 	edu_state_unlock(edu);
 }
 
@@ -287,6 +288,7 @@ void edu_state_reset_done(struct edu_device *edu)
 void edu_state_open(struct edu_device *edu)
 {
 	edu_state_lock(edu);
+	edu_buffer_next_user(edu);
 	edu->state = edu->broken ? VFIO_DEVICE_STATE_ERROR : VFIO_DEVICE_STATE_RUNNING;
 	gate_set(edu, gate_of(edu->state));
 	edu_state_unlock(edu);
