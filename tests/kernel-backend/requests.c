@@ -70,7 +70,7 @@ static void *at(uint64_t iova)
             return maps[i].address + (iova - maps[i].iova);
         }
     }
-    CHECK(!"an address that is mapped");
+    CHECK(iova == 0); /* none is mapped there */
     return NULL;
 }
 
@@ -153,8 +153,14 @@ static uint32_t fill(uint64_t iova, uint64_t bytes)
 static int log_start(void)
 {
     struct ferry_request request = { .kind = FERRY_RQ_LOG_START };
+    struct ferry_range range[MAPS];
 
+    for (size_t i = 0; i < MAPS; i++) {
+        range[i] = (struct ferry_range){ .off = maps[i].iova, .size = maps[i].bytes };
+    }
     request.u.log_start.page_size = PAGE;
+    request.u.log_start.range = range;
+    request.u.log_start.range_count = MAPS;
     return call(&request);
 }
 
