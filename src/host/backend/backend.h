@@ -27,11 +27,6 @@ struct ferry_backend_ops {
     int (*dispatch)(struct ferry_backend *backend);
     /* Largest data of one region or data request. */
     uint32_t (*max_data)(struct ferry_backend *backend);
-    /*
-     * The descriptor over which the present data session's bytes can be moved directly
-     * (kernel VFIO, the data-fd extension), or -1: use FERRY_RQ_DATA_READ and _WRITE.
-     */
-    int (*data_fd)(struct ferry_backend *backend);
     /* What went wrong when it died; ret_error->code is FERRY_OK while it lives. */
     void (*error)(struct ferry_backend *backend, struct ferry_error *ret_error);
     /* FERRY_VIEW_*, what was agreed on. NULL: nothing is negotiated. */

@@ -150,12 +150,6 @@ static uint32_t local_max_data(struct ferry_backend *backend)
     return 1u << 20;
 }
 
-static int local_data_fd(struct ferry_backend *backend)
-{
-    (void)backend;
-    return -1;
-}
-
 static void local_error(struct ferry_backend *backend, struct ferry_error *ret_error)
 {
     struct backend_local *local = local_of(backend);
@@ -204,7 +198,6 @@ static const struct ferry_backend_ops local_ops = {
     .fd = local_fd,
     .dispatch = local_dispatch,
     .max_data = local_max_data,
-    .data_fd = local_data_fd,
     .error = local_error,
 };
 

@@ -68,12 +68,6 @@ static uint32_t user_extensions(struct ferry_backend *backend)
            (agreed->counters ? FERRY_VIEW_COUNTERS : 0);
 }
 
-static int user_data_fd(struct ferry_backend *backend)
-{
-    (void)backend;
-    return -1;
-}
-
 static void user_error(struct ferry_backend *backend, struct ferry_error *ret_error)
 {
     ferry_client_error(user_of(backend)->client, ret_error);
@@ -88,7 +82,6 @@ static const struct ferry_backend_ops user_ops = {
     .fd = user_fd,
     .dispatch = user_dispatch,
     .max_data = user_max_data,
-    .data_fd = user_data_fd,
     .error = user_error,
     .extensions = user_extensions,
 };

@@ -368,12 +368,6 @@ static uint32_t v1_max_data(struct ferry_backend *backend)
     return v1->below->ops->max_data(v1->below);
 }
 
-static int v1_data_fd(struct ferry_backend *backend)
-{
-    (void)backend;
-    return -1;
-}
-
 static void v1_error(struct ferry_backend *backend, struct ferry_error *ret_error)
 {
     struct backend_v1 *v1 = v1_of(backend);
@@ -445,7 +439,6 @@ static const struct ferry_backend_ops v1_ops = {
     .fd = v1_fd,
     .dispatch = v1_dispatch,
     .max_data = v1_max_data,
-    .data_fd = v1_data_fd,
     .error = v1_error,
     .extensions = v1_extensions,
     .max_fds = v1_max_fds,
