@@ -5,6 +5,9 @@
 #include "cli/machine/machine.h"
 #include "ferry/host.h"
 
+/* Of the only device in a context. */
+#define NAME "device"
+
 void machine_options(const char *folder, struct machine_root *root,
                      struct ferry_machine_options *ret_options)
 {
@@ -55,6 +58,16 @@ static void explain_driver(const struct ferry_machine_device *device,
     }
 }
 
+/* A context's errors begin with the device's name in it and its URI. */
+static void take_reason(const char *uri, const char *text, struct machine_look *look)
+{
+    char start[sizeof(NAME) + MACHINE_URI_BYTES + 16];
+
+    snprintf(start, sizeof(start), "device '" NAME "' (%s): ", uri);
+    snprintf(look->why, sizeof(look->why), "%s",
+             strncmp(text, start, strlen(start)) == 0 ? text + strlen(start) : text);
+}
+
 static void look_inside(const struct ferry_machine_device *device,
                         struct machine_look *look)
 {
@@ -67,14 +80,14 @@ static void look_inside(const struct ferry_machine_device *device,
 
     machine_uri(device, uri);
     if (status >= 0) {
-        status = ferry_context_add_device(context, "device", uri, &error);
+        status = ferry_context_add_device(context, NAME, uri, &error);
     }
     if (status >= 0) {
         status = ferry_context_device(context, 0, &view, &error);
     }
     if (status < 0) {
-        snprintf(look->why, sizeof(look->why), "%s",
-                 error.text[0] != '\0' ? error.text : ferry_status_text(status));
+        take_reason(uri, error.text[0] != '\0' ? error.text : ferry_status_text(status),
+                    look);
     } else {
         look->is_open = 1;
         look->flags = view.migration_flags;

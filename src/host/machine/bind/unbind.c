@@ -68,12 +68,16 @@ int machine_unbind(const struct machine_env *env, const char *name, char *ret_dr
     if (status != FERRY_OK) {
         return status;
     }
+    /* Before the record, which only root may read. */
+    status = machine_check_permission(&place, "unbind", reterr);
+    if (status != FERRY_OK) {
+        return status;
+    }
     known = recall(env, &place, &record, reterr);
     if (known != FERRY_OK && !env->force) {
         return known;
     }
-    status = machine_check_permission(&place, "unbind", reterr);
-    if (status == FERRY_OK && machine_is_vfio(place.folder, place.driver)) {
+    if (machine_is_vfio(place.folder, place.driver)) {
         status = machine_check_users(env, &place, reterr);
     }
     if (status == FERRY_OK) {

@@ -196,7 +196,7 @@ static void what_does_not_fit_is_refused(void **state)
 static void a_group_whose_name_is_no_number_is_none(void **state)
 {
     static const char *const target[] = { "x/", "x/4a", "x/4294967295", "x/-1",
-                                          "x/99999999999999999999999" };
+                                          "x/18446744073709551617" };
     struct ferry_machine_place found;
     struct tree tree;
     struct ferry_error error;
