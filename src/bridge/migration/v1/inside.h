@@ -35,6 +35,8 @@ struct bridge_v1 {
 
 /* state.c; locked. Return: 0 or -errno. */
 int bridge_v1_write_state(struct bridge_v1 *v1, uint32_t wanted);
+/* Is the VMM one that hears of no failure, and is helped over it? */
+int bridge_v1_is_qemu(const struct bridge_v1 *v1);
 /* The session is over; what is left of its data is wiped. */
 void bridge_v1_end(struct bridge_v1 *v1);
 

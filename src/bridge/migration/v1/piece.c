@@ -63,7 +63,7 @@ int bridge_v1_pending(struct bridge_v1 *v1, uint64_t *ret_bytes)
     if (!is_saving(v1)) {
         /* A VMM that goes on asking believes in a save that a reset or a start of its
          * guest has ended: what it has sent of that leads nowhere. */
-        v1->spoilt |= v1->given;
+        v1->spoilt |= bridge_v1_is_qemu(v1) && v1->given;
         return 0;
     }
     if (v1->spoilt || (has_stopped(v1) && !v1->data)) {

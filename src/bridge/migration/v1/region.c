@@ -98,7 +98,8 @@ void bridge_v1_reset(struct bridge_v1 *v1)
 {
     pthread_mutex_lock(&v1->lock);
     /* `given` stays: whoever asks for more of that save is told. */
-    v1->spoilt |= (v1->state & FERRY_V1_SAVING) != 0 && v1->given;
+    v1->spoilt |=
+        bridge_v1_is_qemu(v1) && (v1->state & FERRY_V1_SAVING) != 0 && v1->given;
     v1->state = FERRY_V1_RUNNING;
     bridge_v1_end(v1);
     pthread_mutex_unlock(&v1->lock);

@@ -15,6 +15,7 @@
  * - else the migration fails and the guest goes on.
  * So the error value is never shown, and only the states that begin or end a save may be
  * refused. For the others there is the error interrupt, for which QEMU stops the guest.
+ * With a token for who is not QEMU each may.
  */
 
 #define STOP 0u
@@ -59,6 +60,11 @@ static int stands_still(uint32_t state)
            state == FERRY_STATE_RESUMING;
 }
 
+int bridge_v1_is_qemu(const struct bridge_v1 *v1)
+{
+    return v1->migration->device->token.uapi == BRIDGE_UAPI_ANY;
+}
+
 /* To a state of v2, with the other devices' part in it. Return: 0 or -errno. */
 static int go(struct bridge_v1 *v1, uint32_t wanted)
 {
@@ -66,7 +72,10 @@ static int go(struct bridge_v1 *v1, uint32_t wanted)
     struct bridge_data *fresh = NULL;
     int rc = 0;
 
-    if (stands_still(wanted) && wanted != FERRY_STATE_RESUMING && !stands_still(state)) {
+    if (!bridge_v1_is_qemu(v1)) {
+        rc = 0; /* who uses one device sees to the others himself */
+    } else if (stands_still(wanted) && wanted != FERRY_STATE_RESUMING &&
+               !stands_still(state)) {
         rc = bridge_v1_quiet_others(v1);
     } else if (!stands_still(wanted) && stands_still(state)) {
         bridge_v1_wake_others(v1);
@@ -85,14 +94,20 @@ static int go(struct bridge_v1 *v1, uint32_t wanted)
 static int run(struct bridge_v1 *v1)
 {
     /* When it fails the guest has been told to stop, unless it merely lost its server. */
-    (void)go(v1, FERRY_STATE_RUNNING);
+    const int rc = go(v1, FERRY_STATE_RUNNING);
+
     v1->spoilt = 0;
-    return 0;
+    return bridge_v1_is_qemu(v1) ? 0 : rc;
 }
 
 static int stop(struct bridge_v1 *v1)
 {
-    if (go(v1, FERRY_STATE_STOP) < 0) {
+    const int rc = go(v1, FERRY_STATE_STOP);
+
+    if (!bridge_v1_is_qemu(v1)) {
+        return rc;
+    }
+    if (rc < 0) {
         bridge_say(v1->migration->device,
                    "it does not stop with its guest, which goes unheard: it counts as "
                    "stopped, and a save is going to fail");
@@ -106,9 +121,9 @@ static int stop_and_copy(struct bridge_v1 *v1)
 
     if (v1->spoilt) {
         rc = -EIO;
-    } else if (!is_saving(v1) && bridge_v1_reaches_others(v1)) {
+    } else if (bridge_v1_is_qemu(v1) && !is_saving(v1) && bridge_v1_reaches_others(v1)) {
         rc = -EOPNOTSUPP;
-    } else if (bridge_iommu_misled(v1->migration->device)) {
+    } else if (bridge_v1_is_qemu(v1) && bridge_iommu_misled(v1->migration->device)) {
         bridge_say(v1->migration->device,
                    "QEMU before 8.0 loses what is written to memory that a vIOMMU then "
                    "unmaps: it moves no device beside one");
@@ -116,7 +131,7 @@ static int stop_and_copy(struct bridge_v1 *v1)
     } else {
         rc = go(v1, FERRY_STATE_STOP_COPY);
     }
-    if (rc < 0 && v1->state == RUNNING) {
+    if (rc < 0 && v1->state == RUNNING && bridge_v1_is_qemu(v1)) {
         v1->spoilt = 1; /* a guest that is stopped for a snapshot: the save fails */
         rc = 0;
     }
@@ -128,7 +143,7 @@ static int pre_copy(struct bridge_v1 *v1)
     const uint32_t state = state_of(v1);
     int rc = 0;
 
-    if (!is_saving(v1) && bridge_v1_reaches_others(v1)) {
+    if (bridge_v1_is_qemu(v1) && !is_saving(v1) && bridge_v1_reaches_others(v1)) {
         return -EOPNOTSUPP;
     }
     if (stands_still(state)) {
