@@ -25,28 +25,31 @@ static int load_module(void *user, const char *module, char *ret_text, size_t si
 int machine_env_init(struct machine_env *env, const struct ferry_machine_options *options,
                      struct ferry_error *reterr)
 {
-    static const struct ferry_machine_options none = { .struct_size = sizeof(none) };
+    struct ferry_machine_options own = { .struct_size = sizeof(own) };
     char release[64];
 
-    options = options != NULL ? options : &none;
-    if (options->struct_size != sizeof(*options)) {
-        return ferry_error_set(reterr, FERRY_E_ARGUMENT, MACHINE_LAYER, NULL, 0,
-                               "struct_size is %zu, not %zu", options->struct_size,
-                               sizeof(*options));
+    if (options != NULL) {
+        if (options->struct_size < sizeof(options->struct_size)) {
+            return ferry_error_set(reterr, FERRY_E_ARGUMENT, MACHINE_LAYER, NULL, 0,
+                                   "struct_size is %zu", options->struct_size);
+        }
+        /* What an older program does not know is as it always was. */
+        memcpy(&own, options,
+               options->struct_size < sizeof(own) ? options->struct_size : sizeof(own));
     }
     memset(env, 0, sizeof(*env));
-    env->sysfs = options->sysfs != NULL ? options->sysfs : "/sys";
-    env->dev = options->dev != NULL ? options->dev : "/dev";
-    env->run = options->run != NULL ? options->run : "/run/ferry/bind";
-    env->proc = options->proc != NULL ? options->proc : "/proc";
-    env->modprobe = options->modprobe != NULL ? options->modprobe : "modprobe";
-    env->modules = options->modules;
+    env->sysfs = own.sysfs != NULL ? own.sysfs : "/sys";
+    env->dev = own.dev != NULL ? own.dev : "/dev";
+    env->run = own.run != NULL ? own.run : "/run/ferry/bind";
+    env->proc = own.proc != NULL ? own.proc : "/proc";
+    env->modprobe = own.modprobe != NULL ? own.modprobe : "modprobe";
+    env->modules = own.modules;
     if (env->modules == NULL) {
         ferry_os_kernel_release(release, sizeof(release));
         ferry_os_path(env->release, sizeof(env->release), "/lib/modules/%s", release);
         env->modules = env->release;
     }
-    env->force = options->force != 0;
+    env->force = own.force != 0;
     env->write = write_attr;
     env->load = load_module;
     env->user = env;

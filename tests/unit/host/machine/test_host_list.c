@@ -126,13 +126,19 @@ static void a_machine_without_sysfs_is_an_error(void **state)
                      FERRY_E_IO);
     assert_says(&error, "no sysfs");
     assert_int_equal(count, 77);
-    options.struct_size = 8;
+    options.struct_size = 0;
     assert_int_equal(ferry_machine_list(&options, &device, 1, &count, &error),
                      FERRY_E_ARGUMENT);
     assert_int_equal(ferry_machine_get(&options, EDU, &device, &error), FERRY_E_ARGUMENT);
     assert_int_equal(ferry_machine_bind(&options, EDU, NULL, NULL, &error),
                      FERRY_E_ARGUMENT);
     assert_int_equal(ferry_machine_unbind(&options, EDU, NULL, &error), FERRY_E_ARGUMENT);
+    /* An older program's options end earlier. */
+    options = options_of(&tree);
+    options.struct_size = offsetof(struct ferry_machine_options, proc);
+    options.modprobe = (const char *)1;
+    assert_int_equal(ferry_machine_list(&options, &device, 1, &count, &error), FERRY_OK);
+    assert_int_equal(count, 0);
     tree_remove(&tree);
 }
 
