@@ -133,12 +133,25 @@ static void a_machine_without_sysfs_is_an_error(void **state)
     assert_int_equal(ferry_machine_bind(&options, EDU, NULL, NULL, &error),
                      FERRY_E_ARGUMENT);
     assert_int_equal(ferry_machine_unbind(&options, EDU, NULL, &error), FERRY_E_ARGUMENT);
-    /* An older program's options end earlier. */
+    tree_remove(&tree);
+}
+
+static void options_of_an_older_program_end_earlier(void **state)
+{
+    struct ferry_error error = { .code = FERRY_OK };
+    struct ferry_machine_options options;
+    struct tree tree;
+
+    (void)state;
+    tree_make(&tree);
+    tree_pci(&tree, EDU, NULL, 5);
     options = options_of(&tree);
-    options.struct_size = offsetof(struct ferry_machine_options, proc);
-    options.modprobe = (const char *)1;
-    assert_int_equal(ferry_machine_list(&options, &device, 1, &count, &error), FERRY_OK);
-    assert_int_equal(count, 0);
+    options.force = 1;
+    options.struct_size = offsetof(struct ferry_machine_options, force);
+    assert_int_equal(ferry_machine_unbind(&options, EDU, NULL, &error),
+                     FERRY_E_NOT_FOUND);
+    options.struct_size = sizeof(options) + 8;
+    assert_int_equal(ferry_machine_unbind(&options, EDU, NULL, &error), FERRY_OK);
     tree_remove(&tree);
 }
 
@@ -257,6 +270,7 @@ int main(void)
         cmocka_unit_test(devices_are_listed_by_name_with_what_is_in_the_way),
         cmocka_unit_test(a_list_that_does_not_fit_tells_how_long_it_is),
         cmocka_unit_test(a_machine_without_sysfs_is_an_error),
+        cmocka_unit_test(options_of_an_older_program_end_earlier),
         cmocka_unit_test(the_most_specific_alias_names_the_driver),
         cmocka_unit_test(a_driver_that_is_built_in_is_found_as_well),
         cmocka_unit_test(a_loaded_module_is_shown_by_its_drivers_name),
