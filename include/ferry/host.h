@@ -151,6 +151,7 @@ struct ferry_host_event {
     const char *phase; /* name of the present phase */
     struct ferry_progress progress;
     const struct ferry_report *report; /* FINISHED, UNDECIDED; else NULL */
+    const struct ferry_error *error;   /* DEVICE_LOST: why; else NULL */
 };
 
 struct ferry_context_options {

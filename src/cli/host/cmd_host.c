@@ -285,7 +285,9 @@ static void on_event(void *user, struct ferry_context *context,
         const char *name = host->args->device[event->device].name;
 
         json_object_object_add(object, "device", json_object_new_string(name));
-        fprintf(stderr, "ferry host: device %s is lost\n", name);
+        json_object_object_add(object, "reason",
+                               json_object_new_string(event->error->text));
+        fprintf(stderr, "ferry host: device %s is lost: %s\n", name, event->error->text);
     }
     if (event->report != NULL) {
         json_object_object_add(object, "report", json_report(event->report));

@@ -126,6 +126,15 @@ uint32_t ferry_context_device_count(const struct ferry_context *context)
     return context->device_count;
 }
 
+/* They would keep a device of the kernel from going. Nobody maps regions of a lost one.
+ */
+static void close_regions(struct ferry_host_device *device)
+{
+    for (uint32_t i = 0; i < FERRY_HOST_REGIONS_MAX; i++) {
+        ferry_os_close(&device->region[i].fd);
+    }
+}
+
 void ferry_host_device_shut(struct ferry_host_device *device)
 {
     if (device->watched) {
@@ -139,9 +148,7 @@ void ferry_host_device_shut(struct ferry_host_device *device)
         free(device->mappings);
         device->mappings = next;
     }
-    for (uint32_t i = 0; i < FERRY_HOST_REGIONS_MAX; i++) {
-        ferry_os_close(&device->region[i].fd);
-    }
+    close_regions(device);
     if (device->backend != NULL) {
         device->backend->ops->close(device->backend);
         device->backend = NULL;
@@ -152,7 +159,8 @@ void ferry_host_device_died(struct ferry_host_device *device, int status)
 {
     struct ferry_context *context = device->context;
     const struct ferry_host_event event = { .kind = FERRY_HOST_DEVICE_LOST,
-                                            .device = device->index };
+                                            .device = device->index,
+                                            .error = &device->lost_error };
 
     if (device->lost != FERRY_OK) {
         return;
@@ -163,6 +171,7 @@ void ferry_host_device_died(struct ferry_host_device *device, int status)
                         ferry_status_text(status));
     }
     device->lost = status;
+    close_regions(device);
     /* A dead connection stays readable. The backend stays: other threads may be in it. */
     if (device->watched) {
         ferry_loop_remove(context->loop, &device->watch);

@@ -236,7 +236,8 @@ static void tell_lost_devices(struct ferry_context *context)
 
         if (atomic_load(&device->lost) != FERRY_OK && !device->lost_told) {
             struct ferry_host_event event = { .kind = FERRY_HOST_DEVICE_LOST,
-                                              .device = i };
+                                              .device = i,
+                                              .error = &device->lost_error };
 
             device->lost_told = 1;
             ferry_host_event(context, &event);

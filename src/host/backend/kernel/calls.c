@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#define _GNU_SOURCE
 #include "host/backend/kernel/calls.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -94,6 +96,16 @@ static int real_set_nonblocking(void *user, int fd)
                        before);
 }
 
+static int real_give_up(void *user, int fd)
+{
+    const int before = errno;
+    const int none = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    const int rc = (int)result(none < 0 ? none : dup3(none, fd, O_CLOEXEC), before);
+
+    real_close(user, none);
+    return rc;
+}
+
 static const struct kernel_calls real = {
     .struct_size = sizeof(struct kernel_calls),
     .open = real_open,
@@ -105,6 +117,7 @@ static const struct kernel_calls real = {
     .write = real_write,
     .poll = real_poll,
     .set_nonblocking = real_set_nonblocking,
+    .give_up = real_give_up,
 };
 
 const struct kernel_calls *kernel_calls_real(void)

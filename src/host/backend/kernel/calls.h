@@ -33,6 +33,9 @@ struct kernel_calls {
     /* Reads and writes of the descriptor return -EAGAIN instead of waiting, where its
      * driver knows that. */
     int (*set_nonblocking)(void *user, int fd);
+    /* Closes what a descriptor stands for, and leaves the number taken, by something that
+     * knows no call of a device: other threads may be about to use it. May block. */
+    int (*give_up)(void *user, int fd);
 };
 
 /* The real ones. Return: a constant. */

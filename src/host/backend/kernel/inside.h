@@ -98,6 +98,7 @@ struct backend_kernel {
     uint32_t has_worker;
     uint32_t worker_gone;
     uint32_t closing;
+    uint32_t wanted_back; /* 1: the kernel waits for the device; 2: it has it */
     uint32_t orphan;        /* 1: the worker frees all when it gets its call back */
     struct kernel_job *job; /* at the kernel now */
     struct kernel_job *head, **tail;

@@ -34,8 +34,10 @@ static void on_notice(struct ferry_watch *watch, uint32_t events)
     (void)ferry_os_eventfd_drain(watch->fd, &count);
     if (count != 0 && !atomic_load(&kernel->testing)) {
         kernel_die(kernel, FERRY_E_CLOSED,
-                   "the kernel wants the device back (it is being unbound or unplugged): "
-                   "that waits until nobody has it open");
+                   "the kernel wants the device back: it is being unbound, or was "
+                   "unplugged");
+        kernel->wanted_back = 1;
+        pthread_cond_signal(&kernel->work);
     }
 }
 

@@ -302,6 +302,18 @@ static void do_job(struct backend_kernel *kernel, struct kernel_job *job)
     free(job);
 }
 
+/*
+ * The device goes back to the kernel now, and not when its user closes it: whoever
+ * unbinds it waits. It is reset on its way, which takes its time. Lock held at both ends.
+ */
+static void let_go(struct backend_kernel *kernel)
+{
+    pthread_mutex_unlock(&kernel->lock);
+    kernel_close(kernel->calls, &kernel->data_fd);
+    (void)kernel->calls->give_up(kernel->calls->user, kernel->fd);
+    pthread_mutex_lock(&kernel->lock);
+}
+
 static void *work(void *user)
 {
     struct backend_kernel *kernel = user;
@@ -309,10 +321,13 @@ static void *work(void *user)
 
     pthread_mutex_lock(&kernel->lock);
     while (!kernel->closing) {
-        if (kernel->head == NULL) {
-            pthread_cond_wait(&kernel->work, &kernel->lock);
-        } else {
+        if (kernel->head != NULL) {
             do_job(kernel, kernel->head);
+        } else if (kernel->wanted_back == 1) {
+            kernel->wanted_back = 2;
+            let_go(kernel);
+        } else {
+            pthread_cond_wait(&kernel->work, &kernel->lock);
         }
     }
     kernel->worker_gone = 1;

@@ -447,6 +447,18 @@ static int fake_nonblocking(void *user, int fd)
     return 0;
 }
 
+static int fake_give_up(void *user, int fd)
+{
+    struct fake_vfio *fake = user;
+
+    pthread_mutex_lock(&fake->lock);
+    assert_int_equal(fd, fake->device_fd);
+    fake->given_up++;
+    pthread_cond_broadcast(&fake->changed);
+    pthread_mutex_unlock(&fake->lock);
+    return 0;
+}
+
 static void fake_close(void *user, int fd)
 {
     struct fake_vfio *fake = user;
@@ -558,6 +570,7 @@ void fake_init(struct fake_vfio *fake)
         .write = fake_write,
         .poll = fake_poll,
         .set_nonblocking = fake_nonblocking,
+        .give_up = fake_give_up,
     };
     fake->iommu.ops = &iommu_ops;
     fake->device_fd = fake->data_fd = -1;

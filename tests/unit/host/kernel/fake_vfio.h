@@ -85,7 +85,7 @@ struct fake_vfio {
     uint32_t signals; /* so many calls in turn are interrupted first */
     uint32_t stuck;   /* 1: changes of state do not return; 2: reads of data */
     uint32_t inside;  /* calls that are stuck now */
-    uint32_t sets, gets, resets, irq_sets, opened, closed_fds;
+    uint32_t sets, gets, resets, irq_sets, opened, closed_fds, given_up;
     struct uapi_irq_set last_irq;
     int32_t last_irq_fd[16];
 };

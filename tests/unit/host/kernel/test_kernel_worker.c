@@ -332,8 +332,16 @@ static void a_device_that_the_kernel_wants_back_is_dead(void **state)
     assert_non_null(strstr(error.text, "wants the device back"));
     assert_int_equal(fake_set_state(backend, FERRY_STATE_RUNNING, &error),
                      FERRY_E_CLOSED);
+    /* It goes back as soon as no call is at the kernel, before it is closed. */
+    assert_int_equal(fake.given_up, 0);
     fake_stuck(&fake, 0);
+    pthread_mutex_lock(&fake.lock);
+    while (fake.given_up == 0) {
+        pthread_cond_wait(&fake.changed, &fake.lock);
+    }
+    pthread_mutex_unlock(&fake.lock);
     backend->ops->close(backend);
+    assert_int_equal(fake.given_up, 1);
 }
 
 static void who_listens_for_the_kernels_wish_decides_himself(void **state)
