@@ -125,6 +125,21 @@ def a_device_that_is_gone(ferry, bridge):
         refused(rig, "vfio:%s,token=%s" % (device.folder, TOKEN), 2, "VF token")
 
 
+def a_call_that_does_not_end(ferry, bridge):
+    """Nobody can take it back: who made it is told, and the command ends."""
+    with KernelRig(ferry, bridge) as rig:
+        for stuck, call in (("stop_copy", "SET_STATE"), ("read", "DATA_READ")):
+            folder = rig.serve(COPY, "--filter", "delay=%s:600s@1" % stuck,
+                               timeout_ms=600000).folder
+            done = rig.on("save", "--device", "d=vfio:" + folder, "--device-timeout", "200",
+                          "--arc-limit", "200", rig.path("state"))
+            expect(done.stderr, done.returncode, 7)
+            assert "the kernel did not end " + call in done.stderr, done.stderr
+            expect("a file", os.path.exists(rig.path("state")), False)
+            works(rig, "vfio:" + folder)
+
+
 if __name__ == "__main__":
     sys.exit(main_of((addresses_that_are_none, a_device_in_use, what_sysfs_tells,
-                      what_the_kernel_lacks, a_device_that_is_gone), sys.argv[1:]))
+                      what_the_kernel_lacks, a_device_that_is_gone,
+                      a_call_that_does_not_end), sys.argv[1:]))
