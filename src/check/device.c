@@ -163,6 +163,7 @@ static int open_backend(struct check_run *run, struct check_device *device,
         .struct_size = sizeof(options),
         .timeout_ms = run->options->timeout_ms ? run->options->timeout_ms : TIMEOUT_MS,
         .memory = { on_dma_read, on_dma_write, device },
+        .as_is = 1,
     };
 
     return device->target.endpoint

@@ -50,6 +50,7 @@ struct ferry_backend_options {
     size_t struct_size;
     uint32_t timeout_ms;
     struct ferry_client_memory memory;
+    uint32_t as_is; /* 1: for a checker, a kernel driver's wrong answers as they are */
 };
 
 /*

@@ -15,8 +15,33 @@
 /* A driver whose poll says "ready" and whose read says "not yet", again and again. */
 #define SPIN_PAUSE_NS ((uint64_t)FERRY_NS_PER_MS)
 
+/* A driver that gives or takes bytes after a session has it go on: so says the request.
+ */
+static int goes_on(struct backend_kernel *kernel, struct kernel_job *job)
+{
+    const struct kernel_calls *calls = kernel->calls;
+    uint8_t byte = 0;
+
+    if (kernel->data_fd >= 0 || kernel->ended_fd < 0) {
+        return 0;
+    }
+    if (kernel->ended_loads) {
+        return job->request.kind == FERRY_RQ_DATA_WRITE &&
+               calls->write(calls->user, kernel->ended_fd, &byte, 1) > 0;
+    }
+    if (job->request.kind != FERRY_RQ_DATA_READ ||
+        calls->read(calls->user, kernel->ended_fd, &byte, 1) <= 0) {
+        return 0;
+    }
+    job->request.u.data.got = 1;
+    return 1;
+}
+
 static int no_session(struct backend_kernel *kernel, struct kernel_job *job)
 {
+    if (goes_on(kernel, job)) {
+        return FERRY_OK;
+    }
     return ferry_error_set(&job->detail, FERRY_E_STATE, KERNEL_LAYER, NULL, 0,
                            "%s: the device has no data to %s in %s",
                            ferry_request_name(job->request.kind),
@@ -87,7 +112,7 @@ static int take_read(struct backend_kernel *kernel, struct kernel_job *job, int6
         return kernel_copy(kernel, job, io->data, kernel->bounce, io->got);
     }
     /* Some drivers say 0, and not ENOMSG, when a running device has no more for now. */
-    if ((got == 0 || got == -ENOMSG) && !stopped) {
+    if (((got == 0 && !kernel->as_is) || got == -ENOMSG) && !stopped) {
         return FERRY_E_DRY;
     }
     if (got == 0) {
@@ -175,6 +200,11 @@ int kernel_precopy_info(struct backend_kernel *kernel, struct kernel_job *job)
      * as it was. */
     struct uapi_precopy_info info = { .argsz = sizeof(info) };
     int rc;
+
+    if (kernel->as_is) {
+        info.initial_bytes = job->request.u.precopy.initial_bytes;
+        info.dirty_bytes = job->request.u.precopy.dirty_bytes;
+    }
 
     if (kernel->data_fd < 0 || kernel->data_loads ||
         kernel->state == FERRY_STATE_STOP_COPY) {

@@ -76,6 +76,7 @@ struct backend_kernel {
     enum kernel_dirty dirty;          /* never KERNEL_DIRTY_BEST */
     uint32_t reinit;                  /* 1: pre-copy info says REINIT */
     uint32_t send_all_arcs;           /* 1: also those that hang many kernels */
+    uint32_t as_is;                   /* 1: nothing of what a driver does is made good */
 
     pthread_mutex_t iommu_lock;
     pthread_mutex_t irq_lock;
@@ -86,6 +87,8 @@ struct backend_kernel {
     /* Worker's. */
     int data_fd; /* of the session, or -1 */
     uint32_t data_loads;
+    int ended_fd; /* as_is: of the session before, to see that it is over; or -1 */
+    uint32_t ended_loads;
     uint32_t state; /* as last known */
     uint32_t iommu_logs;
     uint8_t *bounce;
@@ -119,6 +122,7 @@ struct kernel_parts {
     enum kernel_dirty dirty;
     uint32_t timeout_ms;
     uint32_t send_all_arcs; /* 1: the user takes the risk of state.c, never_ends() */
+    uint32_t as_is;         /* as in the options */
 };
 
 /*

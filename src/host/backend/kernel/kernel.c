@@ -53,6 +53,7 @@ void kernel_unmap_all(struct backend_kernel *kernel)
 void kernel_free(struct backend_kernel *kernel)
 {
     kernel_close(kernel->calls, &kernel->data_fd);
+    kernel_close(kernel->calls, &kernel->ended_fd);
     kernel_close(kernel->calls, &kernel->fd);
     if (kernel->iommu != NULL) {
         kernel->iommu->ops->close(kernel->iommu);
@@ -366,10 +367,11 @@ static struct backend_kernel *create(const struct kernel_parts *parts)
     kernel->calls = parts->calls;
     kernel->fd = parts->fd;
     kernel->send_all_arcs = parts->send_all_arcs;
+    kernel->as_is = parts->as_is;
     kernel->timeout_ns =
         (uint64_t)(parts->timeout_ms != 0 ? parts->timeout_ms : FERRY_CLIENT_TIMEOUT_MS) *
         FERRY_NS_PER_MS;
-    kernel->data_fd = kernel->event_fd = kernel->notice_fd = -1;
+    kernel->data_fd = kernel->ended_fd = kernel->event_fd = kernel->notice_fd = -1;
     kernel->state = FERRY_STATE_RUNNING;
     kernel->tail = &kernel->head;
     kernel->done_tail = &kernel->done_head;

@@ -136,7 +136,8 @@ static int open_place(const char *rest, int by_group,
 {
     struct kernel_parts parts = { .calls = kernel_calls_real(),
                                   .fd = -1,
-                                  .timeout_ms = options->timeout_ms };
+                                  .timeout_ms = options->timeout_ms,
+                                  .as_is = options->as_is };
     struct address address;
     int rc = read_address(rest, &address, reterr);
 

@@ -22,6 +22,12 @@ static int has_session(uint32_t state)
 
 void kernel_end_session(struct backend_kernel *kernel)
 {
+    if (kernel->as_is && kernel->data_fd >= 0) {
+        kernel_close(kernel->calls, &kernel->ended_fd);
+        kernel->ended_fd = kernel->data_fd;
+        kernel->ended_loads = kernel->data_loads;
+        kernel->data_fd = -1;
+    }
     kernel_close(kernel->calls, &kernel->data_fd);
 }
 
