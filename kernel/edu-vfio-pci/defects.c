@@ -12,7 +12,6 @@ static const char *const names[EDU_DEFECT_COUNT] = {
 	[EDU_DEFECT_BUSY] = "busy",
 	[EDU_DEFECT_STOP_WRITE] = "stop-write",
 	[EDU_DEFECT_LOSE_LIVE] = "lose-live",
-	[EDU_DEFECT_LOSE_IRQ] = "lose-irq",
 	[EDU_DEFECT_LOSE_CHANGE] = "lose-change",
 	[EDU_DEFECT_SHORT] = "short",
 	[EDU_DEFECT_NO_CRC] = "no-crc",

@@ -14,7 +14,6 @@ enum edu_defect {
 	EDU_DEFECT_BUSY, /* it stops without waiting for DMA */
 	EDU_DEFECT_STOP_WRITE, /* a stopped device takes writes to its registers */
 	EDU_DEFECT_LOSE_LIVE, /* a load leaves out a register */
-	EDU_DEFECT_LOSE_IRQ, /* a load forgets what is pending */
 	EDU_DEFECT_LOSE_CHANGE, /* what changed in PRE_COPY is not sent again */
 	EDU_DEFECT_SHORT, /* a load that lacks its end is accepted */
 	EDU_DEFECT_NO_CRC, /* damage is not looked for */

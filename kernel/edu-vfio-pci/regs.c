@@ -222,7 +222,7 @@ int edu_regs_reset(struct edu_device *edu)
  */
 void edu_raise_held(struct edu_device *edu)
 {
-	if (edu->held_irq && !edu_defect(EDU_DEFECT_LOSE_IRQ))
+	if (edu->held_irq)
 		writel(edu->held_irq, edu->bar + EDU_IRQ_RAISE);
 	edu->held_irq = 0;
 }

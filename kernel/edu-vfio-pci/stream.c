@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Records, put together and taken apart. Nothing here reaches a device or a lock. */
 #include <linux/crc32.h>
-#include <linux/jiffies.h>
 #include <linux/minmax.h>
+#include <linux/random.h>
 #include <linux/string.h>
 
 #include "edu.h"
@@ -62,7 +62,7 @@ void edu_put_state(struct edu_out *out, const struct edu_regs *regs, u32 flags)
 		.factorial = cpu_to_le32(regs->factorial),
 		.status = cpu_to_le32(regs->status),
 		.irq = cpu_to_le32(regs->irq),
-		.reserved = cpu_to_le32(edu_defect(EDU_DEFECT_LEAK) ? (u32)jiffies : 0),
+		.reserved = cpu_to_le32(edu_defect(EDU_DEFECT_LEAK) ? get_random_u32() : 0),
 		.dma_src = cpu_to_le64(regs->dma_src),
 		.dma_dst = cpu_to_le64(regs->dma_dst),
 		.dma_count = cpu_to_le64(regs->dma_count),
