@@ -368,7 +368,7 @@ static int64_t data_trouble(struct fake_vfio *fake, int fd)
         return -EINTR;
     }
     wait_stuck(fake, 2);
-    if (fd != fake->data_fd || !has_data(fake->state)) {
+    if (!fake->no_end && (fd != fake->data_fd || !has_data(fake->state))) {
         return -ENODEV; /* the session is over */
     }
     if (fake->data_late > 0) {
@@ -598,6 +598,7 @@ static struct kernel_parts parts_of(struct fake_vfio *fake, enum kernel_dirty di
     return (struct kernel_parts){ .calls = &fake->calls,
                                   .fd = fake->device_fd,
                                   .iommu = &fake->iommu,
+                                  .as_is = fake->as_is,
                                   .dirty = dirty,
                                   .timeout_ms =
                                       timeout_ms != 0 ? timeout_ms : DEVICE_TIMEOUT_MS };

@@ -53,6 +53,8 @@ struct fake_vfio {
     uint32_t state;
     int data_fd;          /* of the session, or -1 */
     uint32_t no_data_fd;  /* 1: forgets to give one */
+    uint32_t no_end;      /* 1: a session goes on after its state */
+    uint32_t as_is;       /* for the backend: a checker has it */
     uint32_t needless_fd; /* 1: gives one with RUNNING */
     uint32_t no_reset;
     uint32_t reset_state; /* 0: RUNNING */

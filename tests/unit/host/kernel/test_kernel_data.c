@@ -280,6 +280,57 @@ static void who_knows_of_reinit_is_asked_for_it(void **state)
     assert_int_equal(fake.reinit_set, 0);
 }
 
+static void open_as_is(uint32_t as_is)
+{
+    backend->ops->close(backend);
+    fake_end(&fake);
+    fake_init(&fake);
+    fake.as_is = as_is;
+    backend = fake_open(&fake, KERNEL_DIRTY_BEST, 0);
+}
+
+/* A driver's session that does not end is nobody's business but a checker's. */
+static void a_checker_sees_a_session_that_goes_on(void **state)
+{
+    uint64_t got;
+
+    (void)state;
+    for (uint32_t as_is = 0; as_is < 2; as_is++) {
+        open_as_is(as_is);
+        fake.no_end = 1;
+        go(FERRY_STATE_STOP_COPY);
+        assert_int_equal(read_data(data, 10, &got), FERRY_OK);
+        go(FERRY_STATE_STOP);
+        assert_int_equal(read_data(data, 10, &got), as_is ? FERRY_OK : FERRY_E_STATE);
+        assert_int_equal(write_data("1", 1), FERRY_E_STATE);
+        go(FERRY_STATE_RESUMING);
+        assert_int_equal(write_data("1", 1), FERRY_OK);
+        go(FERRY_STATE_STOP);
+        assert_int_equal(write_data("1", 1), as_is ? FERRY_OK : FERRY_E_STATE);
+        assert_int_equal(read_data(data, 10, &got), FERRY_E_STATE);
+        fake.no_end = 0;
+        assert_int_equal(write_data("1", 1), FERRY_E_STATE);
+    }
+}
+
+static void a_checker_sees_what_a_driver_says_in_pre_copy(void **state)
+{
+    struct ferry_request request = { .kind = FERRY_RQ_PRECOPY_INFO, .reterr = &error };
+    uint64_t got;
+
+    (void)state;
+    open_as_is(1);
+    fake.stream_bytes = 0;
+    go(FERRY_STATE_PRE_COPY);
+    assert_int_equal(read_data(data, 10, &got), FERRY_OK); /* 0, and not dry */
+    assert_int_equal(got, 0);
+    fake.has_enomsg = 1;
+    assert_int_equal(read_data(data, 10, &got), FERRY_E_DRY);
+    request.u.precopy.dirty_bytes = 0xa5a5;
+    assert_int_equal(fake_call(backend, &request), FERRY_OK);
+    assert_int_equal(request.u.precopy.dirty_bytes, 0xa5a5);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -298,6 +349,8 @@ int main(void)
         TEST(data_move_only_in_their_states),
         TEST(an_estimate_is_never_the_callers_own_garbage),
         TEST(who_knows_of_reinit_is_asked_for_it),
+        TEST(a_checker_sees_a_session_that_goes_on),
+        TEST(a_checker_sees_what_a_driver_says_in_pre_copy),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
