@@ -70,6 +70,17 @@ def try_case(case, folder, env):
     return text, good
 
 
+def add_to(guest, folder):
+    """What the same steps in a guest need: /nested. folder: of this machine's records."""
+    guest.add(os.path.join(HERE, "move.sh"), "nested/move.sh")
+    guest.add(COMPARE, "nested/compare.sh")
+    for case, names in CASES.items():
+        for name in names:
+            record = os.path.join(folder, case, name + ".record")
+            if os.path.exists(record):
+                guest.add(record, f"nested/bridge/{case}-{name}.record")
+
+
 def main():
     env = environment(*map(os.path.abspath, sys.argv[1:6]))
     folder = tempfile.mkdtemp(prefix="ferry-nested-")

@@ -42,6 +42,6 @@ if diff -U 4 "$folder/one" "$folder/other" >"$folder/difference"; then
     exit 0
 fi
 echo "the first difference between $1 (-) and $2 (+):"
-# One hunk, without the names that the copies had.
-awk '/^@@/ { hunks++ } hunks == 1 && !/^@@/' "$folder/difference"
+# The begin of one hunk, without the names that the copies had.
+awk '/^@@/ { hunks++ } hunks == 1 && !/^@@/ && shown++ < 20' "$folder/difference"
 exit 1

@@ -21,7 +21,7 @@
 #define PCI_BUSES_MAX 8u /* all of the test's machine */
 
 /* Pages that the device writes in turn; each is looked at again before it is reused. */
-#define PAGES 4u
+#define PAGES 2u
 #define PAGE_WORDS 1024u
 #define REST_TURNS 2000u
 
@@ -203,6 +203,9 @@ static uint32_t work(const struct device *device, uint32_t round, uint32_t writt
         }
         wrong = device->put(source);
         written = round;
+    }
+    if (wrong == 0) {
+        wrong = device->check();
     }
     if (wrong != 0) {
         bad(wrong, round);

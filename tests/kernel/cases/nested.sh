@@ -1,0 +1,108 @@
+# shellcheck shell=sh
+# SPDX-License-Identifier: BSD-3-Clause
+# boot: nested
+# The second level: QEMU 10.0 has an edu device by the real kernel's vfio-pci and moves a guest to
+# a second QEMU that has the other one. The payload looks in each round at what the round before
+# left in the device and in memory; what QEMU asked and was answered is compared with what Ferry's
+# bridge was asked and answered by the same steps.
+
+scratch=0x8000000 # no memory of the payload's machine, and within edu's reach
+machine='-machine q35 -accel tcg -m 16 -kernel /bin/nested_payload'
+
+# qemus WAY [COMMAND_LINE]: how both QEMUs are started: by iommufd, or by group.
+qemus() {
+    options=
+    device=
+    if [ "$1" = iommufd ]; then
+        options='-object iommufd,id=iommufd'
+        device=,iommufd=iommufd
+    fi
+    export RECORDER=/bin/recorder.so LIMIT_S=60
+    export SOURCE="qemu $machine $options -device vfio-pci,addr=5,host=$EDU0$device ${2-}"
+    export TARGET="qemu $machine $options -device vfio-pci,addr=5,host=$EDU1$device ${2-}"
+}
+
+# moves WAY CASE [COMMAND_LINE]
+moves() {
+    qemus "$1" "${3-}"
+    mkdir "/tmp/$2"
+    works sh /nested/move.sh "$2" "/tmp/$2"
+    says moved
+}
+
+# alike CASE NAME...: the records of these QEMUs are like the bridge's.
+alike() {
+    case=$1
+    shift
+    for name; do
+        works sh /nested/compare.sh "/nested/bridge/$case-$name.record" "/tmp/$case/$name.record"
+    done
+}
+
+# limit: 120
+test_a_guest_moves_by_iommufd() {
+    works load_edu scratch_iova=$scratch
+    moves iommufd move
+    alike move source target
+}
+
+# limit: 120
+test_a_guest_moves_by_group_and_container() {
+    works load_edu scratch_iova=$scratch
+    moves group move
+    alike move source target
+}
+
+# limit: 120
+test_a_guest_that_was_stopped_moves() {
+    works load_edu scratch_iova=$scratch
+    moves iommufd stopped
+    alike stopped source target
+}
+
+# limit: 120
+test_a_migration_is_cancelled_and_the_next_one_succeeds() {
+    works load_edu scratch_iova=$scratch
+    moves iommufd cancel
+    alike cancel source target second
+}
+
+# limit: 120
+test_a_target_is_killed_and_the_next_one_gets_the_guest() {
+    works load_edu scratch_iova=$scratch
+    moves iommufd killed
+    alike killed source second
+}
+
+# limit: 120
+test_a_device_whose_buffer_was_not_written_moves_without_the_page() {
+    works load_edu
+    moves iommufd move '-append nobuffer'
+    alike move source target
+}
+
+# limit: 120
+test_a_register_that_the_driver_loses_is_seen() {
+    works load_edu scratch_iova=$scratch defect=lose-live
+    qemus iommufd
+    mkdir /tmp/move
+    refused 1 sh /nested/move.sh move /tmp/move
+    says "target: the payload: BAD edu's liveness register"
+}
+
+# limit: 120
+test_a_page_that_the_driver_does_not_log_is_seen() {
+    works load_edu scratch_iova=$scratch defect=log-miss
+    qemus iommufd
+    mkdir /tmp/move
+    refused 1 sh /nested/move.sh move /tmp/move
+    says "target: the payload: BAD"
+}
+
+# limit: 120
+test_an_answer_of_the_driver_that_is_not_the_kernels_is_seen() {
+    works load_edu scratch_iova=$scratch defect=zero
+    moves iommufd move
+    refused 1 sh /nested/compare.sh /nested/bridge/move-source.record /tmp/move/source.record
+    says "read = end"
+}
