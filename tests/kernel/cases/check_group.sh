@@ -1,0 +1,10 @@
+# shellcheck shell=sh
+# SPDX-License-Identifier: BSD-3-Clause
+# boot: check_group
+# The same with groups and a container of type 1, and with the device's buffer.
+
+# limit: 900
+test_the_reference_driver_by_groups_and_a_container() {
+    works load_edu
+    works ferry check "vfio-group:$EDU1" --partner "vfio-group:$EDU0" --driver edu --quiet
+}
