@@ -22,6 +22,10 @@ MEMORY_MB = 512
 MACHINE = ("-machine", "q35,kernel-irqchip=split", "-cpu", "max",
            "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
            "-device", "intel-iommu,intremap=on,aw-bits=48")
+# A physical function that can have virtual ones, for VF tokens.
+SRIOV = ("-device", "nvme-subsys,id=disks", "-device", "pcie-root-port,id=disk,chassis=99",
+         "-device", "nvme,bus=disk,subsys=disks,serial=1,max_ioqpairs=6,msix_qsize=6,"
+         "sriov_max_vfs=1,sriov_vq_flexible=2,sriov_vi_flexible=1")
 # While all the guest's programs wait, its clock leaps to what they wait for: an edu device takes
 # 100 ms for each transfer, and a busy host makes nothing late.
 LEAPING = ("-accel", "tcg", "-icount", "shift=1,sleep=off")
@@ -64,6 +68,7 @@ def command(qemu, kernel, initrd, devices=2, memory=MEMORY_MB, clock=LEAPING, sh
     for number in range(devices):
         args += ["-device", f"pcie-root-port,id=port{number},chassis={number + 1}",
                  "-device", f"edu,bus=port{number}"]
+    args += SRIOV
     if share:
         args += ["-fsdev", f"local,id=share,path={share},security_model=none,multidevs=remap",
                  "-device", "virtio-9p-pci,fsdev=share,mount_tag=share"]

@@ -65,3 +65,18 @@ test_a_user_without_rights_is_told_what_would_help() {
     refused 1 su -s /bin/sh -c "ferry info vfio-group:$EDU0" guest
     says "no permission to open /dev/vfio/" "chown"
 }
+
+test_a_virtual_function_wants_the_token_of_its_physical_one() {
+    token=00112233-4455-6677-8899-aabbccddeeff
+    pf=$(basename "$(dirname /sys/bus/pci/devices/*/sriov_totalvfs)")
+    works insmod /lib/modules/vfio-pci.ko enable_sriov=1
+    bind "$pf" vfio-pci
+    echo "echo 1 >/sys/bus/pci/devices/$pf/sriov_numvfs
+        for given in '' ,token=$token ,token=${token%ff}fe; do
+            ferry info vfio-group:${pf%.0}.1\$given
+        done
+        echo 0 >/sys/bus/pci/devices/$pf/sriov_numvfs" >/tmp/with_pf
+    works kernel_hold "$pf" $token "sh /tmp/with_pf"
+    says "give it with token=UUID" "this is not the VF token" "class 010802"
+    unbind "$pf"
+}
