@@ -25,6 +25,7 @@ extern "C" {
 #define FERRY_MACHINE_VIRTUAL 8u              /* a virtual function */
 #define FERRY_MACHINE_MULTIFUNCTION_GROUP 16u /* others are in its IOMMU group */
 #define FERRY_MACHINE_OVERRIDE 32u            /* its driver_override is set */
+#define FERRY_MACHINE_NO_RESET 64u            /* the kernel cannot reset it alone */
 
 struct ferry_machine_device {
     char name[64];    /* PCI address, or an mdev's UUID */

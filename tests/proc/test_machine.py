@@ -105,7 +105,7 @@ def json_has_what_a_program_needs(machine):
         "cdev": machine.path("dev/vfio/devices/vfio0"), "uri": "vfio:" + EDU,
         "vendor": 0x1234, "device": 0x11e8, "subvendor": 0, "subdevice": 0, "class": 0x020000,
         "vfio": True, "mediated": False, "virtual": False, "shared_group": False,
-        "override": False, "can_migrate": None, "migration": None, "why": None}], one
+        "override": False, "no_reset": True, "can_migrate": None, "migration": None, "why": None}], one
     rest = json.loads(machine.run(DONE, "list", "--json"))["devices"][1:]
     assert [(d["name"], d["can_migrate"], d["uri"]) for d in rest] == [
         (NIC, False, None), (FREE, False, None), (UUID, None, "vfio-group:" + UUID)], rest

@@ -101,11 +101,12 @@ static void print_migration(const struct ferry_machine_device *device,
     } else if (!look->is_open) {
         puts("not asked");
     } else {
-        printf("v%d%s%s%s%s\n", look->uapi,
+        printf("v%d%s%s%s%s%s\n", look->uapi,
                (look->flags & FERRY_MIG_STOP_COPY) != 0 ? " STOP_COPY" : "",
                (look->flags & FERRY_MIG_P2P) != 0 ? " P2P" : "",
                (look->flags & FERRY_MIG_PRE_COPY) != 0 ? " PRE_COPY" : "",
-               look->can_log ? " dirty-log" : "");
+               look->can_log ? " dirty-log" : "",
+               (device->flags & FERRY_MACHINE_NO_RESET) != 0 ? " no-reset" : "");
     }
 }
 
@@ -193,6 +194,7 @@ static struct json_object *json_device(const struct ferry_machine_device *device
     add_flag(object, "virtual", device->flags, FERRY_MACHINE_VIRTUAL);
     add_flag(object, "shared_group", device->flags, FERRY_MACHINE_MULTIFUNCTION_GROUP);
     add_flag(object, "override", device->flags, FERRY_MACHINE_OVERRIDE);
+    add_flag(object, "no_reset", device->flags, FERRY_MACHINE_NO_RESET);
     /* null: nobody asked it. */
     json_object_object_add(object, "can_migrate",
                            look->is_open || look->why[0] != '\0'

@@ -71,6 +71,11 @@ static uint32_t find_flags(const struct ferry_machine_place *place)
 
     flags |= machine_is_vfio(place->folder, place->driver) ? FERRY_MACHINE_VFIO : 0;
     flags |= machine_is_uuid(place->name) ? FERRY_MACHINE_MEDIATED : 0;
+    /* PCI devices that can be reset have a file for it. */
+    ferry_os_path(path, sizeof(path), "%s/reset", place->folder);
+    if ((flags & FERRY_MACHINE_MEDIATED) == 0 && !ferry_os_exists(path)) {
+        flags |= FERRY_MACHINE_NO_RESET;
+    }
     ferry_os_path(path, sizeof(path), "%s/physfn", place->folder);
     flags |= ferry_os_exists(path) ? FERRY_MACHINE_VIRTUAL : 0;
     ferry_os_path(path, sizeof(path), "%s/iommu_group/devices", place->folder);

@@ -49,6 +49,7 @@ static void devices_are_listed_by_name_with_what_is_in_the_way(void **state)
     tree_vfio(&tree, EDU, "vfio2", 1);
     tree_file(&tree, "sys/devices/pci0000:00/" EDU "/driver_override", "vfio-pci\n");
     tree_folder(&tree, "sys/devices/pci0000:00/" SECOND "/physfn");
+    tree_drop(&tree, "sys/devices/pci0000:00/" SECOND "/reset");
     /* A bridge, one without a group, and what is no device's name. */
     tree_pci(&tree, "0000:00:1c.0", "pcieport", 5);
     tree_file(&tree, "sys/devices/pci0000:00/0000:00:1c.0/class", "0x060400\n");
@@ -77,7 +78,7 @@ static void devices_are_listed_by_name_with_what_is_in_the_way(void **state)
     assert_int_equal(device[0].class_code, 0x00ff00);
     assert_string_equal(device[1].name, SECOND);
     assert_string_equal(device[1].driver, "");
-    assert_int_equal(device[1].flags, FERRY_MACHINE_VIRTUAL);
+    assert_int_equal(device[1].flags, FERRY_MACHINE_VIRTUAL | FERRY_MACHINE_NO_RESET);
     assert_non_null(strstr(device[1].why, "`ferry bind " SECOND "'"));
     assert_string_equal(device[2].name, UUID);
     assert_string_equal(device[2].driver, "mtty");

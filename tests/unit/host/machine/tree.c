@@ -181,6 +181,7 @@ void tree_pci(const struct tree *tree, const char *address, const char *driver, 
         { "class", "0x00ff00\n" },
         { "modalias", "pci:v00001234d000011E8sv00001AF4sd00001100bc00scFFi00\n" },
         { "driver_override", "(null)\n" },
+        { "reset", "" },
     };
     char path[256], target[256];
 
