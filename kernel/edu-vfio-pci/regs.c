@@ -12,7 +12,7 @@
 
 /* From here on all factorials are 0 modulo 2^32. */
 #define FACTORIAL_ZERO 34
-#define SETTLE_MS 10
+#define SETTLE_MS 50
 
 void __edu_hw_begin(struct edu_device *edu)
 {
@@ -71,8 +71,7 @@ int edu_regs_idle(struct edu_device *edu)
 
 /*
  * edu says that a factorial is ready a moment before it raises the interrupt for that.
- * Who stops it in between would have one raised in STOP. A user that has acknowledged it
- * already costs us the settling time.
+ * Who stops it in between would have one raised in STOP.
  */
 static bool irq_is_due(struct edu_device *edu)
 {
@@ -155,7 +154,7 @@ bool edu_regs_valid(const struct edu_regs *regs)
 
 static int compute(struct edu_device *edu, u32 operand)
 {
-	const unsigned long until = jiffies + msecs_to_jiffies(EDU_DMA_LIMIT_MS);
+	const unsigned long until = jiffies + msecs_to_jiffies(EDU_IDLE_LIMIT_MS);
 
 	writel(operand, edu->bar + EDU_FACTORIAL);
 	while (readl(edu->bar + EDU_STATUS) & EDU_STATUS_COMPUTING) {

@@ -269,7 +269,7 @@ void edu_state_reset_done(struct edu_device *edu)
 	__edu_hw_begin(edu);
 	ret = edu_regs_reset(edu);
 	__edu_hw_end(edu);
-	if (ret)
+	if (ret && ret != -ENODEV)
 		pci_err(edu->core.pdev, "the registers are not what a reset makes of them: %d\n",
 			ret);
 	spin_lock(&edu->reset_lock);

@@ -108,7 +108,7 @@ void edu_put_end(struct edu_out *out);
 
 /* What comes, taken apart record by record. */
 struct edu_in {
-	u8 record[sizeof(struct edu_record) + EDU_PAYLOAD_MAX];
+	u8 record[sizeof(struct edu_record) + EDU_PAYLOAD_MAX] __aligned(8);
 	size_t have;
 	u64 total; /* all complete records */
 	u32 crc;

@@ -16,7 +16,7 @@ static bool memory_enabled(struct edu_device *edu)
 {
 	const __le16 *command = (const __le16 *)(edu->core.vconfig + PCI_COMMAND);
 
-	return edu->core.pdev->current_state < PCI_D3hot &&
+	return edu->core.pdev->current_state == PCI_D0 &&
 	       le16_to_cpup(command) & PCI_COMMAND_MEMORY;
 }
 
@@ -74,6 +74,16 @@ static void command_write(struct edu_device *edu, u64 command)
 	dma_start(edu, command);
 }
 
+/* Whether an interrupt may be on its way, which nobody has seen yet (irq_is_due). */
+static void note_factorial(struct edu_device *edu, u64 off, u64 value)
+{
+	if (off == EDU_FACTORIAL)
+		edu->computed = true;
+	else if (off == EDU_IRQ_ACK &&
+		 value & readl(edu->bar + EDU_IRQ_STATUS) & EDU_IRQ_FACTORIAL)
+		edu->computed = false;
+}
+
 static int reg_write(struct edu_device *edu, u64 off, u64 value, size_t width)
 {
 	if (edu->gate != EDU_GATE_OPEN && !edu_defect(EDU_DEFECT_STOP_WRITE))
@@ -83,8 +93,7 @@ static int reg_write(struct edu_device *edu, u64 off, u64 value, size_t width)
 	} else if (off == EDU_DMA_COMMAND) {
 		command_write(edu, value);
 	} else if (off < EDU_REGS_END) {
-		if (off == EDU_FACTORIAL)
-			edu->computed = true;
+		note_factorial(edu, off, value);
 		writel(value, edu->bar + off);
 	}
 	return 0;
