@@ -68,6 +68,7 @@ struct check_device {
     uint32_t features;             /* FERRY_MIG_*; known from the first opening on */
     uint32_t region_count, irq_count;
     uint32_t can_reset, has_log, is_v1;
+    int reports_always; /* -1: not yet known, as check_reports_always() */
     uint32_t opened_in; /* the state that it told when it was opened last */
     uint64_t region_size[CHECK_REGIONS_MAX];
     uint32_t region_flags[CHECK_REGIONS_MAX];
@@ -145,6 +146,11 @@ int check_log_stop(struct check_run *run);
 /* bitmap: (length / page_size + 63) / 64 words. */
 int check_log_report(struct check_run *run, uint64_t iova, uint64_t length,
                      uint64_t page_size, uint64_t *bitmap);
+/*
+ * 1: the device answers REPORT at any time, so that an answer does not tell that its log
+ * is on. It is found out once: call it first where the log is off.
+ */
+int check_reports_always(struct check_run *run);
 int check_map(struct check_run *run, uint64_t iova, uint64_t bytes, int fd,
               uint64_t offset);
 int check_unmap(struct check_run *run, uint64_t iova, uint64_t bytes);

@@ -126,6 +126,27 @@ static int look_at_migration(struct check_run *run, struct check_device *device)
     return FERRY_OK;
 }
 
+/* 1 when it is in RUNNING. */
+static int runs(struct check_run *run)
+{
+    uint32_t state;
+
+    return check_get_state(run, &state) == FERRY_OK && state == FERRY_STATE_RUNNING;
+}
+
+/*
+ * Does it take a reset? The kernel has drivers that do and do not say so (mtty), and
+ * where none can be made the request is refused and does nothing. What was seen once
+ * holds: a device that its last user left in another state is not asked again.
+ */
+static int takes_reset(struct check_run *run, uint32_t flags)
+{
+    if ((flags & FERRY_DEVICE_FLAG_RESET) || run->at->can_reset) {
+        return 1;
+    }
+    return check_is_kernel(run) && runs(run) && check_reset(run) == FERRY_OK;
+}
+
 /* What it is. */
 static int look(struct check_run *run, struct check_device *device)
 {
@@ -135,7 +156,7 @@ static int look(struct check_run *run, struct check_device *device)
     if (rc != FERRY_OK) {
         return rc;
     }
-    device->can_reset = (request.u.info.flags & FERRY_DEVICE_FLAG_RESET) != 0;
+    device->can_reset = (uint32_t)takes_reset(run, request.u.info.flags);
     device->region_count = request.u.info.region_count < CHECK_REGIONS_MAX
                                ? request.u.info.region_count
                                : CHECK_REGIONS_MAX;
@@ -185,14 +206,6 @@ static int open_when_there(struct check_run *run, struct check_device *device,
         rc = open_backend(run, device, reterr);
     }
     return rc;
-}
-
-/* 1 when it is in RUNNING. */
-static int runs(struct check_run *run)
-{
-    uint32_t state;
-
-    return check_get_state(run, &state) == FERRY_OK && state == FERRY_STATE_RUNNING;
 }
 
 /* Out of whatever state it is in, by changes of state: there are servers that keep their

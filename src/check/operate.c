@@ -6,6 +6,8 @@
 #include "os/clock.h"
 #include "wire/status.h"
 
+#define REPORT_PAGE 4096u
+
 int check_call(struct check_run *run, struct ferry_request *request)
 {
     struct check_device *device = run->at;
@@ -156,6 +158,17 @@ int check_log_report(struct check_run *run, uint64_t iova, uint64_t length,
         request.u.log_report.bitmap_bytes = (length / page_size + 63) / 64 * 8;
     }
     return check_call(run, &request);
+}
+
+int check_reports_always(struct check_run *run)
+{
+    uint64_t bits[1] = { 0 };
+
+    if (run->at->reports_always < 0) {
+        run->at->reports_always = check_log_report(run, CHECK_SCRATCH_IOVA, REPORT_PAGE,
+                                                   REPORT_PAGE, bits) == FERRY_OK;
+    }
+    return run->at->reports_always;
 }
 
 int check_map(struct check_run *run, uint64_t iova, uint64_t bytes, int fd,

@@ -280,6 +280,8 @@ int ferry_check_run(const struct ferry_check_options *options,
     run->device.target = options->device;
     run->partner.target = options->partner;
     run->foreign.target = options->foreign;
+    run->device.reports_always = run->partner.reports_always =
+        run->foreign.reports_always = -1;
     run->driven.run = run;
     run->at = &run->device;
     run->look_ms = options->look_ms ? options->look_ms : LOOK_MS;

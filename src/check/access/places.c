@@ -33,9 +33,11 @@ static void read_msix(const uint8_t *config, uint32_t off, struct access_pci *pc
 
 int access_pci_read(struct check_run *run, struct access_pci *ret_pci)
 {
-    uint8_t config[CONFIG_BYTES];
+    uint8_t config[CONFIG_BYTES] = { 0 };
+    const uint64_t size = run->at->region_size[FERRY_REGION_CONFIG];
+    const size_t bytes = size > 0 && size < sizeof(config) ? size : sizeof(config);
     char text[160];
-    int rc = check_region_read(run, FERRY_REGION_CONFIG, 0, config, sizeof(config));
+    int rc = check_region_read(run, FERRY_REGION_CONFIG, 0, config, bytes);
     uint32_t off;
 
     memset(ret_pci, 0, sizeof(*ret_pci));
