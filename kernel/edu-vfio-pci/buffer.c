@@ -29,8 +29,8 @@
 static unsigned long scratch_iova;
 module_param(scratch_iova, ulong, 0444);
 MODULE_PARM_DESC(scratch_iova,
-		 "Page-aligned address that users of the device leave free, for a page of "
-		 "the driver's (0: none, and a buffer that was written is not migrated)");
+		 "Page-aligned address that users leave free, for a page of the driver's "
+		 "(0: none, and a buffer that was written is not migrated)");
 
 /* A page that the device can reach. */
 struct window {
@@ -103,10 +103,10 @@ static int window_open(struct edu_device *edu, struct window *window, bool locke
 	if (ret)
 		return ret;
 	window->page = alloc_page(GFP_KERNEL | __GFP_ZERO);
-	ret = window->page ? iommu_map(window->domain, window->iova,
-				       page_to_phys(window->page), PAGE_SIZE,
-				       IOMMU_READ | IOMMU_WRITE, GFP_KERNEL) :
-			     -ENOMEM;
+	ret = window->page ?
+		      iommu_map(window->domain, window->iova, page_to_phys(window->page),
+				PAGE_SIZE, IOMMU_READ | IOMMU_WRITE, GFP_KERNEL) :
+		      -ENOMEM;
 	if (ret) {
 		if (window->page)
 			__free_page(window->page);

@@ -107,8 +107,8 @@ static int read_regs(struct edu_device *edu, struct edu_regs *regs, bool *writte
 static int refuse_buffer(struct edu_device *edu)
 {
 	dev_info_ratelimited(&edu->core.pdev->dev,
-			     "not saved: the buffer was written, and without scratch_iova "
-			     "nothing can read it\n");
+			     "not saved: the buffer was written, and nothing can read "
+			     "it without scratch_iova\n");
 	return -EOPNOTSUPP;
 }
 

@@ -85,7 +85,8 @@ struct edu_regs {
 struct edu_buffer {
 	bool written; /* this user wrote to it: it is part of the state */
 	bool foreign; /* an earlier user did, and nobody could clear it */
-	DECLARE_BITMAP(known, EDU_BUFFER_BYTES); /* this user's bytes in a foreign buffer */
+	/* This user's bytes in a foreign buffer. */
+	DECLARE_BITMAP(known, EDU_BUFFER_BYTES);
 };
 
 /* The log of what the device wrote. io_lock. */

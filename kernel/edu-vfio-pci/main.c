@@ -7,7 +7,7 @@
 
 unsigned int edu_dma_bits = 28;
 module_param_named(dma_bits, edu_dma_bits, uint, 0444);
-MODULE_PARM_DESC(dma_bits, "Address bits of edu's DMA: those set in its property dma_mask (28)");
+MODULE_PARM_DESC(dma_bits, "Address bits of edu's DMA, of its property dma_mask (28)");
 
 static int edu_open_device(struct vfio_device *vdev)
 {
@@ -74,8 +74,8 @@ static int edu_init_dev(struct vfio_device *vdev)
 	spin_lock_init(&edu->reset_lock);
 	init_waitqueue_head(&edu->data_wait);
 	edu->state = VFIO_DEVICE_STATE_RUNNING;
-	vdev->migration_flags = VFIO_MIGRATION_STOP_COPY | VFIO_MIGRATION_P2P |
-				VFIO_MIGRATION_PRE_COPY;
+	vdev->migration_flags =
+		VFIO_MIGRATION_STOP_COPY | VFIO_MIGRATION_P2P | VFIO_MIGRATION_PRE_COPY;
 	vdev->mig_ops = &edu_mig_ops;
 	vdev->log_ops = &edu_log_ops;
 	return 0;
@@ -126,7 +126,7 @@ static int edu_first_state(struct edu_device *edu)
 		edu_hw_end(edu);
 	}
 	if (!ret && edu_buffer_first(edu))
-		pci_info(pdev, "the buffer cannot be cleared: nobody may read it first\n");
+		pci_info(pdev, "the buffer was not cleared: none may read it first\n");
 	pci_disable_device(pdev);
 	return ret;
 }
@@ -188,7 +188,7 @@ static const struct pci_error_handlers edu_err_handlers = {
 };
 
 static const struct pci_device_id edu_table[] = {
-	{ PCI_DRIVER_OVERRIDE_DEVICE_VFIO(0x1234, 0x11e8) },
+	{ PCI_DRIVER_OVERRIDE_DEVICE_VFIO(0x1234, 0x11e8) }, /* QEMU's edu */
 	{}
 };
 MODULE_DEVICE_TABLE(pci, edu_table);
@@ -220,5 +220,5 @@ module_exit(edu_module_exit);
 
 MODULE_LICENSE("GPL");
 MODULE_AUTHOR("The Ferry authors");
-MODULE_DESCRIPTION("VFIO variant driver for QEMU's edu device: an example with migration");
+MODULE_DESCRIPTION("Example of a VFIO variant driver: QEMU's edu, with migration");
 MODULE_IMPORT_NS(IOMMUFD);

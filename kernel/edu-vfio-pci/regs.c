@@ -75,8 +75,7 @@ int edu_regs_idle(struct edu_device *edu)
  */
 static bool irq_is_due(struct edu_device *edu)
 {
-	return edu->computed &&
-	       readl(edu->bar + EDU_STATUS) & EDU_STATUS_IRQ &&
+	return edu->computed && readl(edu->bar + EDU_STATUS) & EDU_STATUS_IRQ &&
 	       !(readl(edu->bar + EDU_IRQ_STATUS) & EDU_IRQ_FACTORIAL);
 }
 

@@ -270,8 +270,7 @@ void edu_state_reset_done(struct edu_device *edu)
 	ret = edu_regs_reset(edu);
 	__edu_hw_end(edu);
 	if (ret && ret != -ENODEV)
-		pci_err(edu->core.pdev, "the registers are not what a reset makes of them: %d\n",
-			ret);
+		pci_err(edu->core.pdev, "registers are not as after a reset: %d\n", ret);
 	spin_lock(&edu->reset_lock);
 	if (!mutex_trylock(&edu->state_mutex)) {
 		edu->deferred_reset = true;

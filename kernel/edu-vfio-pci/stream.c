@@ -62,7 +62,8 @@ void edu_put_state(struct edu_out *out, const struct edu_regs *regs, u32 flags)
 		.factorial = cpu_to_le32(regs->factorial),
 		.status = cpu_to_le32(regs->status),
 		.irq = cpu_to_le32(regs->irq),
-		.reserved = cpu_to_le32(edu_defect(EDU_DEFECT_LEAK) ? get_random_u32() : 0),
+		.reserved =
+			cpu_to_le32(edu_defect(EDU_DEFECT_LEAK) ? get_random_u32() : 0),
 		.dma_src = cpu_to_le64(regs->dma_src),
 		.dma_dst = cpu_to_le64(regs->dma_dst),
 		.dma_count = cpu_to_le64(regs->dma_count),
@@ -102,7 +103,8 @@ static int take_compat(struct edu_in *in, const struct edu_compat *compat)
 	return 0;
 }
 
-static int take_state(struct edu_in *in, struct edu_regs *regs, const struct edu_state *state)
+static int take_state(struct edu_in *in, struct edu_regs *regs,
+		      const struct edu_state *state)
 {
 	const u32 flags = le32_to_cpu(state->flags);
 

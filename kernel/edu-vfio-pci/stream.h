@@ -89,7 +89,7 @@ struct edu_regs;
 #define EDU_END_BYTES (sizeof(struct edu_record) + sizeof(struct edu_end))
 
 /* Room for what one session holds at most: an initial part or increment, and the rest. */
-#define EDU_OUT_MAX                                                              \
+#define EDU_OUT_MAX                                                                      \
 	(EDU_COMPAT_BYTES + 2 * EDU_STATE_BYTES + EDU_BUFFER_RECORD_BYTES + EDU_END_BYTES)
 
 /* What is written, and not read yet. */

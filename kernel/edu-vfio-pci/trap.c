@@ -45,8 +45,9 @@ static void dma_start(struct edu_device *edu, u64 command)
 		return;
 	}
 	if (to_ram && !edu_buffer_readable(&edu->buffer, off, count)) {
-		dev_warn_ratelimited(&edu->core.pdev->dev,
-				     "dropped a DMA that reads an earlier user's bytes\n");
+		dev_warn_ratelimited(
+			&edu->core.pdev->dev,
+			"dropped a DMA that reads an earlier user's bytes\n");
 		return;
 	}
 	if (to_ram) {
@@ -67,8 +68,7 @@ static void dma_start(struct edu_device *edu, u64 command)
 static void command_write(struct edu_device *edu, u64 command)
 {
 	/* So does the device: nothing but a start is a command, and one at a time. */
-	if (!(command & EDU_DMA_RUN) ||
-	    readq(edu->bar + EDU_DMA_COMMAND) & EDU_DMA_RUN)
+	if (!(command & EDU_DMA_RUN) || readq(edu->bar + EDU_DMA_COMMAND) & EDU_DMA_RUN)
 		return;
 	edu_log_settle(edu);
 	dma_start(edu, command);
