@@ -49,8 +49,8 @@ struct ferry_machine_options {
     const char *run;      /* "/run/ferry/bind": what unbind needs to know */
     const char *proc;     /* "/proc" */
     const char *modprobe; /* the program "modprobe" */
-    uint32_t force;       /* 1: ferry_machine_bind() takes what the machine needs;
-                             ferry_machine_unbind() lets the kernel choose a driver when it is
+    uint32_t force;       /* 1: what the machine needs is taken as well, and
+                          ferry_machine_unbind() lets the kernel choose a driver when it is
                              not known what was before */
     uint32_t reserved;
 };

@@ -28,7 +28,9 @@ static const struct argp_option bind_options[] = {
 
 static const struct argp_option unbind_options[] = {
     { "force", KEY_FORCE, NULL, 0,
-      "when it is not known what it had before, let the kernel choose", 0 },
+      "also with virtual functions; and when it is not known what it had before, let the "
+      "kernel choose",
+      0 },
     MACHINE_ROOT_OPTION,
     { NULL, 0, NULL, 0, NULL, 0 },
 };

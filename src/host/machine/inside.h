@@ -99,6 +99,12 @@ int machine_target(const struct machine_env *env, const char *name, const char *
 int machine_check_permission(const struct ferry_machine_place *place, const char *verb,
                              struct ferry_error *reterr);
 
+/* What is in use is not taken away; machine_env.force is for what the machine needs,
+ * never for what a process has open. Return: FERRY_OK; FERRY_E_BUSY. */
+int machine_check_busy(const struct machine_env *env,
+                       const struct ferry_machine_place *place,
+                       struct ferry_error *reterr);
+
 /* bind/users.c */
 
 /* Return: FERRY_OK; FERRY_E_BUSY: a process has it open by VFIO (which). */

@@ -157,6 +157,20 @@ test_a_device_that_was_pulled_out() {
     as_it_was
 }
 
+test_a_physical_function_keeps_its_virtual_ones() {
+    pf=$(basename "$(dirname /sys/bus/pci/devices/*/sriov_totalvfs)")
+    works modprobe vfio-pci enable_sriov=1
+    works ferry bind "$pf" --driver vfio-pci
+    echo 1 >"/sys/bus/pci/devices/$pf/sriov_numvfs"
+    works ferry list --no-open --json "${pf%.0}.1"
+    says '"virtual": true'
+    refused 3 ferry unbind "$pf"
+    says "its virtual functions (1) would vanish" "--force"
+    [ "$(driver_of "$pf")" = vfio-pci ] || fail "it was touched"
+    works ferry unbind --force "$pf"
+    [ ! -e "/sys/bus/pci/devices/${pf%.0}.1" ] || fail "the virtual function is still there"
+}
+
 test_what_ferry_did_not_bind_is_left_alone() {
     works modprobe vfio-pci
     bind "$EDU0" vfio-pci

@@ -29,13 +29,7 @@ static int check_device(const struct machine_env *env,
                                place->name);
     }
     status = machine_check_permission(place, "bind", reterr);
-    if (status == FERRY_OK && machine_is_vfio(place->folder, place->driver)) {
-        return machine_check_users(env, place, reterr);
-    }
-    if (status == FERRY_OK && !env->force) {
-        status = machine_check_needed(env, place, reterr);
-    }
-    return status;
+    return status == FERRY_OK ? machine_check_busy(env, place, reterr) : status;
 }
 
 /* The name that was asked for; "auto" by the aliases. */

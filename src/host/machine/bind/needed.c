@@ -205,8 +205,7 @@ int machine_check_needed(const struct machine_env *env,
     ferry_os_path(path, sizeof(path), "%s/sriov_numvfs", place->folder);
     if (need.what[0] == '\0' && ferry_os_attr_number(path, &functions) == FERRY_OK &&
         functions > 0) {
-        snprintf(need.what, sizeof(need.what),
-                 "%u virtual functions of it would vanish (`echo 0 > sriov_numvfs')",
+        snprintf(need.what, sizeof(need.what), "its virtual functions (%u) would vanish",
                  (unsigned)functions);
     }
     if (need.what[0] == '\0') {

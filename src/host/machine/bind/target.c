@@ -50,3 +50,17 @@ int machine_check_permission(const struct ferry_machine_place *place, const char
                            "`sudo ferry %s %s'",
                            verb, place->name);
 }
+
+int machine_check_busy(const struct machine_env *env,
+                       const struct ferry_machine_place *place,
+                       struct ferry_error *reterr)
+{
+    int status = FERRY_OK;
+
+    if (machine_is_vfio(place->folder, place->driver)) {
+        status = machine_check_users(env, place, reterr);
+    }
+    /* One of VFIO's may have virtual functions. */
+    return status == FERRY_OK && !env->force ? machine_check_needed(env, place, reterr)
+                                             : status;
+}

@@ -77,9 +77,7 @@ int machine_unbind(const struct machine_env *env, const char *name, char *ret_dr
     if (known != FERRY_OK && !env->force) {
         return known;
     }
-    if (machine_is_vfio(place.folder, place.driver)) {
-        status = machine_check_users(env, &place, reterr);
-    }
+    status = machine_check_busy(env, &place, reterr);
     if (status == FERRY_OK) {
         status = known == FERRY_OK ? restore(env, &place, &record, reterr)
                                    : let_choose(env, &place, reterr);

@@ -136,15 +136,22 @@ static void a_disk_with_several_paths_keeps_all_of_its_controllers(void **state)
 static void a_device_with_virtual_functions_is_kept(void **state)
 {
     struct fake_kernel fake;
+    struct ferry_error error;
 
     (void)state;
     fake_make(&fake);
     tree_file(&fake.tree, FOLDER "/sriov_numvfs", "0\n");
     taken(&fake);
     tree_file(&fake.tree, FOLDER "/sriov_numvfs", "4\n");
-    refused(&fake, "4 virtual functions");
+    refused(&fake, "its virtual functions (4)");
     fake.env.force = 1;
     taken(&fake);
+    /* One of VFIO's may have them too. */
+    assert_int_equal(fake_bind(&fake, "auto", &error), FERRY_OK);
+    fake.env.force = 0;
+    assert_int_equal(fake_unbind(&fake, &error), FERRY_E_BUSY);
+    assert_says(&error, "its virtual functions (4)");
+    fake_expect(&fake, "vfio-pci", "vfio-pci", 1);
     fake_remove(&fake);
 }
 
