@@ -101,7 +101,7 @@ struct backend_kernel {
     uint32_t has_worker;
     uint32_t worker_gone;
     uint32_t closing;
-    uint32_t wanted_back; /* 1: the kernel waits for the device; 2: it has it */
+    uint32_t wanted_back;   /* 1: the kernel waits for the device; 2: it has it */
     uint32_t orphan;        /* 1: the worker frees all when it gets its call back */
     struct kernel_job *job; /* at the kernel now */
     struct kernel_job *head, **tail;
@@ -225,11 +225,11 @@ void kernel_end_requests(struct backend_kernel *kernel, int status);
  * Worker: copies between its memory and the request's, as long as that is still ours.
  * Return: FERRY_OK, FERRY_E_TIMEOUT (the submitter has it back).
  */
-int kernel_copy(struct backend_kernel *kernel, const struct kernel_job *job, void *to,
+int kernel_copy(struct backend_kernel *kernel, struct kernel_job *job, void *to,
                 const void *from, uint64_t bytes);
 /* Worker: memory of at least that many bytes. Return: NULL: there is none. */
 void *kernel_bounce(struct backend_kernel *kernel, uint64_t bytes);
-/* Worker: is a wait to end? Return: FERRY_OK, FERRY_E_TIMEOUT, FERRY_E_CLOSED. */
+/* Worker: is a wait to end? Return: FERRY_OK: not yet; FERRY_E_TIMEOUT. */
 int kernel_patience(struct backend_kernel *kernel, const struct kernel_job *job);
 
 #endif
