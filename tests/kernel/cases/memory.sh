@@ -29,7 +29,7 @@ test_memory_of_a_mediated_device() {
     works kernel_memory type1 "$MTTY0"
     says "tracking: exact"
     works kernel_memory iommufd "$MTTY0"
-    says "tracking: this IOMMU" "in use by another process"
+    says "tracking: an iommufd tells no pages of a mediated device" "in use by another process"
 }
 
 test_a_device_that_somebody_has_is_named_as_busy() {

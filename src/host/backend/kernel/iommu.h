@@ -22,22 +22,32 @@ struct kernel_iommu_ops {
     void (*close)(struct kernel_iommu *iommu);
     /*
      * map->fd and offset: what backs the memory, or -1; map->address: where this process
-     * has it, or NULL (then fd is mapped for the time of the call). One of them is
-     * needed. Return: FERRY_OK; FERRY_E_OVERLAP, FERRY_E_LIMIT (locked memory; the
-     * sentence says which limit), FERRY_E_UNSUPPORTED (this memory cannot be mapped here:
-     * a peer's BAR), FERRY_E_RANGE (the IOMMU's aperture), FERRY_E_MEMORY, FERRY_E_IO.
+     * has it, or NULL (then fd is mapped until the unmap, or given to the kernel as it
+     * is). One of them is needed. Return: FERRY_OK; FERRY_E_ARGUMENT (nobody may use it,
+     * or there is no memory), FERRY_E_ALIGN, FERRY_E_RANGE (the IOMMU's addresses),
+     * FERRY_E_OVERLAP, FERRY_E_LIMIT (locked memory, or maps; the sentence says which
+     * limit), FERRY_E_UNSUPPORTED (this memory cannot be mapped here: a peer's region),
+     * FERRY_E_PERMISSION, FERRY_E_MEMORY, FERRY_E_IO; nothing of it is mapped then.
      */
     int (*map)(struct kernel_iommu *iommu, const struct ferry_dma_map *map,
                struct ferry_error *reterr);
-    /* With FERRY_UNMAP_BITMAP the IOMMU's dirty bits, if it tracks. */
+    /*
+     * Whole maps of a range only. With FERRY_UNMAP_BITMAP the IOMMU's dirty bits, if it
+     * tracks; what it does not tell counts as written. Return: FERRY_OK; FERRY_E_RANGE
+     * (the range cuts a map), FERRY_E_NOT_FOUND, FERRY_E_ARGUMENT (the bitmap);
+     * FERRY_E_IO: maps from the one that the sentence names on are still there.
+     */
     int (*unmap)(struct kernel_iommu *iommu, const struct ferry_dma_unmap *unmap,
                  struct ferry_error *reterr);
-    /* Starts or stops tracking of all that is mapped now or later. Return:
-     * FERRY_E_UNSUPPORTED when it cannot. */
+    /* Starts or stops tracking of all that is mapped now or later; a start forgets what
+     * was before, and does nothing while it is on. Return: FERRY_OK; FERRY_E_UNSUPPORTED
+     * when it cannot, with the reason, FERRY_E_IO. */
     int (*track)(struct kernel_iommu *iommu, int on, struct ferry_error *reterr);
     /*
      * Sets bits of pages written since the last report, and forgets them. The range may
-     * span mappings and holes: it asks mapping by mapping.
+     * span mappings and holes: it asks mapping by mapping. Return: FERRY_OK;
+     * FERRY_E_STATE (not tracking), FERRY_E_ARGUMENT; FERRY_E_IO, FERRY_E_MEMORY: all of
+     * the range has to be taken as written.
      */
     int (*report)(struct kernel_iommu *iommu, const struct ferry_log_report *report,
                   struct ferry_error *reterr);

@@ -220,6 +220,15 @@ static void an_iommu_without_tracking_is_found_out_and_says_so(void **state)
                      FERRY_E_UNSUPPORTED);
     says("EOPNOTSUPP");
     shut();
+    /* What the kernel says of an mdev. */
+    rig.fake.fail_request = UAPI_IOMMU_HWPT_ALLOC;
+    rig.fake.fail_err = ENOENT;
+    rig.fake.fail_count = 1;
+    assert_int_equal(try_open(NULL), FERRY_OK);
+    assert_int_equal(rig.iommu->ops->track(rig.iommu, 1, &rig.error),
+                     FERRY_E_UNSUPPORTED);
+    says("mediated device");
+    shut();
 }
 
 static void tracking_that_starts_but_does_not_tell_is_none(void **state)

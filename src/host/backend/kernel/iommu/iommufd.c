@@ -103,9 +103,12 @@ static void attach_tracking(struct iommufd *iommufd, int device_fd)
     int rc = kernel_ioctl(iommufd->calls, iommufd->fd, UAPI_IOMMU_HWPT_ALLOC, &alloc);
 
     if (rc < 0) {
+        /* To an iommufd an mdev is no device: it does no DMA. */
         (void)snprintf(iommufd->cannot, sizeof(iommufd->cannot),
-                       "this IOMMU, or this kernel for it, has no dirty tracking "
-                       "(IOMMU_HWPT_ALLOC: %s)",
+                       rc == -ENOENT ? "an iommufd tells no pages of a mediated device "
+                                       "(IOMMU_HWPT_ALLOC: %s); vfio-group: may do it"
+                                     : "this IOMMU, or this kernel for it, has no dirty "
+                                       "tracking (IOMMU_HWPT_ALLOC: %s)",
                        ferry_os_errno_name(-rc));
         return;
     }
