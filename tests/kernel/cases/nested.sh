@@ -22,63 +22,82 @@ qemus() {
     export TARGET="qemu $machine $options -device vfio-pci,addr=5,host=$EDU1$device ${2-}"
 }
 
-# moves WAY CASE [COMMAND_LINE]
+# moves WAY CASE [COMMAND_LINE [END]]
 moves() {
     qemus "$1" "${3-}"
     mkdir "/tmp/$2"
     works sh /nested/move.sh "$2" "/tmp/$2"
-    says moved
+    says "${4-moved}"
 }
 
-# alike CASE NAME...: the records of these QEMUs are like the bridge's.
+# alike CASE NAME [HOW]: the record of this QEMU is like the bridge's.
 alike() {
-    case=$1
-    shift
-    for name; do
-        works sh /nested/compare.sh "/nested/bridge/$case-$name.record" "/tmp/$case/$name.record"
-    done
+    # shellcheck disable=SC2086
+    works sh /nested/compare.sh ${3-} "/nested/bridge/$1-$2.record" "/tmp/$1/$2.record"
 }
 
 # limit: 120
 test_a_guest_moves_by_iommufd() {
     works load_edu scratch_iova=$scratch
     moves iommufd move
-    alike move source target
+    alike move source
+    alike move target
 }
 
 # limit: 120
 test_a_guest_moves_by_group_and_container() {
     works load_edu scratch_iova=$scratch
     moves group move
-    alike move source target
+    alike move source
+    alike move target
 }
 
 # limit: 120
 test_a_guest_that_was_stopped_moves() {
     works load_edu scratch_iova=$scratch
     moves iommufd stopped
-    alike stopped source target
+    alike stopped source
+    alike stopped target
 }
 
 # limit: 120
 test_a_migration_is_cancelled_and_the_next_one_succeeds() {
     works load_edu scratch_iova=$scratch
     moves iommufd cancel
-    alike cancel source target second
+    alike cancel source
+    alike cancel target
+    alike cancel second
 }
 
 # limit: 120
 test_a_target_is_killed_and_the_next_one_gets_the_guest() {
     works load_edu scratch_iova=$scratch
     moves iommufd killed
-    alike killed source second
+    alike killed source
+    alike killed second
+}
+
+# limit: 120
+test_a_guest_moves_over_several_connections() {
+    works load_edu scratch_iova=$scratch
+    moves iommufd multifd
+    alike multifd source --threads
+    alike multifd target --threads
+}
+
+# limit: 120
+test_a_device_whose_buffer_was_written_stays_without_the_page_and_works_on() {
+    works load_edu
+    moves iommufd refused '' stayed
+    alike refused source --refused
 }
 
 # limit: 120
 test_a_device_whose_buffer_was_not_written_moves_without_the_page() {
     works load_edu
     moves iommufd move '-append nobuffer'
-    alike move source target
+    alike move source
+    alike move target
 }
 
 # limit: 120

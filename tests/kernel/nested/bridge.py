@@ -8,6 +8,7 @@ usage: bridge.py FERRY BRIDGE PAYLOAD RECORDER ROOT
 ROOT: QEMU 10.0 of scripts/qemu-cache. The bridge's records have to be like those in golden/,
 which are the real kernel's.
 """
+import contextlib
 import os
 import shutil
 import subprocess
@@ -17,16 +18,20 @@ import tempfile
 HERE = os.path.dirname(os.path.abspath(__file__))
 GOLDEN = os.path.join(HERE, "golden")
 COMPARE = os.path.join(HERE, "../record/compare.sh")
-# The records that a case leaves. One who is killed leaves no whole record.
+# The records that a case leaves: not of one who is killed, nor of a target to which the source
+# may or may not have said a word; and how they are compared.
 CASES = {
-    "move": ("source", "target"),
-    "stopped": ("source", "target"),
-    "cancel": ("source", "target", "second"),
-    "killed": ("source", "second"),
+    "move": (("source", "target"), ()),
+    "stopped": (("source", "target"), ()),
+    "cancel": (("source", "target", "second"), ()),
+    "killed": (("source", "second"), ()),
+    "multifd": (("source", "target"), ("--threads",)),
+    "refused": (("source",), ("--refused",)),
 }
 MACHINE = "-machine q35 -accel tcg -m 16"
 # The same flags as the reference driver's: STOP_COPY, P2P, PRE_COPY.
-DEVICE = "model=copy,memory=1M"
+MODEL = "copy,memory=1M"
+REFUSES = "error=pre_copy:EINVAL@1"
 CASE_S = 120
 
 
@@ -36,24 +41,43 @@ def environment(ferry, bridge, payload, recorder, root):
     libs = os.path.join(usr, "lib/x86_64-linux-gnu")
     qemu = (f"{libs}/ld-linux-x86-64.so.2 --library-path {libs} {usr}/bin/qemu-system-x86_64"
             f" -L {usr}/share/qemu -L {usr}/share/seabios")
-    command = (f"{ferry} qemu --quiet --bridge {bridge} --device {DEVICE} -- {qemu} {MACHINE}"
-               f" -kernel {payload}")
+    command = (f"{ferry} qemu --quiet --bridge {bridge} --device model={MODEL} -- {qemu}"
+               f" {MACHINE} -kernel {payload}")
     return dict(os.environ, SOURCE=command, TARGET=command, RECORDER=recorder,
                 QEMU_MODULE_DIR=os.path.join(libs, "qemu"), MALLOC_PERTURB_="0")
+
+
+@contextlib.contextmanager
+def refusing(folder, env, ferry):
+    """The environment with a source whose device refuses its first pre-copy."""
+    place = os.path.join(folder, "device")
+    read_end, write_end = os.pipe()
+    server = subprocess.Popen([ferry, "serve", MODEL, "--filter", REFUSES, "--socket", place,
+                               "--ready-fd", str(write_end)], pass_fds=[write_end],
+                              stderr=subprocess.DEVNULL)
+    os.close(write_end)
+    with os.fdopen(read_end) as ready:
+        ready.read(1)
+    yield dict(env, SOURCE=env["SOURCE"].replace("model=" + MODEL, place))
+    server.kill()
+    server.wait()
 
 
 def move(case, folder, env):
     """One case; what it said, and whether it did what it should."""
     os.makedirs(folder)
-    run = subprocess.run(["sh", os.path.join(HERE, "move.sh"), case, folder], env=env,
-                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                         timeout=CASE_S, check=False)
+    how = refusing(folder, env, env["SOURCE"].split()[0]) if case == "refused" else \
+        contextlib.nullcontext(env)
+    with how as own:
+        run = subprocess.run(["sh", os.path.join(HERE, "move.sh"), case, folder], env=own,
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                             timeout=CASE_S, check=False)
     return run.stdout, run.returncode == 0
 
 
-def compare(record, other):
+def compare(record, other, options=()):
     """What differs first, and whether the two are alike."""
-    run = subprocess.run(["sh", COMPARE, record, other], stdout=subprocess.PIPE,
+    run = subprocess.run(["sh", COMPARE, *options, record, other], stdout=subprocess.PIPE,
                          stderr=subprocess.STDOUT, text=True, check=False)
     return run.stdout, run.returncode == 0
 
@@ -62,9 +86,10 @@ def try_case(case, folder, env):
     """One case, compared with the real kernel's records: what there is to say, and whether all
     is well."""
     text, good = move(case, folder, env)
-    for name in CASES[case] if good else ():
+    names, options = CASES[case]
+    for name in names if good else ():
         more, alike = compare(os.path.join(GOLDEN, f"{case}-{name}.record"),
-                              os.path.join(folder, name + ".record"))
+                              os.path.join(folder, name + ".record"), options)
         text += more
         good &= alike
     return text, good
@@ -74,7 +99,7 @@ def add_to(guest, folder):
     """What the same steps in a guest need: /nested. folder: of this machine's records."""
     guest.add(os.path.join(HERE, "move.sh"), "nested/move.sh")
     guest.add(COMPARE, "nested/compare.sh")
-    for case, names in CASES.items():
+    for case, (names, _) in CASES.items():
         for name in names:
             record = os.path.join(folder, case, name + ".record")
             if os.path.exists(record):

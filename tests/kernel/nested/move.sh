@@ -9,11 +9,13 @@
 #          stopped  the guest was stopped before; it goes on at the target
 #          cancel   the migration is cancelled while the guest runs; then a move
 #          killed   the target is killed while the guest runs; then a move to another one
+#          multifd  a move over several connections, with switchover-ack
+#          refused  the source's device does not begin with its pre-copy: the guest stays
 # SOURCE, TARGET  how the two QEMUs are started, with the device and the payload
 # RECORDER        a library that is preloaded into them
 # LIMIT_S         how long to wait for anything (120)
 # In FOLDER are left source.record, target.record (and second.record: of the later target), and
-# what QEMUs, monitors and payloads said. The last line is "moved", or what is wrong.
+# what QEMUs, monitors and payloads said. The last line is "moved" ("stayed"), or what is wrong.
 set -u
 
 kind=$1
@@ -26,6 +28,7 @@ room=134217728
 limit_s=${LIMIT_S:-120}
 rounds=4 # of the payload that have to be good: each of its pages is looked at
 asked=0
+fd=
 pids=
 
 fail() {
@@ -73,8 +76,13 @@ start() {
     pids="$pids $!"
     wait_for has "$folder/$name.qmp" '"QMP"'
     ask "$name" qmp_capabilities
-    ask "$name" migrate-set-capabilities '"capabilities": [
-        {"capability": "events", "state": true}, {"capability": "return-path", "state": true}]'
+    more=false
+    [ "$kind" != multifd ] || more=true
+    ask "$name" migrate-set-capabilities "\"capabilities\": [
+        {\"capability\": \"events\", \"state\": true},
+        {\"capability\": \"return-path\", \"state\": true},
+        {\"capability\": \"multifd\", \"state\": $more},
+        {\"capability\": \"switchover-ack\", \"state\": $more}]"
 }
 
 # try NAME COMMAND [ARGUMENTS]: the answer goes to $answer.
@@ -83,12 +91,12 @@ try() {
     eval "fd=\$fd_$1"
     printf '{"execute": "%s", "arguments": {%s}, "id": "q%d."}\n' "$2" "${3-}" $asked >&"$fd"
     turns=$((limit_s * 50))
-    until has "$folder/$1.qmp" "\"q$asked[.]\""; do
+    until has "$folder/$1.qmp" "\"q${asked}[.]\""; do
         turns=$((turns - 1))
         [ $turns -gt 0 ] || fail "$1: no answer to $2"
         sleep 0.02
     done
-    answer=$(grep -e "\"q$asked[.]\"" "$folder/$1.qmp")
+    answer=$(grep -e "\"q${asked}[.]\"" "$folder/$1.qmp")
 }
 
 ask() {
@@ -166,7 +174,13 @@ begin() {
     ask source migrate-set-parameters \
         "\"avail-switchover-bandwidth\": $held, \"max-bandwidth\": $slow"
     wait_for is_begun "$1"
-    wait_for sent_once
+    [ "$kind" = refused ] || wait_for sent_once
+}
+
+# end NAME: QEMU ends in its own way.
+end() {
+    ask "$1" quit
+    eval "wait \$pid_$1" || fail "the $1 ended with $?"
 }
 
 # finish TARGET: the guest works there, and both QEMUs end in their own way.
@@ -181,11 +195,8 @@ finish() {
     fi
     wait_for run_state_is "$1" running
     works "$1"
-    ask "$1" quit
-    ask source quit
-    eval "wait \$pid_$1" || fail "the target ended with $?"
-    # shellcheck disable=SC2154
-    wait "$pid_source" || fail "the source ended with $?"
+    end "$1"
+    end source
     look_at source
     echo "$lines lines at the source"
     look_at "$1"
@@ -207,9 +218,18 @@ wait_at target
 start source 3 "$SOURCE"
 works source
 case $kind in
-move)
+move | multifd)
     begin target
     finish target
+    ;;
+refused)
+    begin target
+    wait_for is_over
+    # shellcheck disable=SC2154
+    wait "$pid_target"
+    works source
+    end source
+    echo stayed
     ;;
 stopped)
     ask source stop
