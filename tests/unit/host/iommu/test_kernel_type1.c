@@ -10,6 +10,7 @@
 
 #include "base/bitmap.h"
 #include "fake_kernel.h"
+#include "host/backend/kernel/iommu/dirty.h"
 #include "os/memory.h"
 #include "os/uapi/type1.h"
 
@@ -249,6 +250,38 @@ static void bits_that_nobody_asked_for_are_kept(void **state)
     shut();
 }
 
+/* From and to each place in a byte, with bits before and behind that do not count. */
+static void bits_move_from_any_place_to_any_other(void **state)
+{
+    uint64_t seed = 88172645463325252ull;
+
+    (void)state;
+    for (uint32_t i = 0; i < 2000; i++) {
+        uint8_t source[24], moved[24] = { 0 };
+        const uint64_t from = i % 17;
+        const uint64_t to = i / 17 % 17;
+        const uint64_t count = i % 128;
+
+        for (uint32_t k = 0; k < sizeof(source); k++) {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            source[k] = (uint8_t)(i % 3 == 0 ? 0xff : seed);
+        }
+        kernel_dirty_move(moved, to, source, from, count);
+        for (uint64_t bit = 0; bit < sizeof(moved) * 8; bit++) {
+            const int expected = bit >= to && bit < to + count &&
+                                 ferry_bitmap_test(source, bit - to + from);
+
+            assert_int_equal(ferry_bitmap_test(moved, bit), expected);
+        }
+        kernel_dirty_clear(source, from, count);
+        for (uint64_t bit = from; bit < from + count; bit++) {
+            assert_false(ferry_bitmap_test(source, bit));
+        }
+    }
+}
+
 static void a_report_over_pieces_and_holes_tells_all(void **state)
 {
     static uint64_t bitmap[6 * GIB / PAGE / 64];
@@ -410,6 +443,7 @@ int main(void)
         TEST(a_token_goes_with_the_name),
         TEST(a_big_map_is_all_there_or_not_at_all),
         TEST(bits_that_nobody_asked_for_are_kept),
+        TEST(bits_move_from_any_place_to_any_other),
         TEST(a_report_over_pieces_and_holes_tells_all),
         TEST(a_container_that_tells_every_page_is_not_exact),
         TEST(tracking_that_starts_but_does_not_tell_is_none),

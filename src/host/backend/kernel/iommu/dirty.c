@@ -7,8 +7,9 @@
 #include "base/range.h"
 #include "host/backend/kernel/iommu/say.h"
 
-void kernel_dirty_move(void *bitmap, uint64_t to, const void *source, uint64_t from,
-                       uint64_t count)
+/* Bit by bit, or rather run by run. */
+static void move_runs(void *bitmap, uint64_t to, const void *source, uint64_t from,
+                      uint64_t count)
 {
     const uint64_t end = from + count;
     uint64_t first = ferry_bitmap_next(source, end, from);
@@ -19,6 +20,23 @@ void kernel_dirty_move(void *bitmap, uint64_t to, const void *source, uint64_t f
         ferry_bitmap_set_range(bitmap, to + (first - from), after - first);
         first = ferry_bitmap_next(source, end, after);
     }
+}
+
+void kernel_dirty_move(void *bitmap, uint64_t to, const void *source, uint64_t from,
+                       uint64_t count)
+{
+    uint8_t *into = (uint8_t *)bitmap + to / 8;
+    const uint8_t *out_of = (const uint8_t *)source + from / 8;
+    uint64_t done = 0;
+
+    /* Nearly always; scattered pages would take a hundred times as long by runs. */
+    if (to % 8 == 0 && from % 8 == 0) {
+        for (uint64_t i = 0; i < count / 8; i++) {
+            into[i] |= out_of[i];
+        }
+        done = count / 8 * 8;
+    }
+    move_runs(bitmap, to + done, source, from + done, count - done);
 }
 
 void kernel_dirty_mark(const struct ferry_log_report *report, uint64_t iova,
