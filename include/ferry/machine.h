@@ -38,6 +38,7 @@ struct ferry_machine_device {
     uint32_t flags; /* FERRY_MACHINE_* */
     uint16_t vendor, device, subvendor, subdevice;
     uint32_t class_code;
+    uint32_t reserved[8];
 };
 
 /* NULL and 0 everywhere is this machine. */
@@ -49,9 +50,7 @@ struct ferry_machine_options {
     const char *run;      /* "/run/ferry/bind": what unbind needs to know */
     const char *proc;     /* "/proc" */
     const char *modprobe; /* the program "modprobe" */
-    uint32_t force;       /* 1: what the machine needs is taken as well, and
-                          ferry_machine_unbind() lets the kernel choose a driver when it is
-                             not known what was before */
+    uint32_t force;       /* 1, see ferry_machine_bind() and ferry_machine_unbind() */
     uint32_t reserved;
 };
 
@@ -71,7 +70,7 @@ FERRY_PUBLIC int ferry_machine_list(const struct ferry_machine_options *options,
  * One device. place: a PCI address with or without domain, an mdev's UUID, a node
  * /dev/vfio/devices/vfioN, or a device's folder of sysfs.
  * Return: FERRY_OK, FERRY_E_ARGUMENT (it is none of these), FERRY_E_NOT_FOUND,
- * FERRY_E_LIMIT (a name or path is too long), FERRY_E_MEMORY.
+ * FERRY_E_LIMIT (a name or path is too long).
  */
 FERRY_PUBLIC int ferry_machine_get(const struct ferry_machine_options *options,
                                    const char *place,
@@ -88,7 +87,7 @@ FERRY_PUBLIC int ferry_machine_get(const struct ferry_machine_options *options,
  * Return: FERRY_OK (also when it has that driver already), FERRY_E_ARGUMENT (no PCI
  * address, no driver of VFIO's), FERRY_E_NOT_FOUND (no such device or driver),
  * FERRY_E_UNSUPPORTED (not a device that VFIO takes, no IOMMU), FERRY_E_BUSY (a process
- * has it open, or the machine needs it: options->force), FERRY_E_PERMISSION,
+ * has it open, or the machine needs it, but for options->force), FERRY_E_PERMISSION,
  * FERRY_E_DEVICE (the driver refused it), FERRY_E_LIMIT, FERRY_E_IO; reterr: one sentence
  * and the command that helps.
  */
@@ -99,8 +98,10 @@ FERRY_PUBLIC int ferry_machine_bind(const struct ferry_machine_options *options,
 /*
  * Gives a device back to the driver that it had before ferry_machine_bind(), or to none.
  * ret_driver: 64 bytes, the driver that has it now, "" for none; may be NULL.
- * Return: as above; FERRY_E_NOT_FOUND also when it is not known what was before. On
- * failure it may be without a driver; it is remembered still what it had.
+ * With options->force the kernel chooses a driver when it is not known what was before.
+ * Return: as above; FERRY_E_NOT_FOUND also when it is not known what was before,
+ * FERRY_E_PROTOCOL (what was remembered is damaged). On failure it may be without a
+ * driver; it is remembered still what it had.
  */
 FERRY_PUBLIC int ferry_machine_unbind(const struct ferry_machine_options *options,
                                       const char *name, char *ret_driver,

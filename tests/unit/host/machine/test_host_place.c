@@ -188,6 +188,13 @@ static void what_does_not_fit_is_refused(void **state)
     tree_link(&tree, path + strlen(tree.root) + 1, "../x/4");
     *strrchr(path, '/') = '\0';
     assert_int_equal(find(&tree, path, &found, &error), FERRY_E_LIMIT);
+    tree_pci(&tree, EDU, NULL, 5);
+    tree_set_driver(&tree, EDU, name + sizeof(name) - 1 - 64);
+    assert_int_equal(find(&tree, EDU, &found, &error), FERRY_E_LIMIT);
+    assert_says(&error, "driver");
+    tree_set_driver(&tree, EDU, name + sizeof(name) - 1 - 63);
+    assert_int_equal(find(&tree, EDU, &found, &error), FERRY_OK);
+    assert_int_equal(strlen(found.driver), 63);
     assert_int_equal(ferry_machine_find(EDU, name, tree.dev, &found, &error),
                      FERRY_E_LIMIT);
     tree_remove(&tree);
