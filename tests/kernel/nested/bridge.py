@@ -27,11 +27,12 @@ CASES = {
     "killed": (("source", "second"), ()),
     "multifd": (("source", "target"), ("--threads",)),
     "refused": (("source",), ("--refused",)),
+    "declined": (("source",), ("--refused",)),
 }
 MACHINE = "-machine q35 -accel tcg -m 16"
 # The same flags as the reference driver's: STOP_COPY, P2P, PRE_COPY.
 MODEL = "copy,memory=1M"
-REFUSES = "error=pre_copy:EINVAL@1"
+REFUSES = {"refused": "error=pre_copy:EINVAL@1", "declined": "error=stop_copy:EINVAL@1"}
 CASE_S = 120
 
 
@@ -48,11 +49,12 @@ def environment(ferry, bridge, payload, recorder, root):
 
 
 @contextlib.contextmanager
-def refusing(folder, env, ferry):
-    """The environment with a source whose device refuses its first pre-copy."""
+def source_that(refuses, folder, env):
+    """The environment with a source whose device refuses that once."""
+    ferry = env["SOURCE"].split()[0]
     place = os.path.join(folder, "device")
     read_end, write_end = os.pipe()
-    server = subprocess.Popen([ferry, "serve", MODEL, "--filter", REFUSES, "--socket", place,
+    server = subprocess.Popen([ferry, "serve", MODEL, "--filter", refuses, "--socket", place,
                                "--ready-fd", str(write_end)], pass_fds=[write_end],
                               stderr=subprocess.DEVNULL)
     os.close(write_end)
@@ -66,13 +68,14 @@ def refusing(folder, env, ferry):
 def move(case, folder, env):
     """One case; what it said, and whether it did what it should."""
     os.makedirs(folder)
-    how = refusing(folder, env, env["SOURCE"].split()[0]) if case == "refused" else \
+    how = source_that(REFUSES[case], folder, env) if case in REFUSES else \
         contextlib.nullcontext(env)
     with how as own:
         run = subprocess.run(["sh", os.path.join(HERE, "move.sh"), case, folder], env=own,
                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                              timeout=CASE_S, check=False)
-    return run.stdout, run.returncode == 0
+    # QEMU 10.0 resets a device that does not stop; the bridge keeps its state all the same.
+    return run.stdout, run.returncode == 0 and "lost its state" not in run.stdout
 
 
 def compare(record, other, options=()):

@@ -11,11 +11,13 @@
 #          killed   the target is killed while the guest runs; then a move to another one
 #          multifd  a move over several connections, with switchover-ack
 #          refused  the source's device does not begin with its pre-copy: the guest stays
+#          declined the source's device does not stop: the guest stays, and QEMU resets the device
 # SOURCE, TARGET  how the two QEMUs are started, with the device and the payload
 # RECORDER        a library that is preloaded into them
 # LIMIT_S         how long to wait for anything (120)
 # In FOLDER are left source.record, target.record (and second.record: of the later target), and
-# what QEMUs, monitors and payloads said. The last line is "moved" ("stayed"), or what is wrong.
+# what QEMUs, monitors and payloads said. The last line is "moved", "stayed" (with "the device lost its state" when it was reset), or
+# what is wrong.
 set -u
 
 kind=$1
@@ -124,6 +126,12 @@ works() {
     wait_for has_lines "$1" $((lines + rounds))
 }
 
+# The payload has met a fault, or has gone on for some lines more than these.
+bad_or_lines() {
+    has "$folder/source.serial" BAD ||
+        [ "$(grep -c round "$folder/source.serial")" -ge $(($1 + rounds)) ]
+}
+
 run_state_is() {
     ask "$1" query-status
     case $answer in
@@ -183,10 +191,15 @@ end() {
     eval "wait \$pid_$1" || fail "the $1 ended with $?"
 }
 
-# finish TARGET: the guest works there, and both QEMUs end in their own way.
-finish() {
+# The migration may come to its end.
+release() {
     ask source migrate-set-parameters \
         "\"avail-switchover-bandwidth\": $room, \"max-bandwidth\": 0"
+}
+
+# finish TARGET: the guest works there, and both QEMUs end in their own way.
+finish() {
+    release
     wait_for status_is completed
     wait_for run_state_is source postmigrate
     if [ "$kind" = stopped ]; then
@@ -222,12 +235,18 @@ move | multifd)
     begin target
     finish target
     ;;
-refused)
+refused | declined)
     begin target
+    [ "$kind" = refused ] || release
     wait_for is_over
     # shellcheck disable=SC2154
     wait "$pid_target"
-    works source
+    if [ "$kind" = declined ] && wait_for bad_or_lines "$(grep -c round "$folder/source.serial")" &&
+        has "$folder/source.serial" BAD; then
+        echo "the device lost its state"
+    else
+        works source
+    fi
     end source
     echo stayed
     ;;
