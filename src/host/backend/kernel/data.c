@@ -63,7 +63,7 @@ static int data_failed(struct backend_kernel *kernel, struct kernel_job *job, in
 /*
  * One read or write that moves something, however long that takes within the limit.
  * ret_got: what the call returned: bytes, 0, -errno.
- * Return: FERRY_OK; FERRY_E_TIMEOUT, FERRY_E_CLOSED.
+ * Return: FERRY_OK; FERRY_E_TIMEOUT.
  */
 static int move(struct backend_kernel *kernel, const struct kernel_job *job,
                 uint8_t *data, uint64_t size, int64_t *ret_got)

@@ -112,6 +112,7 @@ kernel_perform_fn *kernel_performer(uint32_t kind)
         uint32_t kind;
         kernel_perform_fn *perform;
     } table[] = {
+        { KERNEL_RQ_BEGIN, kernel_begin },
         { FERRY_RQ_RESET, kernel_reset },
         { FERRY_RQ_GET_STATE, kernel_get_state },
         { FERRY_RQ_SET_STATE, kernel_set_state },

@@ -269,7 +269,7 @@ static int get_irqs(struct backend_kernel *kernel, struct ferry_error *reterr)
     return FERRY_OK;
 }
 
-int kernel_get_facts(struct backend_kernel *kernel, struct ferry_error *reterr)
+static int get_facts(struct backend_kernel *kernel, struct ferry_error *reterr)
 {
     int rc = get_info(kernel, reterr);
 
@@ -286,4 +286,36 @@ int kernel_get_facts(struct backend_kernel *kernel, struct ferry_error *reterr)
     }
     rc = get_regions(kernel, reterr);
     return rc == FERRY_OK ? get_irqs(kernel, reterr) : rc;
+}
+
+/* Which migration it is capable of, and what its driver can be asked to do better. */
+static int get_migration(struct backend_kernel *kernel, struct ferry_error *reterr)
+{
+    struct uapi_migration migration = { 0 };
+    const int rc = kernel_feature(kernel, UAPI_MIGRATION | UAPI_FEATURE_GET, &migration,
+                                  sizeof(migration), 0);
+
+    if (rc < 0) {
+        const int status = kernel_refusal(reterr, rc, "VFIO_DEVICE_FEATURE_MIGRATION");
+
+        /* Kernels before 5.18, and drivers of theirs, say EINVAL. */
+        return status == FERRY_E_UNSUPPORTED || status == FERRY_E_ARGUMENT ? FERRY_OK
+                                                                           : status;
+    }
+    kernel->mig_flags = migration.flags;
+    /* From 7.1 on: tells when initial bytes begin anew. Who cannot refuses. */
+    kernel->reinit =
+        (migration.flags & FERRY_MIG_PRE_COPY) != 0 &&
+        kernel_feature(kernel, UAPI_PRECOPY_V2 | UAPI_FEATURE_SET, NULL, 0, 0) >= 0;
+    return FERRY_OK;
+}
+
+int kernel_begin(struct backend_kernel *kernel, struct kernel_job *job)
+{
+    int rc = get_facts(kernel, &job->detail);
+
+    if (rc == FERRY_OK) {
+        rc = get_migration(kernel, &job->detail);
+    }
+    return rc == FERRY_OK ? kernel_find_dirty(kernel, &job->detail) : rc;
 }

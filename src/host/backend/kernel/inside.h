@@ -49,14 +49,17 @@ enum kernel_dirty {
     KERNEL_DIRTY_NONE,
 };
 
+/* The first job: what is fixed of the device. No request of a user's. */
+#define KERNEL_RQ_BEGIN FERRY_RQ_COUNT
+
 /* One request at the worker. */
 struct kernel_job {
     struct ferry_request request;   /* the worker's copy */
     struct ferry_request *original; /* NULL: its submitter has it back */
     struct ferry_error detail;
     uint64_t deadline_ns;
-    uint32_t sync; /* 1: a thread waits in call() */
-    uint32_t pad;
+    uint32_t sync;    /* 1: a thread waits in call() */
+    uint32_t copying; /* 1: the worker has its hands on the submitter's memory */
     struct kernel_job *next;
 };
 
@@ -110,15 +113,18 @@ struct backend_kernel {
     struct ferry_watch event_watch;
     struct ferry_loop_timer timer; /* the first deadline of a submitted request */
     int event_fd;
-    int dead; /* FERRY_OK, or why it serves nobody any more */
+    atomic_int dead; /* FERRY_OK, or why it serves nobody any more */
     struct ferry_error error;
 };
+
+/* One job of the worker. job->detail is filled on failure. Return: its status. */
+typedef int kernel_perform_fn(struct backend_kernel *kernel, struct kernel_job *job);
 
 /* What a backend is made of; open.c finds it, a test makes it. */
 struct kernel_parts {
     const struct kernel_calls *calls; /* borrowed until close */
-    int fd;                           /* the device; given away on success */
-    struct kernel_iommu *iommu;       /* given away on success; may be NULL */
+    int fd;                           /* the device */
+    struct kernel_iommu *iommu;       /* may be NULL */
     enum kernel_dirty dirty;
     uint32_t timeout_ms;
     uint32_t send_all_arcs; /* 1: the user takes the risk of state.c, never_ends() */
@@ -126,8 +132,9 @@ struct kernel_parts {
 };
 
 /*
- * kernel.c: asks the device for all that is fixed, finds the dirty tracking, starts the
- * worker. On failure the parts are the caller's.
+ * kernel.c: starts the worker, which asks the device for all that is fixed and finds the
+ * dirty tracking. The parts are given away in any case; on failure they are closed, as
+ * soon as the kernel lets them.
  */
 int kernel_backend_new(const struct kernel_parts *parts,
                        struct ferry_backend **ret_backend, struct ferry_error *reterr);
@@ -152,7 +159,8 @@ int kernel_refusal(struct ferry_error *reterr, int rc, const char *what);
 /* --- info.c --------------------------------------------------------------------------
  */
 
-int kernel_get_facts(struct backend_kernel *kernel, struct ferry_error *reterr);
+/* Worker: what is fixed of the device. */
+kernel_perform_fn kernel_begin;
 int kernel_region_info(struct backend_kernel *kernel, struct ferry_region_info *region,
                        struct ferry_error *reterr);
 
@@ -179,8 +187,6 @@ int kernel_feature(const struct backend_kernel *kernel, uint32_t flags, void *pa
                    uint32_t bytes, uint64_t deadline_ns);
 int kernel_probe(struct backend_kernel *kernel, const struct ferry_feature_probe *probe,
                  struct ferry_error *reterr);
-/* One job of the worker. job->detail is filled on failure. Return: its status. */
-typedef int kernel_perform_fn(struct backend_kernel *kernel, struct kernel_job *job);
 /* Who does a request of that kind. Return: NULL: it is none of the worker's. */
 kernel_perform_fn *kernel_performer(uint32_t kind);
 
@@ -195,12 +201,11 @@ void kernel_end_session(struct backend_kernel *kernel);
 
 kernel_perform_fn kernel_data_read, kernel_data_write, kernel_precopy_info;
 
-/* --- log.c: worker, but kernel_find_dirty(), which comes before there is one -----------
+/* --- log.c: worker -------------------------------------------------------------------
  */
 
-/* Chooses the dirty tracking. wanted: what the user asked for. */
-int kernel_find_dirty(struct backend_kernel *kernel, enum kernel_dirty wanted,
-                      struct ferry_error *reterr);
+/* Chooses the dirty tracking; kernel->dirty is what the user asked for. */
+int kernel_find_dirty(struct backend_kernel *kernel, struct ferry_error *reterr);
 kernel_perform_fn kernel_log_start, kernel_log_stop, kernel_log_report;
 
 /* --- worker.c ------------------------------------------------------------------------

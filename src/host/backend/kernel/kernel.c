@@ -19,8 +19,9 @@ static struct backend_kernel *kernel_of(struct ferry_backend *backend)
 void kernel_die(struct backend_kernel *kernel, int code, const char *text)
 {
     if (kernel->dead == FERRY_OK) {
-        kernel->dead = code;
+        /* The text first: who sees that it is dead reads it without the lock. */
         (void)ferry_error_set(&kernel->error, code, KERNEL_LAYER, NULL, 0, "%s", text);
+        atomic_store(&kernel->dead, code);
         kernel_end_requests(kernel, code);
     }
 }
@@ -206,33 +207,41 @@ static int do_here(struct backend_kernel *kernel, struct ferry_request *request)
     return refuse(request);
 }
 
-/* Lock held. */
-static int check_alive(const struct backend_kernel *kernel,
-                       const struct ferry_request *request)
+static int is_dead(struct backend_kernel *kernel, const struct ferry_request *request)
 {
-    return kernel->dead == FERRY_OK
-               ? FERRY_OK
-               : ferry_error_set(request->reterr, FERRY_E_CLOSED, KERNEL_LAYER, NULL, 0,
-                                 "%s", kernel->error.text);
+    return ferry_error_set(request->reterr, FERRY_E_CLOSED, KERNEL_LAYER, NULL, 0, "%s",
+                           kernel->error.text);
+}
+
+static int give_worker(struct backend_kernel *kernel, struct ferry_request *request,
+                       uint32_t sync)
+{
+    int rc;
+
+    pthread_mutex_lock(&kernel->lock);
+    if (atomic_load(&kernel->dead) != FERRY_OK) {
+        rc = is_dead(kernel, request);
+    } else {
+        rc = kernel_enqueue(kernel, request, sync);
+    }
+    if (rc == FERRY_PENDING && sync) {
+        rc = kernel_await(kernel, request);
+    }
+    pthread_mutex_unlock(&kernel->lock);
+    return rc;
 }
 
 static int start(struct backend_kernel *kernel, struct ferry_request *request,
                  uint32_t sync)
 {
-    const int here = kernel_performer(request->kind) == NULL;
     int rc;
 
-    pthread_mutex_lock(&kernel->lock);
-    rc = check_alive(kernel, request);
-    if (rc == FERRY_OK && !here) {
-        rc = kernel_enqueue(kernel, request, sync);
-        if (rc == FERRY_PENDING && sync) {
-            rc = kernel_await(kernel, request);
-        }
-    }
-    pthread_mutex_unlock(&kernel->lock);
-    if (rc == FERRY_OK && here) {
-        rc = do_here(kernel, request);
+    if (request->kind != KERNEL_RQ_BEGIN && kernel_performer(request->kind) != NULL) {
+        rc = give_worker(kernel, request, sync);
+    } else if (atomic_load(&kernel->dead) != FERRY_OK) {
+        rc = is_dead(kernel, request);
+    } else {
+        rc = do_here(kernel, request); /* a register of a vCPU waits for no lock */
     }
     if (rc != FERRY_PENDING) {
         request->status = rc;
@@ -366,6 +375,8 @@ static struct backend_kernel *create(const struct kernel_parts *parts)
     kernel->base.ops = &kernel_ops;
     kernel->calls = parts->calls;
     kernel->fd = parts->fd;
+    kernel->iommu = parts->iommu;
+    kernel->dirty = parts->dirty;
     kernel->send_all_arcs = parts->send_all_arcs;
     kernel->as_is = parts->as_is;
     kernel->timeout_ns =
@@ -386,26 +397,19 @@ static struct backend_kernel *create(const struct kernel_parts *parts)
     return kernel;
 }
 
-/* Which migration it is capable of, and what its driver can be asked to do better. */
-static int get_migration(struct backend_kernel *kernel, struct ferry_error *reterr)
+/* Return: FERRY_OK; FERRY_E_TIMEOUT when the kernel does not say what the device is. */
+static int begin(struct backend_kernel *kernel, struct ferry_error *reterr)
 {
-    struct uapi_migration migration = { 0 };
-    const int rc = kernel_feature(kernel, UAPI_MIGRATION | UAPI_FEATURE_GET, &migration,
-                                  sizeof(migration), 0);
+    struct ferry_request request = { .kind = KERNEL_RQ_BEGIN, .reterr = reterr };
+    int rc;
 
-    if (rc < 0) {
-        const int status = kernel_refusal(reterr, rc, "VFIO_DEVICE_FEATURE_MIGRATION");
-
-        /* Kernels before 5.18, and drivers of theirs, say EINVAL. */
-        return status == FERRY_E_UNSUPPORTED || status == FERRY_E_ARGUMENT ? FERRY_OK
-                                                                           : status;
+    pthread_mutex_lock(&kernel->lock);
+    rc = kernel_enqueue(kernel, &request, 1);
+    if (rc == FERRY_PENDING) {
+        rc = kernel_await(kernel, &request);
     }
-    kernel->mig_flags = migration.flags;
-    /* From 7.1 on: tells when initial bytes begin anew. Who cannot refuses. */
-    kernel->reinit =
-        (migration.flags & FERRY_MIG_PRE_COPY) != 0 &&
-        kernel_feature(kernel, UAPI_PRECOPY_V2 | UAPI_FEATURE_SET, NULL, 0, 0) >= 0;
-    return FERRY_OK;
+    pthread_mutex_unlock(&kernel->lock);
+    return rc;
 }
 
 int kernel_backend_new(const struct kernel_parts *parts,
@@ -415,6 +419,12 @@ int kernel_backend_new(const struct kernel_parts *parts,
     int rc;
 
     if (kernel == NULL) {
+        int fd = parts->fd;
+
+        kernel_close(parts->calls, &fd);
+        if (parts->iommu != NULL) {
+            parts->iommu->ops->close(parts->iommu);
+        }
         return ferry_error_set(reterr, FERRY_E_MEMORY, KERNEL_LAYER, NULL, 0,
                                "out of memory");
     }
@@ -424,23 +434,13 @@ int kernel_backend_new(const struct kernel_parts *parts,
                               "no event loop can be made for the device: %s",
                               ferry_status_text(rc));
     } else {
-        rc = kernel_get_facts(kernel, reterr);
-    }
-    if (rc == FERRY_OK) {
-        rc = get_migration(kernel, reterr);
-    }
-    kernel->iommu = parts->iommu;
-    if (rc == FERRY_OK) {
-        rc = kernel_find_dirty(kernel, parts->dirty, reterr);
-    }
-    if (rc == FERRY_OK) {
         rc = kernel_worker_start(kernel, reterr);
     }
+    if (rc == FERRY_OK) {
+        rc = begin(kernel, reterr);
+    }
     if (rc != FERRY_OK) {
-        kernel->fd = -1;
-        kernel->iommu = NULL;
-        end_loop(kernel);
-        kernel_free(kernel);
+        close_backend(&kernel->base);
         return rc;
     }
     kernel_watch_notice(kernel);

@@ -86,9 +86,9 @@ static int can_iommu(const struct backend_kernel *kernel)
     return kernel->iommu != NULL && kernel->iommu->can_track;
 }
 
-int kernel_find_dirty(struct backend_kernel *kernel, enum kernel_dirty wanted,
-                      struct ferry_error *reterr)
+int kernel_find_dirty(struct backend_kernel *kernel, struct ferry_error *reterr)
 {
+    const enum kernel_dirty wanted = kernel->dirty;
     struct ferry_error why = { 0 };
 
     if (wanted == KERNEL_DIRTY_BEST || wanted == KERNEL_DIRTY_DEVICE) {

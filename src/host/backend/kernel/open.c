@@ -149,12 +149,7 @@ static int open_place(const char *rest, int by_group,
     }
     parts.dirty = address.dirty;
     parts.send_all_arcs = address.send_all_arcs;
-    rc = kernel_backend_new(&parts, ret_backend, reterr);
-    if (rc != FERRY_OK) {
-        kernel_close(parts.calls, &parts.fd);
-        parts.iommu->ops->close(parts.iommu);
-    }
-    return rc;
+    return kernel_backend_new(&parts, ret_backend, reterr);
 }
 
 int ferry_backend_kernel_open(const char *rest,

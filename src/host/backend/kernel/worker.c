@@ -32,32 +32,33 @@ void *kernel_bounce(struct backend_kernel *kernel, uint64_t bytes)
     return kernel->bounce;
 }
 
-int kernel_copy(struct backend_kernel *kernel, const struct kernel_job *job, void *to,
+/* Without the lock: a megabyte takes a while, and others want the lock meanwhile. */
+int kernel_copy(struct backend_kernel *kernel, struct kernel_job *job, void *to,
                 const void *from, uint64_t bytes)
 {
-    int rc = FERRY_E_TIMEOUT;
-
     pthread_mutex_lock(&kernel->lock);
-    if (job->original != NULL) {
-        memcpy(to, from, (size_t)bytes);
-        rc = FERRY_OK;
-    }
+    job->copying = job->original != NULL;
     pthread_mutex_unlock(&kernel->lock);
-    return rc;
+    if (!job->copying) {
+        return FERRY_E_TIMEOUT;
+    }
+    memcpy(to, from, (size_t)bytes);
+    pthread_mutex_lock(&kernel->lock);
+    job->copying = 0;
+    pthread_cond_broadcast(&kernel->ended);
+    pthread_mutex_unlock(&kernel->lock);
+    return FERRY_OK;
 }
 
 int kernel_patience(struct backend_kernel *kernel, const struct kernel_job *job)
 {
-    int rc = FERRY_OK;
+    int given_back;
 
     pthread_mutex_lock(&kernel->lock);
-    if (kernel->closing || kernel->dead != FERRY_OK) {
-        rc = FERRY_E_CLOSED;
-    } else if (job->original == NULL || ferry_os_now_ns() >= job->deadline_ns) {
-        rc = FERRY_E_TIMEOUT;
-    }
+    given_back = job->original == NULL; /* also when the device is being closed */
     pthread_mutex_unlock(&kernel->lock);
-    return rc;
+    return !given_back && ferry_os_now_ns() < job->deadline_ns ? FERRY_OK
+                                                               : FERRY_E_TIMEOUT;
 }
 
 /* --- giving requests back; lock held --- */
@@ -136,10 +137,16 @@ static void give_back(struct backend_kernel *kernel, struct kernel_job *job, int
     (void)ferry_os_eventfd_signal(kernel->event_fd);
 }
 
+static const char *name_of(const struct kernel_job *job)
+{
+    return job->request.kind == KERNEL_RQ_BEGIN ? "the questions what the device is"
+                                                : ferry_request_name(job->request.kind);
+}
+
 static void say_overdue(const struct backend_kernel *kernel, const struct kernel_job *job,
                         struct ferry_error *detail)
 {
-    const char *name = ferry_request_name(job->request.kind);
+    const char *name = name_of(job);
     const unsigned long long limit_ms = kernel->timeout_ns / FERRY_NS_PER_MS;
 
     if (kernel->job == NULL || kernel->job == job) {
@@ -153,7 +160,7 @@ static void say_overdue(const struct backend_kernel *kernel, const struct kernel
     (void)ferry_error_set(
         detail, FERRY_E_TIMEOUT, KERNEL_LAYER, NULL, 0,
         "%s had no turn within %llu ms: the kernel is still busy with %s", name, limit_ms,
-        ferry_request_name(kernel->job->request.kind));
+        name_of(kernel->job));
 }
 
 /* Ends a request before the worker does. A job that is at the kernel is freed when it
@@ -166,8 +173,7 @@ static void end_early(struct backend_kernel *kernel, struct kernel_job *job, int
         say_overdue(kernel, job, &detail);
     } else if (detail.code == FERRY_OK) {
         (void)ferry_error_set(&detail, status, KERNEL_LAYER, NULL, 0,
-                              "%s: the device is being closed",
-                              ferry_request_name(job->request.kind));
+                              "%s: the device is being closed", name_of(job));
     }
     give_back(kernel, job, status, &detail);
     if (kernel->job != job) {
@@ -184,6 +190,15 @@ static void end_early(struct backend_kernel *kernel, struct kernel_job *job, int
     }
 }
 
+/* Until the worker has its hands off a request's memory; it may be given back by then.
+ * Gives the lock away meanwhile. */
+static void await_copy(struct backend_kernel *kernel)
+{
+    while (kernel->job != NULL && kernel->job->copying) {
+        (void)pthread_cond_wait(&kernel->ended, &kernel->lock);
+    }
+}
+
 /* Is it to be ended now? */
 static int is_due(const struct kernel_job *job, uint64_t now_ns, int all)
 {
@@ -195,11 +210,15 @@ void kernel_end_requests(struct backend_kernel *kernel, int status)
     const int all = status != FERRY_E_TIMEOUT;
     const uint64_t now_ns = ferry_os_now_ns();
     uint64_t first_ns = UINT64_MAX;
-    struct kernel_job *job = kernel->head;
+    struct kernel_job *job;
 
+    if (kernel->job != NULL && is_due(kernel->job, now_ns, all)) {
+        await_copy(kernel);
+    }
     if (kernel->job != NULL && is_due(kernel->job, now_ns, all)) {
         end_early(kernel, kernel->job, status);
     }
+    job = kernel->head;
     while (job != NULL) {
         struct kernel_job *next = job->next;
 
@@ -251,12 +270,17 @@ int kernel_enqueue(struct backend_kernel *kernel, struct ferry_request *request,
 
 static void end_my_own(struct backend_kernel *kernel, const struct ferry_request *request)
 {
-    struct kernel_job *job = kernel->head;
+    struct kernel_job *job;
 
+    await_copy(kernel);
+    if (request->next == request) {
+        return; /* it ended while we waited */
+    }
     if (kernel->job != NULL && kernel->job->original == request) {
         end_early(kernel, kernel->job, FERRY_E_TIMEOUT);
         return;
     }
+    job = kernel->head;
     while (job != NULL && job->original != request) {
         job = job->next;
     }

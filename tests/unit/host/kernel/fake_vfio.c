@@ -266,6 +266,7 @@ static int device_call(struct fake_vfio *fake, unsigned long request, void *arg)
 
     switch (request) {
     case UAPI_GET_INFO:
+        wait_stuck(fake, 3);
         rc = fault(&fake->info_of);
         *info = fake->info;
         return rc;
@@ -618,17 +619,26 @@ struct ferry_backend *fake_open(struct fake_vfio *fake, enum kernel_dirty dirty,
     return backend;
 }
 
-int fake_open_fails(struct fake_vfio *fake, enum kernel_dirty dirty,
-                    struct ferry_error *reterr)
+int fake_open_in_time(struct fake_vfio *fake, uint32_t timeout_ms,
+                      struct ferry_error *reterr)
 {
-    struct kernel_parts parts = parts_of(fake, dirty, 0);
+    const struct kernel_parts parts = parts_of(fake, KERNEL_DIRTY_BEST, timeout_ms);
     struct ferry_backend *backend = NULL;
     const int rc = kernel_backend_new(&parts, &backend, reterr);
 
     assert_true(rc < 0);
-    assert_int_equal(fake->closed_fds, 0); /* they are the caller's */
-    assert_int_equal(fake->closed, 0);
-    kernel_close(&fake->calls, &parts.fd);
+    return rc;
+}
+
+int fake_open_fails(struct fake_vfio *fake, enum kernel_dirty dirty,
+                    struct ferry_error *reterr)
+{
+    const struct kernel_parts parts = parts_of(fake, dirty, 0);
+    struct ferry_backend *backend = NULL;
+    const int rc = kernel_backend_new(&parts, &backend, reterr);
+
+    assert_true(rc < 0);
+    assert_int_equal(fake->closed, 1); /* the IOMMU; descriptors: fake_end() */
     return rc;
 }
 

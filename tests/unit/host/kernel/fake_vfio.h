@@ -85,7 +85,8 @@ struct fake_vfio {
         info_of, access,
         emfile;       /* emfile: the change takes place, its descriptor is lost */
     uint32_t signals; /* so many calls in turn are interrupted first */
-    uint32_t stuck;   /* 1: changes of state do not return; 2: reads of data */
+    uint32_t stuck;   /* 1: changes of state do not return; 2: reads of data; 3: the
+                           first question */
     uint32_t inside;  /* calls that are stuck now */
     uint32_t sets, gets, resets, irq_sets, opened, closed_fds, given_up;
     struct uapi_irq_set last_irq;
@@ -101,6 +102,9 @@ struct ferry_backend *fake_open(struct fake_vfio *fake, enum kernel_dirty dirty,
 /* The same, when it is to fail. */
 int fake_open_fails(struct fake_vfio *fake, enum kernel_dirty dirty,
                     struct ferry_error *reterr);
+/* The same, when the device is stuck. */
+int fake_open_in_time(struct fake_vfio *fake, uint32_t timeout_ms,
+                      struct ferry_error *reterr);
 /* A capability behind what a region has. next: 0 for the last. Return: its offset. */
 uint32_t fake_cap(struct fake_region *region, uint16_t id, const void *body,
                   uint32_t bytes, uint32_t next);

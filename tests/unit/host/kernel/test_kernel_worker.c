@@ -206,6 +206,21 @@ static void a_close_does_not_wait_for_a_call_that_never_returns(void **state)
     pthread_mutex_unlock(&fake.lock);
 }
 
+static void a_device_that_does_not_say_what_it_is_is_not_opened(void **state)
+{
+    (void)state;
+    fake.stuck = 3;
+    assert_int_equal(fake_open_in_time(&fake, SHORT_MS, &error), FERRY_E_TIMEOUT);
+    assert_non_null(strstr(error.text, "what the device is"));
+    assert_int_equal(fake.closed, 0);
+    fake_stuck(&fake, 0);
+    pthread_mutex_lock(&fake.lock);
+    while (fake.closed == 0) {
+        pthread_cond_wait(&fake.changed, &fake.lock);
+    }
+    pthread_mutex_unlock(&fake.lock);
+}
+
 static void a_close_ends_a_wait_for_data(void **state)
 {
     struct ferry_backend *backend = fake_open(&fake, KERNEL_DIRTY_BEST, 0);
@@ -380,6 +395,7 @@ int main(void)
         TEST(a_submitted_request_is_overdue_without_help),
         TEST(memory_of_an_overdue_read_is_its_owners_again),
         TEST(a_close_does_not_wait_for_a_call_that_never_returns),
+        TEST(a_device_that_does_not_say_what_it_is_is_not_opened),
         TEST(a_close_ends_a_wait_for_data),
         TEST(data_that_never_come_end_in_a_timeout),
         TEST(two_devices_change_at_the_same_time),
