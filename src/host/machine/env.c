@@ -13,6 +13,12 @@ static int write_attr(void *user, const char *path, const char *text, int *ret_e
     return ferry_os_attr_write(path, text, ret_errno);
 }
 
+static int try_disk(void *user, const char *path)
+{
+    (void)user;
+    return ferry_os_try_disk(path);
+}
+
 static int load_module(void *user, const char *module, char *ret_text, size_t size)
 {
     const struct machine_env *env = user;
@@ -52,6 +58,7 @@ int machine_env_init(struct machine_env *env, const struct ferry_machine_options
     env->force = own.force != 0;
     env->write = write_attr;
     env->load = load_module;
+    env->try_disk = try_disk;
     env->user = env;
     return FERRY_OK;
 }

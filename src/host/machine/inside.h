@@ -28,6 +28,8 @@ struct machine_env {
     /* Loads a module; what it says goes to ret_text. Return: FERRY_OK or a code: only
      * its drivers show whether it is there. */
     int (*load)(void *user, const char *module, char *ret_text, size_t size);
+    /* Return: EBUSY when something holds the disk of this node. */
+    int (*try_disk)(void *user, const char *path);
     void *user;
 };
 

@@ -136,6 +136,26 @@ int ferry_os_try_open(const char *path)
     return 0;
 }
 
+int ferry_os_try_disk(const char *path)
+{
+    struct stat st;
+    int fd;
+
+    if (stat(path, &st) < 0) {
+        return errno;
+    }
+    if (!S_ISBLK(st.st_mode)) {
+        return 0;
+    }
+    /* O_EXCL without O_CREAT: the kernel refuses what somebody holds. */
+    fd = open(path, O_RDONLY | O_EXCL | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) {
+        return errno;
+    }
+    close(fd);
+    return 0;
+}
+
 int ferry_os_make_folder(const char *path)
 {
     char part[FERRY_OS_SYSFS_PATH_BYTES];

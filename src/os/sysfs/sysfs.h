@@ -55,6 +55,11 @@ int ferry_os_attr_writable(const char *path);
  * another has it. */
 int ferry_os_try_open(const char *path);
 
+/* Whether something holds a disk: a file system, swap space, another disk made of it, or
+ * a program that wants it alone. Return: 0, EBUSY when so, or another errno; 0 also for
+ * what is no disk. */
+int ferry_os_try_disk(const char *path);
+
 /* A folder, which may be there already; all above it are made as well. Return: FERRY_OK;
  * a code of ferry_os_status(). */
 int ferry_os_make_folder(const char *path);

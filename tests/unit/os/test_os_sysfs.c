@@ -90,7 +90,11 @@ static void an_attribute_is_written_and_never_made(void **state)
     assert_int_equal(ferry_os_attr_read(place.file, text, sizeof(text)), FERRY_OK);
     assert_string_equal(text, "new");
     assert_int_equal(ferry_os_attr_writable(place.file), 0);
+    assert_int_equal(ferry_os_try_open(place.file), 0);
+    assert_int_equal(ferry_os_try_disk(place.file), 0);
     drop(&place);
+    assert_int_equal(ferry_os_try_open(place.file), ENOENT);
+    assert_int_equal(ferry_os_try_disk(place.file), ENOENT);
     assert_int_equal(ferry_os_attr_write(place.file, "new", &err), FERRY_E_NOT_FOUND);
     assert_int_equal(err, ENOENT);
     assert_int_equal(ferry_os_attr_writable(place.file), ENOENT);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -131,6 +132,12 @@ static int look_at_disk(void *user, const char *name)
     if (need->what[0] == '\0' &&
         ferry_os_path(path, sizeof(path), "%s/swaps", need->env->proc) == FERRY_OK) {
         (void)ferry_os_lines(path, '\n', look_at_swap, need);
+    }
+    /* Pools of disks (ZFS, btrfs) are seen by none of these. */
+    if (need->what[0] == '\0' &&
+        ferry_os_path(path, sizeof(path), "%s/%s", need->env->dev, name) == FERRY_OK &&
+        need->env->try_disk(need->env->user, path) == EBUSY) {
+        snprintf(need->what, sizeof(need->what), "its disk %.40s is in use", name);
     }
     return need->what[0] != '\0';
 }

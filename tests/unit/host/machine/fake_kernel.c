@@ -118,6 +118,16 @@ static int fake_load(void *user, const char *module, char *ret_text, size_t size
     return fake->says != NULL ? FERRY_E_IO : FERRY_E_NOT_FOUND;
 }
 
+static int fake_try_disk(void *user, const char *path)
+{
+    struct fake_kernel *fake = user;
+    const size_t length = strlen(fake->tree.dev);
+
+    assert_int_equal(strncmp(path, fake->tree.dev, length), 0);
+    return fake->held != NULL && strcmp(path + length + 1, fake->held) == 0 ? EBUSY
+                                                                            : ENOENT;
+}
+
 void fake_make(struct fake_kernel *fake)
 {
     memset(fake, 0, sizeof(*fake));
@@ -134,6 +144,7 @@ void fake_make(struct fake_kernel *fake)
         .modprobe = "modprobe",
         .write = fake_write,
         .load = fake_load,
+        .try_disk = fake_try_disk,
         .user = fake,
     };
 }

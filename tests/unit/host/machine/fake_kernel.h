@@ -16,6 +16,7 @@ struct fake_kernel {
     uint32_t fail;      /* bit n: write n fails */
     int err;            /* that they fail with; 0: they are taken and do nothing */
     unsigned pull_at;   /* at this write the device leaves the machine */
+    const char *held;   /* the name of a disk that something holds */
     const char *chosen; /* what drivers_probe gives it to; NULL: none */
     const char *module, *brings; /* what can be loaded, and the driver that it has */
     const char *says;            /* what modprobe says else */

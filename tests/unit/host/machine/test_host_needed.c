@@ -110,6 +110,22 @@ static void a_disk_in_use_keeps_its_controller(void **state)
     }
 }
 
+static void a_disk_that_something_else_holds_keeps_its_controller(void **state)
+{
+    struct fake_kernel fake;
+
+    (void)state;
+    fake_make(&fake);
+    hang(&fake, "block", FOLDER "/ata1", "sda2");
+    fake.held = "sda";
+    taken(&fake);
+    fake.held = "sda2";
+    refused(&fake, "its disk sda2 is in use");
+    fake.env.force = 1;
+    taken(&fake);
+    fake_remove(&fake);
+}
+
 static void a_disk_with_several_paths_keeps_all_of_its_controllers(void **state)
 {
     struct fake_kernel fake;
@@ -194,6 +210,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_network_interface_that_is_up_keeps_its_device),
         cmocka_unit_test(a_disk_in_use_keeps_its_controller),
+        cmocka_unit_test(a_disk_that_something_else_holds_keeps_its_controller),
         cmocka_unit_test(a_disk_with_several_paths_keeps_all_of_its_controllers),
         cmocka_unit_test(a_device_with_virtual_functions_is_kept),
         cmocka_unit_test(what_a_process_has_open_is_never_taken),
