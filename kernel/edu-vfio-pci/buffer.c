@@ -37,6 +37,7 @@ struct window {
 	struct iommu_domain *domain;
 	struct page *page;
 	unsigned long iova;
+	unsigned int resets; /* when it was opened */
 	bool own;
 	bool locked; /* the caller of the driver has memory_lock: a reset */
 };
@@ -93,25 +94,57 @@ static void leave_domain(struct edu_device *edu, struct window *window)
 	iommu_domain_free(window->domain);
 }
 
-static int window_open(struct edu_device *edu, struct window *window, bool locked)
+static int window_make(struct edu_device *edu, struct window *window)
 {
 	struct iommu_domain *user = user_domain(edu);
-	int ret;
+	int ret = user ? borrow_domain(window, user) : own_domain(edu, window);
 
-	*window = (struct window){ .locked = locked };
-	ret = user ? borrow_domain(window, user) : own_domain(edu, window);
 	if (ret)
 		return ret;
 	window->page = alloc_page(GFP_KERNEL | __GFP_ZERO);
-	ret = window->page ?
-		      iommu_map(window->domain, window->iova, page_to_phys(window->page),
-				PAGE_SIZE, IOMMU_READ | IOMMU_WRITE, GFP_KERNEL) :
-		      -ENOMEM;
+	if (window->page)
+		ret = iommu_map(window->domain, window->iova, page_to_phys(window->page),
+				PAGE_SIZE, IOMMU_READ | IOMMU_WRITE, GFP_KERNEL);
+	else
+		ret = -ENOMEM;
 	if (ret) {
 		if (window->page)
 			__free_page(window->page);
 		leave_domain(edu, window);
 	}
+	return ret;
+}
+
+/* Only one is open: a reset may come while another thread has it. */
+static bool move_begin(struct edu_device *edu, struct window *window)
+{
+	bool mine;
+
+	mutex_lock(&edu->io_lock);
+	mine = !edu->moving;
+	edu->moving = true;
+	window->resets = edu->resets;
+	mutex_unlock(&edu->io_lock);
+	return mine;
+}
+
+static void move_end(struct edu_device *edu)
+{
+	mutex_lock(&edu->io_lock);
+	edu->moving = false;
+	mutex_unlock(&edu->io_lock);
+}
+
+static int window_open(struct edu_device *edu, struct window *window, bool locked)
+{
+	int ret;
+
+	*window = (struct window){ .locked = locked };
+	if (!move_begin(edu, window))
+		return -EBUSY;
+	ret = window_make(edu, window);
+	if (ret)
+		move_end(edu);
 	return ret;
 }
 
@@ -121,6 +154,7 @@ static void window_close(struct edu_device *edu, struct window *window)
 	iommu_unmap(window->domain, window->iova, PAGE_SIZE);
 	__free_page(window->page);
 	leave_domain(edu, window);
+	move_end(edu);
 }
 
 static int run_dma(struct edu_device *edu, u64 src, u64 dst, u64 command)
@@ -134,7 +168,7 @@ static int run_dma(struct edu_device *edu, u64 src, u64 dst, u64 command)
 	while (readq(edu->bar + EDU_DMA_COMMAND) & EDU_DMA_RUN) {
 		if (time_after(jiffies, until))
 			return -EIO;
-		usleep_range(500, 1000);
+		usleep_range(50, 200);
 	}
 	return 0;
 }
@@ -144,7 +178,7 @@ static int run_buffer(struct edu_device *edu, const struct window *window, bool 
 {
 	struct pci_dev *pdev = edu->core.pdev;
 	u64 src, dst, count;
-	int ret = edu_regs_idle(edu);
+	int ret = edu->resets == window->resets ? edu_regs_idle(edu) : -ECANCELED;
 
 	if (ret)
 		return ret;
@@ -257,45 +291,73 @@ int edu_buffer_save(struct edu_device *edu, u8 *data)
 	return ret;
 }
 
+/* What is known of the buffer from here on. */
+static void buffer_is(struct edu_device *edu, bool written, bool foreign)
+{
+	mutex_lock(&edu->io_lock);
+	edu->buffer.written = written;
+	edu->buffer.foreign = foreign;
+	bitmap_zero(edu->buffer.known, EDU_BUFFER_BYTES);
+	mutex_unlock(&edu->io_lock);
+}
+
+static bool buffer_is_clear(struct edu_device *edu)
+{
+	bool clear;
+
+	mutex_lock(&edu->io_lock);
+	clear = !edu->buffer.written && !edu->buffer.foreign;
+	mutex_unlock(&edu->io_lock);
+	return clear;
+}
+
 int edu_buffer_load(struct edu_device *edu, const u8 *data)
 {
-	const bool clear = !edu->buffer.written && !edu->buffer.foreign;
-	int ret = !data && clear ? 0 : put(edu, data, false);
+	int ret = !data && buffer_is_clear(edu) ? 0 : put(edu, data, false);
 
-	if (ret)
-		return ret;
-	edu->buffer.written = data != NULL;
-	edu->buffer.foreign = false;
-	bitmap_zero(edu->buffer.known, EDU_BUFFER_BYTES);
-	return 0;
+	if (!ret)
+		buffer_is(edu, data != NULL, false);
+	return ret;
 }
 
 /*
  * After a reset the buffer is zeros, where the driver can reach it; edu's own leaves it as
  * it was. Where it cannot, a user keeps what it wrote, and a device so written is not
- * saved. locked: the caller of the driver has memory_lock. state_mutex is held.
+ * saved. locked: the caller of the driver has memory_lock.
  */
 void edu_buffer_reset(struct edu_device *edu, bool locked)
 {
-	struct edu_buffer *buffer = &edu->buffer;
+	int ret;
 
-	if ((!buffer->written && !buffer->foreign) || edu_defect(EDU_DEFECT_KEEP_REGS) ||
-	    !edu_buffer_can_move(edu) || put(edu, NULL, locked))
+	if (buffer_is_clear(edu) || edu_defect(EDU_DEFECT_KEEP_REGS) ||
+	    !edu_buffer_can_move(edu))
 		return;
-	buffer->foreign = false;
-	buffer->written = false;
-	bitmap_zero(buffer->known, EDU_BUFFER_BYTES);
+	ret = put(edu, NULL, locked);
+	if (!ret)
+		buffer_is(edu, false, false);
+	mutex_lock(&edu->io_lock);
+	edu->clear_late = ret == -EBUSY;
+	mutex_unlock(&edu->io_lock);
+}
+
+/* For a reset that found the buffer on its way; who moved it calls, state_mutex is held. */
+void edu_buffer_reset_late(struct edu_device *edu)
+{
+	bool late;
+
+	mutex_lock(&edu->io_lock);
+	late = edu->clear_late;
+	edu->clear_late = false;
+	mutex_unlock(&edu->io_lock);
+	if (late)
+		edu_buffer_reset(edu, false);
 }
 
 /* A user's bytes are nobody else's: what a reset could not clear, the next cannot read. */
 void edu_buffer_next_user(struct edu_device *edu)
 {
-	struct edu_buffer *buffer = &edu->buffer;
-
 	edu_buffer_reset(edu, false);
-	buffer->foreign |= buffer->written;
-	buffer->written = false;
-	bitmap_zero(buffer->known, EDU_BUFFER_BYTES);
+	buffer_is(edu, false, !buffer_is_clear(edu));
 }
 
 /* When the driver is bound nothing is known of the buffer, and no user is there yet. */
@@ -308,6 +370,6 @@ int edu_buffer_first(struct edu_device *edu)
 		ret = put(edu, NULL, false);
 		iommu_device_release_dma_owner(dev);
 	}
-	edu->buffer.foreign = ret != 0;
+	buffer_is(edu, false, ret != 0);
 	return ret;
 }

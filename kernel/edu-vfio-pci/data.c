@@ -410,6 +410,7 @@ struct file *edu_session_load(struct edu_device *edu)
 int edu_session_take(struct edu_device *edu)
 {
 	struct edu_session *session = edu->loading;
+	const unsigned int resets = edu_resets(edu);
 	const u8 *data;
 	bool whole;
 	int ret;
@@ -419,19 +420,20 @@ int edu_session_take(struct edu_device *edu)
 	mutex_lock(&session->lock);
 	ret = session->in.error;
 	whole = session->in.ended;
-	/* What is whole stays as it is: a write that comes now is refused. */
 	mutex_unlock(&session->lock);
 	if (!ret && !whole)
 		ret = edu_defect(EDU_DEFECT_SHORT) ? 1 : -EINVAL;
 	if (ret)
 		return min(ret, 0);
+	/* What is whole stays as it is: all further writes are refused. */
 	data = session->in.has_buffer ? session->in.buffer : NULL;
 	ret = edu_buffer_load(edu, data);
 	if (!ret)
 		ret = edu_hw_begin(edu);
 	if (ret)
 		return ret;
-	ret = edu_regs_wait(edu);
+	/* A reset that came meanwhile has the last word on the registers. */
+	ret = edu->resets == resets ? edu_regs_wait(edu) : -ECANCELED;
 	if (!ret)
 		ret = edu_regs_write(edu, &session->regs);
 	edu_hw_end(edu);

@@ -107,9 +107,12 @@ struct edu_device {
 	struct edu_session *loading;
 	spinlock_t reset_lock; /* deferred_reset, and state_mutex's unlock */
 	bool deferred_reset;
-	bool broken; /* the last reset did not bring the registers back */
 
 	struct mutex io_lock;
+	unsigned int resets; /* how many: who wants to write to the device compares */
+	bool broken; /* the last one did not bring the registers back */
+	bool moving; /* a window to the buffer is open */
+	bool clear_late; /* so that a reset could not clear it */
 	enum edu_gate gate;
 	u64 dma_command; /* the user's last, which the driver's own transfers overwrite */
 	u32 held_irq; /* came with a load, raised when the device runs */
@@ -147,6 +150,8 @@ int edu_regs_idle(struct edu_device *edu);
 int edu_regs_wait(struct edu_device *edu);
 void edu_regs_read(struct edu_device *edu, struct edu_regs *regs);
 int edu_regs_write(struct edu_device *edu, const struct edu_regs *regs);
+/* How many resets there were; asked without the locks. */
+unsigned int edu_resets(struct edu_device *edu);
 int edu_regs_reset(struct edu_device *edu);
 bool edu_regs_valid(const struct edu_regs *regs);
 void edu_raise_held(struct edu_device *edu);
@@ -164,6 +169,7 @@ void edu_buffer_note(struct edu_buffer *buffer, u32 off, u32 bytes);
 int edu_buffer_save(struct edu_device *edu, u8 *data);
 int edu_buffer_load(struct edu_device *edu, const u8 *data);
 void edu_buffer_reset(struct edu_device *edu, bool locked);
+void edu_buffer_reset_late(struct edu_device *edu);
 void edu_buffer_next_user(struct edu_device *edu);
 int edu_buffer_first(struct edu_device *edu);
 

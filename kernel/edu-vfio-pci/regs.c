@@ -50,6 +50,16 @@ void edu_hw_end(struct edu_device *edu)
 	pm_runtime_put(&edu->core.pdev->dev);
 }
 
+unsigned int edu_resets(struct edu_device *edu)
+{
+	unsigned int resets;
+
+	mutex_lock(&edu->io_lock);
+	resets = edu->resets;
+	mutex_unlock(&edu->io_lock);
+	return resets;
+}
+
 int edu_regs_check(struct edu_device *edu)
 {
 	/* A device that was unplugged reads as ones, which looks like work without end. */
@@ -108,7 +118,7 @@ int edu_wait_idle(struct edu_device *edu)
 			return -ETIMEDOUT;
 		if (fatal_signal_pending(current))
 			return -EINTR;
-		usleep_range(500, 1000);
+		usleep_range(50, 200);
 	}
 }
 
@@ -159,7 +169,7 @@ static int compute(struct edu_device *edu, u32 operand)
 	while (readl(edu->bar + EDU_STATUS) & EDU_STATUS_COMPUTING) {
 		if (time_after(jiffies, until))
 			return -EIO;
-		usleep_range(20, 100);
+		usleep_range(50, 200);
 	}
 	return 0;
 }
@@ -199,7 +209,7 @@ int edu_regs_wait(struct edu_device *edu)
 	int ret;
 
 	while ((ret = edu_regs_idle(edu)) == -EBUSY && time_before(jiffies, until))
-		usleep_range(500, 1000);
+		usleep_range(50, 200);
 	return ret;
 }
 

@@ -200,16 +200,20 @@ const struct vfio_migration_ops edu_mig_ops = {
 	.migration_get_data_size = get_data_size,
 };
 
-/* What a reset is beside the registers, which are clean already. */
-static void after_reset(struct edu_device *edu, bool locked)
+/* What a reset is for the state machine. The registers are clean already. */
+static void after_reset(struct edu_device *edu)
 {
-	edu_buffer_reset(edu, locked);
+	enum vfio_device_mig_state state;
+
 	if (!edu_defect(EDU_DEFECT_KEEP_RESET)) {
 		edu_session_end(&edu->saving);
 		edu_session_end(&edu->loading);
 	}
-	edu->state = edu->broken ? VFIO_DEVICE_STATE_ERROR : VFIO_DEVICE_STATE_RUNNING;
-	gate_set(edu, gate_of(edu->state));
+	mutex_lock(&edu->io_lock);
+	state = edu->broken ? VFIO_DEVICE_STATE_ERROR : VFIO_DEVICE_STATE_RUNNING;
+	edu->gate = gate_of(state);
+	mutex_unlock(&edu->io_lock);
+	edu->state = state;
 }
 
 void edu_state_lock(struct edu_device *edu)
@@ -227,19 +231,16 @@ static bool take_deferred(struct edu_device *edu)
 
 /*
  * A reset that came while the lock was held is done here. reset_lock spans the look at
- * deferred_reset and the unlock: who comes later finds the mutex free.
+ * deferred_reset and the unlock: who comes later finds the mutex free. The registers are
+ * left alone, the user may be using them again.
  */
 void edu_state_unlock(struct edu_device *edu)
 {
 	spin_lock(&edu->reset_lock);
 	while (take_deferred(edu)) {
 		spin_unlock(&edu->reset_lock);
-		/* A load may have written registers after the reset. */
-		if (!edu_hw_begin(edu)) {
-			edu->broken = edu_regs_reset(edu) != 0;
-			edu_hw_end(edu);
-		}
-		after_reset(edu, false);
+		edu_buffer_reset_late(edu);
+		after_reset(edu);
 		spin_lock(&edu->reset_lock);
 	}
 	mutex_unlock(&edu->state_mutex);
@@ -260,7 +261,7 @@ void edu_state_reset_prepare(struct edu_device *edu)
 
 /*
  * Who holds state_mutex may be waiting for memory_lock, which our caller has: it is not
- * waited for. There the holder does the rest.
+ * waited for. What belongs to the states is then left to the holder.
  */
 void edu_state_reset_done(struct edu_device *edu)
 {
@@ -268,9 +269,12 @@ void edu_state_reset_done(struct edu_device *edu)
 
 	__edu_hw_begin(edu);
 	ret = edu_regs_reset(edu);
+	edu->broken = ret != 0;
+	edu->resets++;
 	__edu_hw_end(edu);
 	if (ret && ret != -ENODEV)
 		pci_err(edu->core.pdev, "registers are not as after a reset: %d\n", ret);
+	edu_buffer_reset(edu, true);
 	spin_lock(&edu->reset_lock);
 	if (!mutex_trylock(&edu->state_mutex)) {
 		edu->deferred_reset = true;
@@ -278,8 +282,7 @@ void edu_state_reset_done(struct edu_device *edu)
 		return;
 	}
 	spin_unlock(&edu->reset_lock);
-	edu->broken = ret != 0;
-	after_reset(edu, true);
+	after_reset(edu);
 	edu_state_unlock(edu);
 }
 
@@ -288,8 +291,7 @@ void edu_state_open(struct edu_device *edu)
 {
 	edu_state_lock(edu);
 	edu_buffer_next_user(edu);
-	edu->state = edu->broken ? VFIO_DEVICE_STATE_ERROR : VFIO_DEVICE_STATE_RUNNING;
-	gate_set(edu, gate_of(edu->state));
+	after_reset(edu);
 	edu_state_unlock(edu);
 }
 
