@@ -437,6 +437,7 @@ static int fake_poll(void *user, int fd, int events, int timeout_ms)
     (void)timeout_ms;
     pthread_mutex_lock(&fake->lock);
     fake->polls++;
+    pthread_cond_broadcast(&fake->changed);
     pthread_mutex_unlock(&fake->lock);
     return events;
 }
@@ -672,6 +673,15 @@ void fake_late(struct fake_vfio *fake, uint32_t count)
 {
     pthread_mutex_lock(&fake->lock);
     fake->data_late = count;
+    pthread_mutex_unlock(&fake->lock);
+}
+
+void fake_await_polls(struct fake_vfio *fake, uint32_t count)
+{
+    pthread_mutex_lock(&fake->lock);
+    while (fake->polls < count) {
+        pthread_cond_wait(&fake->changed, &fake->lock);
+    }
     pthread_mutex_unlock(&fake->lock);
 }
 

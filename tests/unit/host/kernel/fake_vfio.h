@@ -112,6 +112,8 @@ uint32_t fake_cap(struct fake_region *region, uint16_t id, const void *body,
 void fake_stuck(struct fake_vfio *fake, uint32_t stuck);
 /* Sets data_late while a read may be under way. */
 void fake_late(struct fake_vfio *fake, uint32_t count);
+/* Waits until data were waited for that often. */
+void fake_await_polls(struct fake_vfio *fake, uint32_t count);
 /* Waits until so many calls are stuck. */
 void fake_await_inside(struct fake_vfio *fake, uint32_t count);
 

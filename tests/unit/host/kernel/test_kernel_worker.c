@@ -234,6 +234,7 @@ static void a_close_ends_a_wait_for_data(void **state)
     request.user = &done;
     request.u.data = (struct ferry_data_io){ .data = data, .size = sizeof(data) };
     assert_int_equal(backend->ops->submit(backend, &request), FERRY_PENDING);
+    fake_await_polls(&fake, 2);
     backend->ops->close(backend);
     assert_int_equal(done, 1);
     assert_int_equal(request.status, FERRY_E_CLOSED);
