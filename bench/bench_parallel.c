@@ -40,7 +40,7 @@ static struct ferry_context *open_context(int side, int first, int count)
         bench_die(error.text);
     }
     for (int i = first; i < first + count; i++) {
-        char path[64], name[8];
+        char path[64], name[16];
 
         bench_rig_path(path, sizeof(path), side * DEVICES + i);
         snprintf(name, sizeof(name), "dev%d", i);
