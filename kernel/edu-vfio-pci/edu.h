@@ -49,8 +49,8 @@
 
 #define EDU_BUFFER 0x40000 /* its address in DMA registers */
 /*
- * A transfer must end before the last of its 4096 bytes: QEMU up to 9 aborts at one that
- * reaches it. trap.c lets none pass, so the last byte is never written nor read.
+ * It has 4096, but not every QEMU takes a transfer that reaches the last one. trap.c lets
+ * none pass, so that byte is never written nor read.
  */
 #define EDU_BUFFER_BYTES 4095
 

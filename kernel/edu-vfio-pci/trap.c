@@ -38,7 +38,7 @@ static void dma_start(struct edu_device *edu, u64 command)
 	const u64 count = readq(edu->bar + EDU_DMA_COUNT);
 	const u64 off = (to_ram ? src : dst) - EDU_BUFFER;
 
-	/* Out of bounds: QEMU aborts, or runs over the buffer's end. */
+	/* What the device does out of its bounds is nowhere said. */
 	if (off >= EDU_BUFFER_BYTES || count == 0 || count > EDU_BUFFER_BYTES - off) {
 		dev_warn_ratelimited(&edu->core.pdev->dev,
 				     "dropped a DMA that leaves the buffer\n");
