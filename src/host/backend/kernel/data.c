@@ -49,6 +49,31 @@ static int no_session(struct backend_kernel *kernel, struct kernel_job *job)
                            ferry_state_name(kernel->state));
 }
 
+/*
+ * Bytes that left the device for a request that had gone back to its submitter are lost,
+ * and he does not know which of those that he gave are in it: what would follow is none
+ * of a stream. Return: FERRY_OK, or why nothing more is moved in this session.
+ */
+static int check_whole(const struct backend_kernel *kernel, struct kernel_job *job)
+{
+    if (!kernel->torn) {
+        return FERRY_OK;
+    }
+    return ferry_error_set(&job->detail, FERRY_E_STATE, KERNEL_LAYER, NULL, 0,
+                           "%s: the session lost bytes to a request that was overdue: it "
+                           "has to be left and begun anew",
+                           ferry_request_name(job->request.kind));
+}
+
+int kernel_tears(const struct kernel_job *job, int status)
+{
+    const int reads = job->request.kind == FERRY_RQ_DATA_READ;
+    const int writes = job->request.kind == FERRY_RQ_DATA_WRITE;
+    const int overdue = job->original == NULL || (writes && status == FERRY_E_TIMEOUT);
+
+    return (reads || writes) && overdue && job->request.u.data.got > 0;
+}
+
 static int data_failed(struct backend_kernel *kernel, struct kernel_job *job, int64_t rc)
 {
     struct ferry_error why = { 0 };
@@ -60,29 +85,30 @@ static int data_failed(struct backend_kernel *kernel, struct kernel_job *job, in
     return status;
 }
 
+static int not_ready(struct kernel_job *job)
+{
+    return ferry_error_set(&job->detail, FERRY_E_TIMEOUT, KERNEL_LAYER, NULL, 0,
+                           "%s: the device was not ready in time",
+                           ferry_request_name(job->request.kind));
+}
+
 /*
  * One read or write that moves something, however long that takes within the limit.
  * ret_got: what the call returned: bytes, 0, -errno.
  * Return: FERRY_OK; FERRY_E_TIMEOUT.
  */
-static int move(struct backend_kernel *kernel, const struct kernel_job *job,
-                uint8_t *data, uint64_t size, int64_t *ret_got)
+static int move(struct backend_kernel *kernel, struct kernel_job *job, uint8_t *data,
+                uint64_t size, int64_t *ret_got)
 {
     const struct kernel_calls *calls = kernel->calls;
     const int writes = job->request.kind == FERRY_RQ_DATA_WRITE;
     int was_ready = 0;
 
     for (;;) {
-        int rc;
-
         *ret_got = writes ? calls->write(calls->user, kernel->data_fd, data, size)
                           : calls->read(calls->user, kernel->data_fd, data, size);
         if (*ret_got != -EINTR && *ret_got != -EAGAIN) {
             return FERRY_OK;
-        }
-        rc = kernel_patience(kernel, job);
-        if (rc != FERRY_OK) {
-            return rc;
         }
         if (*ret_got == -EAGAIN) {
             if (was_ready) {
@@ -90,6 +116,10 @@ static int move(struct backend_kernel *kernel, const struct kernel_job *job,
             }
             was_ready = calls->poll(calls->user, kernel->data_fd,
                                     writes ? POLLOUT : POLLIN, KERNEL_TURN_MS) > 0;
+        }
+        /* After the wait: what moves for nobody is lost. */
+        if (kernel_patience(kernel, job) != FERRY_OK) {
+            return not_ready(job);
         }
     }
 }
@@ -137,8 +167,9 @@ int kernel_data_read(struct backend_kernel *kernel, struct kernel_job *job)
     if (kernel->data_fd < 0 || kernel->data_loads) {
         return no_session(kernel, job);
     }
-    if (size == 0) {
-        return FERRY_OK;
+    rc = check_whole(kernel, job);
+    if (rc != FERRY_OK || size == 0) {
+        return rc;
     }
     if (kernel_bounce(kernel, size) == NULL) {
         return no_memory(job);
@@ -164,18 +195,24 @@ static int write_all(struct backend_kernel *kernel, struct kernel_job *job, uint
             return data_failed(kernel, job, got < 0 ? got : -EIO);
         }
         done += (uint64_t)got;
+        job->request.u.data.got += (uint64_t)got;
     }
     return FERRY_OK;
 }
 
 int kernel_data_write(struct backend_kernel *kernel, struct kernel_job *job)
 {
-    const struct ferry_data_io *io = &job->request.u.data;
+    struct ferry_data_io *io = &job->request.u.data;
     uint64_t done = 0;
-    int rc = FERRY_OK;
+    int rc;
 
+    io->got = 0;
     if (kernel->data_fd < 0 || !kernel->data_loads) {
         return no_session(kernel, job);
+    }
+    rc = check_whole(kernel, job);
+    if (rc != FERRY_OK) {
+        return rc;
     }
     if (kernel_bounce(kernel, KERNEL_DATA_MAX) == NULL) {
         return no_memory(job);

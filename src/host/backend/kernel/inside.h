@@ -90,7 +90,8 @@ struct backend_kernel {
     /* Worker's. */
     int data_fd; /* of the session, or -1 */
     uint32_t data_loads;
-    int ended_fd; /* as_is: of the session before, to see that it is over; or -1 */
+    uint32_t torn; /* 1: bytes of the session are lost (kernel_tears()) */
+    int ended_fd;  /* as_is: of the session before, to see that it is over; or -1 */
     uint32_t ended_loads;
     uint32_t state; /* as last known */
     uint32_t iommu_logs;
@@ -200,6 +201,9 @@ void kernel_end_session(struct backend_kernel *kernel);
  */
 
 kernel_perform_fn kernel_data_read, kernel_data_write, kernel_precopy_info;
+/* A job that ended, with the lock held: does its session lack bytes from now on that its
+ * submitter believes to be there still, or to come? */
+int kernel_tears(const struct kernel_job *job, int status);
 
 /* --- log.c: worker -------------------------------------------------------------------
  */

@@ -22,6 +22,7 @@ static int has_session(uint32_t state)
 
 void kernel_end_session(struct backend_kernel *kernel)
 {
+    kernel->torn = 0;
     if (kernel->as_is && kernel->data_fd >= 0) {
         kernel_close(kernel->calls, &kernel->ended_fd);
         kernel->ended_fd = kernel->data_fd;
@@ -131,15 +132,13 @@ static void leave_without_fd(struct backend_kernel *kernel, uint64_t deadline_ns
 
 static int no_descriptor(struct backend_kernel *kernel, struct kernel_job *job, int rc)
 {
-    const char *wanted = ferry_state_name(job->request.u.state);
-
     if (has_session(kernel->state) && kernel->data_fd < 0) {
         leave_without_fd(kernel, job->deadline_ns);
     }
     (void)ferry_error_set(&job->detail, FERRY_E_LIMIT, KERNEL_LAYER, NULL, 0,
-                          "%s: no file descriptor was free for the device's data, it is "
-                          "in %s again; raise the limit with %s",
-                          wanted, ferry_state_name(kernel->state),
+                          "no file descriptor was free for the device's data, it is in "
+                          "%s again; raise the limit with %s",
+                          ferry_state_name(kernel->state),
                           rc == -EMFILE ? "`ulimit -n` (LimitNOFILE= of a service)"
                                         : "`sysctl fs.file-max`");
     job->detail.os_errno = (uint32_t)-rc;

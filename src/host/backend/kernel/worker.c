@@ -320,6 +320,7 @@ static void do_job(struct backend_kernel *kernel, struct kernel_job *job)
     rc = kernel_performer(job->request.kind)(kernel, job);
     pthread_mutex_lock(&kernel->lock);
     kernel->job = NULL;
+    kernel->torn |= (uint32_t)kernel_tears(job, rc);
     if (job->original != NULL) {
         give_back(kernel, job, rc, &job->detail);
     }
