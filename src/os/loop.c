@@ -102,7 +102,7 @@ int ferry_loop_create(struct ferry_loop **ret_loop)
     loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     loop->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     if (loop->epoll_fd < 0 || loop->timer_fd < 0) {
-        status = FERRY_E_IO;
+        status = ferry_os_status(errno); /* out of descriptors, or of memory */
         goto out;
     }
     status = ferry_os_eventfd_create(&loop->idle_fd);

@@ -38,7 +38,7 @@ struct ferry_loop_idle {
     struct ferry_loop_idle *next; /* the loop's own */
 };
 
-/* Return: FERRY_OK, FERRY_E_IO, FERRY_E_MEMORY. */
+/* Return: FERRY_OK, FERRY_E_LIMIT (no more descriptors), FERRY_E_IO, FERRY_E_MEMORY. */
 int ferry_loop_create(struct ferry_loop **ret_loop);
 void ferry_loop_destroy(struct ferry_loop *loop);
 

@@ -430,9 +430,10 @@ int kernel_backend_new(const struct kernel_parts *parts,
     }
     rc = init_loop(kernel);
     if (rc != FERRY_OK) {
-        (void)ferry_error_set(reterr, rc, KERNEL_LAYER, NULL, 0,
-                              "no event loop can be made for the device: %s",
-                              ferry_status_text(rc));
+        (void)ferry_error_set(
+            reterr, rc, KERNEL_LAYER, NULL, 0,
+            "no event loop can be made for the device: %s%s", ferry_status_text(rc),
+            rc == FERRY_E_LIMIT ? " (file descriptors: `ulimit -n`)" : "");
     } else {
         rc = kernel_worker_start(kernel, reterr);
     }
