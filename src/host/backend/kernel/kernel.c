@@ -22,17 +22,17 @@ void kernel_die(struct backend_kernel *kernel, int code, const char *text)
         /* The text first: who sees that it is dead reads it without the lock. */
         (void)ferry_error_set(&kernel->error, code, KERNEL_LAYER, NULL, 0, "%s", text);
         atomic_store(&kernel->dead, code);
+        (void)ferry_os_eventfd_signal(kernel->event_fd); /* dispatch has to tell it */
         kernel_end_requests(kernel, code);
     }
 }
 
-static void on_notice(struct ferry_watch *watch, uint32_t events)
+/* Lock held. Does the kernel ask for the device? */
+static void look_for_notice(struct backend_kernel *kernel)
 {
-    struct backend_kernel *kernel = watch->user;
     uint64_t count = 0;
 
-    (void)events;
-    (void)ferry_os_eventfd_drain(watch->fd, &count);
+    (void)ferry_os_eventfd_drain(kernel->notice_fd, &count);
     if (count != 0 && !atomic_load(&kernel->testing)) {
         kernel_die(kernel, FERRY_E_CLOSED,
                    "the kernel wants the device back: it is being unbound, or was "
@@ -40,6 +40,12 @@ static void on_notice(struct ferry_watch *watch, uint32_t events)
         kernel->wanted_back = 1;
         pthread_cond_signal(&kernel->work);
     }
+}
+
+static void on_notice(struct ferry_watch *watch, uint32_t events)
+{
+    (void)events;
+    look_for_notice(watch->user);
 }
 
 void kernel_unmap_all(struct backend_kernel *kernel)
@@ -219,6 +225,9 @@ static int give_worker(struct backend_kernel *kernel, struct ferry_request *requ
     int rc;
 
     pthread_mutex_lock(&kernel->lock);
+    if (sync) {
+        look_for_notice(kernel); /* who only calls may never dispatch */
+    }
     if (atomic_load(&kernel->dead) != FERRY_OK) {
         rc = is_dead(kernel, request);
     } else {

@@ -374,6 +374,24 @@ static void a_device_that_the_kernel_wants_back_is_dead(void **state)
     pthread_mutex_unlock(&fake.lock);
     backend->ops->close(backend);
     assert_int_equal(fake.given_up, 1);
+    assert_int_equal(fake.unmaps, 1); /* nor is its user's memory locked any longer */
+}
+
+static void who_only_calls_hears_the_kernels_wish_too(void **state)
+{
+    struct ferry_backend *backend = fake_open(&fake, KERNEL_DIRTY_BEST, 0);
+    struct pollfd entry = { .fd = backend->ops->fd(backend), .events = POLLIN };
+
+    (void)state;
+    assert_int_equal(fake_set_state(backend, FERRY_STATE_STOP, &error), FERRY_OK);
+    assert_int_equal(ferry_os_eventfd_signal(req_fd()), FERRY_OK);
+    assert_int_equal(fake_set_state(backend, FERRY_STATE_RUNNING, &error),
+                     FERRY_E_CLOSED);
+    assert_non_null(strstr(error.text, "wants the device back"));
+    /* Whoever dispatches is told as well. */
+    assert_int_equal(poll(&entry, 1, 0), 1);
+    assert_int_equal(backend->ops->dispatch(backend), FERRY_E_CLOSED);
+    backend->ops->close(backend);
 }
 
 static void who_listens_for_the_kernels_wish_decides_himself(void **state)
@@ -418,6 +436,7 @@ int main(void)
         TEST(two_devices_change_at_the_same_time),
         TEST(calls_come_from_any_thread),
         TEST(a_device_that_the_kernel_wants_back_is_dead),
+        TEST(who_only_calls_hears_the_kernels_wish_too),
         TEST(who_listens_for_the_kernels_wish_decides_himself),
     };
 
