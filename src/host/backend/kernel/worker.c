@@ -329,13 +329,18 @@ static void do_job(struct backend_kernel *kernel, struct kernel_job *job)
 
 /*
  * The device goes back to the kernel now, and not when its user closes it: whoever
- * unbinds it waits. It is reset on its way, which takes its time. Lock held at both ends.
+ * unbinds it waits. It is reset on its way, which takes its time. Its memory is its
+ * user's again, who cannot unmap it from a dead device. Lock held at both ends.
  */
 static void let_go(struct backend_kernel *kernel)
 {
     pthread_mutex_unlock(&kernel->lock);
     kernel_close(kernel->calls, &kernel->data_fd);
+    kernel_close(kernel->calls, &kernel->ended_fd);
     (void)kernel->calls->give_up(kernel->calls->user, kernel->fd);
+    pthread_mutex_lock(&kernel->iommu_lock);
+    kernel_unmap_all(kernel);
+    pthread_mutex_unlock(&kernel->iommu_lock);
     pthread_mutex_lock(&kernel->lock);
 }
 
