@@ -75,9 +75,12 @@ int ferry_os_error(struct ferry_error *reterr, int err, const char *what)
 
 int ferry_os_error_as(struct ferry_error *reterr, int status, int err, const char *what)
 {
+    /* Drivers let numbers out that are the kernel's own. */
+    const char *text = strerrordesc_np(err);
+
     if (reterr != NULL) {
         (void)ferry_error_set(reterr, status, "os", NULL, 0, "%.180s: %s (errno %d)",
-                              what, strerrordesc_np(err), err);
+                              what, text != NULL ? text : "an error without a name", err);
         reterr->os_errno = (uint32_t)err;
     }
     return status;

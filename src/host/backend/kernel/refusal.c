@@ -6,6 +6,9 @@
 #include "host/backend/kernel/inside.h"
 #include "wire/status.h"
 
+/* A number of the kernel's own, which drivers let out all the same. */
+#define KERNEL_ENOTSUPP 524
+
 /* Where a kernel's errno says something else than a server's: what sounds like a lost or
  * malformed message is the device's own failure, for there are no messages here. */
 static const struct {
@@ -20,7 +23,7 @@ static const struct {
     { EREMOTEIO, FERRY_E_DEVICE },   { EBADF, FERRY_E_DEVICE },
     { ENOSYS, FERRY_E_UNSUPPORTED }, { EAGAIN, FERRY_E_BUSY },
     { EFAULT, FERRY_E_DEVICE },      { ENOMSG, FERRY_E_DEVICE },
-    { EPERM, FERRY_E_PERMISSION },
+    { EPERM, FERRY_E_PERMISSION },   { KERNEL_ENOTSUPP, FERRY_E_UNSUPPORTED },
 };
 
 int kernel_status(int err)
@@ -39,10 +42,13 @@ int kernel_status(int err)
 int kernel_refusal(struct ferry_error *reterr, int rc, const char *what)
 {
     const int status = kernel_status(-rc);
+    /* The kernel's own numbers have none. */
+    const char *text = strerrordesc_np(-rc);
 
     if (reterr != NULL) {
         (void)ferry_error_set(reterr, status, KERNEL_LAYER, NULL, 0,
-                              "%.180s: %s (errno %d)", what, strerrordesc_np(-rc), -rc);
+                              "%.180s: %s (errno %d)", what,
+                              text != NULL ? text : "an error without a name", -rc);
         reterr->os_errno = (uint32_t)-rc;
     }
     return status;

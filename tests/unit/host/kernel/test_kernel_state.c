@@ -97,6 +97,20 @@ static void a_session_keeps_its_place_from_pre_copy_to_the_stop(void **state)
     assert_int_equal(fake.opened, 2); /* device and one session */
 }
 
+static void an_error_without_a_name_has_its_number(void **state)
+{
+    static const struct {
+        int err, status;
+    } numbers[] = { { 524, FERRY_E_UNSUPPORTED }, { 512, FERRY_E_DEVICE } };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        fake.reset = (struct fake_fault){ .err = numbers[i].err };
+        assert_int_equal(simple(FERRY_RQ_RESET), numbers[i].status);
+        assert_non_null(strstr(error.text, "without a name (errno 5"));
+    }
+}
+
 /* Each arc that begins a session, with each errno that loses its descriptor. */
 static void without_a_descriptor_the_device_goes_back(void **state)
 {
@@ -319,6 +333,7 @@ int main(void)
         TEST(a_reset_waits_for_a_busy_bus),
         TEST(a_reset_that_leaves_the_state_is_a_failure),
         TEST(a_device_without_reset_says_that),
+        TEST(an_error_without_a_name_has_its_number),
         TEST(a_size_is_told_unless_it_is_an_errno),
     };
 
