@@ -61,19 +61,30 @@ static int has_it(const struct ferry_machine_place *place, const char *name)
            (machine_same_name(place->driver, name) || machine_same_name(module, name));
 }
 
+/* Does the record tell what the device had before we took it? Then it is at the driver
+ * that it was given to, or where a bind that was killed on its way has left it. */
+static int is_ours(const struct machine_record *record,
+                   const struct ferry_machine_place *place, const char *override)
+{
+    return strcmp(record->bound, place->driver) == 0 ||
+           (strcmp(record->bound, override) == 0 &&
+            (place->driver[0] == '\0' || strcmp(record->driver, place->driver) == 0));
+}
+
 /* What there was stays known over a second bind to another of VFIO's drivers. */
 static int remember(const struct machine_env *env,
                     const struct ferry_machine_place *place, const char *driver,
                     const char *modalias, struct ferry_error *reterr)
 {
     struct machine_record record;
+    char override[NAME_BYTES];
 
+    machine_read_override(place, override);
     if (machine_record_read(env, place->name, &record, NULL) != FERRY_OK ||
-        strcmp(record.modalias, modalias) != 0 ||
-        strcmp(record.bound, place->driver) != 0) {
+        strcmp(record.modalias, modalias) != 0 || !is_ours(&record, place, override)) {
         snprintf(record.driver, sizeof(record.driver), "%s", place->driver);
         snprintf(record.modalias, sizeof(record.modalias), "%s", modalias);
-        machine_read_override(place, record.override);
+        snprintf(record.override, sizeof(record.override), "%s", override);
     }
     snprintf(record.bound, sizeof(record.bound), "%s", driver);
     return machine_record_write(env, place->name, &record, reterr);

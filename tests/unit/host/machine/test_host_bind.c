@@ -277,6 +277,28 @@ static void what_somebody_else_bound_meanwhile_is_what_was_before(void **state)
     fake_remove(&fake);
 }
 
+/* Killed before the driver let go, and after. */
+static void a_bind_that_was_killed_is_begun_anew_and_undone(void **state)
+{
+    static const char *const left[] = { "e1000e", NULL };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(left) / sizeof(left[0]); i++) {
+        struct fake_kernel fake;
+        struct ferry_error error;
+
+        fake_make(&fake);
+        assert_int_equal(fake_bind(&fake, "auto", &error), FERRY_OK);
+        fake_expect(&fake, "vfio-pci", "vfio-pci", 1);
+        tree_set_driver(&fake.tree, EDU, left[i]);
+        assert_int_equal(fake_bind(&fake, "auto", &error), FERRY_OK);
+        fake_expect(&fake, "vfio-pci", "vfio-pci", 1);
+        assert_int_equal(fake_unbind(&fake, &error), FERRY_OK);
+        fake_expect(&fake, "e1000e", "", 0);
+        fake_remove(&fake);
+    }
+}
+
 static void what_ferry_did_not_bind_is_unbound_by_force_only(void **state)
 {
     struct fake_kernel fake;
@@ -451,6 +473,7 @@ int main(void)
         cmocka_unit_test(the_first_driver_is_remembered_over_a_second_bind),
         cmocka_unit_test(what_somebody_else_bound_meanwhile_is_what_was_before),
         cmocka_unit_test(what_ferry_did_not_bind_is_unbound_by_force_only),
+        cmocka_unit_test(a_bind_that_was_killed_is_begun_anew_and_undone),
         cmocka_unit_test(a_record_of_another_device_does_not_count),
         cmocka_unit_test(a_damaged_record_is_not_used),
         cmocka_unit_test(without_a_place_for_the_record_nothing_is_touched),
