@@ -123,4 +123,19 @@ int fake_set_state(struct ferry_backend *backend, uint32_t state,
                    struct ferry_error *reterr);
 uint32_t fake_get_state(struct ferry_backend *backend);
 
+/* --- the fake's own files --- */
+
+/* An eventfd that counts as opened. */
+int fake_new_fd(struct fake_vfio *fake);
+/* Return: 0, or -errno when this call fails. */
+int fake_fault(struct fake_fault *fault_of);
+/* Lock held: a call that does not return while the test says so. */
+void fake_wait_stuck(struct fake_vfio *fake, uint32_t which);
+int fake_has_data(uint32_t state);
+/* Lock held: an ioctl of the device. */
+int fake_device_call(struct fake_vfio *fake, unsigned long request, void *arg);
+/* Lock held: the ioctl of the data descriptor. */
+int fake_precopy_info(struct fake_vfio *fake, struct uapi_precopy_info *info);
+void fake_use_calls(struct fake_vfio *fake);
+
 #endif
