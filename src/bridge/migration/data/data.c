@@ -67,8 +67,8 @@ static int precopy_info(struct bridge_data *data, struct uapi_precopy_info *info
     pthread_mutex_lock(&migration->lock);
     if (data->over) {
         rc = data->over;
-    } else if (!data->save || (migration->vmm != FERRY_STATE_PRE_COPY &&
-                               migration->vmm != FERRY_STATE_PRE_COPY_P2P)) {
+    } else if (migration->vmm != FERRY_STATE_PRE_COPY &&
+               migration->vmm != FERRY_STATE_PRE_COPY_P2P) {
         rc = -EINVAL;
     } else {
         rc = bridge_estimate_precopy(migration, data->save, &initial, &dirty);
@@ -87,7 +87,8 @@ static int precopy_info(struct bridge_data *data, struct uapi_precopy_info *info
 
 static long on_ioctl(struct bridge_object *object, unsigned long request, void *arg)
 {
-    if (request != UAPI_MIG_GET_PRECOPY_INFO) {
+    /* As the kernel: what is written to knows no ioctl. */
+    if (request != UAPI_MIG_GET_PRECOPY_INFO || data_of(object)->load) {
         return -ENOTTY;
     }
     return arg ? precopy_info(data_of(object), arg) : -EFAULT;
