@@ -290,7 +290,7 @@ static void move(struct side *from, struct side *to)
     /* Without tracking all memory counts as written, and is sent again at the stop. */
     const int tracked = strstr(from->uri, "dirty=none") == NULL;
     const struct ferry_migrate_options options = { .struct_size = sizeof(options),
-                                                   .max_downtime_ms = tracked ? 30 : 2000,
+                                                   .max_downtime_ms = tracked ? 40 : 2000,
                                                    .bandwidth_bytes_per_s = 32u << 20 };
     struct ferry_error error = { 0 };
 
