@@ -5,6 +5,6 @@
 
 # limit: 900
 test_the_reference_driver_by_groups_and_a_container() {
-    works load_edu
-    works ferry check "vfio-group:$EDU1" --partner "vfio-group:$EDU0" --driver edu --quiet
+    works load_edu scratch_iova=0xf000000
+    works ferry check "vfio-group:$EDU1" --partner "vfio-group:$EDU0" --driver edu-buffer --quiet
 }
