@@ -135,3 +135,13 @@ test_an_answer_of_the_driver_that_is_not_the_kernels_is_seen() {
     refused 1 sh /nested/compare.sh /nested/bridge/move-source.record /tmp/move/source.record
     says "read = end"
 }
+
+# What QEMU never asks, too. The bridge is held to the same record by `make check`.
+test_every_request_is_answered_as_by_the_bridge() {
+    works load_edu scratch_iova=$scratch
+    export FERRY_RECORD=/tmp/ask.record
+    device=$(cdev "/sys/bus/pci/devices/$EDU0")
+    run env LD_PRELOAD=/bin/recorder.so vfio_ask "$device"
+    [ "$status" = 0 ] || fail "vfio_ask ends with $status"
+    works sh /nested/compare.sh /nested/bridge/ask.record /tmp/ask.record
+}

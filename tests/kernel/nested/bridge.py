@@ -102,6 +102,7 @@ def add_to(guest, folder):
     """What the same steps in a guest need: /nested. folder: of this machine's records."""
     guest.add(os.path.join(HERE, "move.sh"), "nested/move.sh")
     guest.add(COMPARE, "nested/compare.sh")
+    guest.add(os.path.join(GOLDEN, "ask.record"), "nested/bridge/ask.record")
     for case, (names, _) in CASES.items():
         for name in names:
             record = os.path.join(folder, case, name + ".record")
