@@ -294,6 +294,7 @@ FERRY_PUBLIC int ferry_context_region_write(struct ferry_context *context,
                                             int posted);
 /*
  * Maps an mmappable part of a region; unmapped when the device is closed or reopened.
+ * When a device of the kernel's is lost, memory without a meaning takes its place.
  * Return: FERRY_OK; FERRY_E_UNSUPPORTED, FERRY_E_RANGE.
  */
 FERRY_PUBLIC int ferry_context_region_map(struct ferry_context *context, uint32_t device,

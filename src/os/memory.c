@@ -208,6 +208,15 @@ int ferry_os_map_replace(struct ferry_os_map *map, int fd, uint64_t off, uint32_
     return FERRY_OK;
 }
 
+int ferry_os_map_blank(struct ferry_os_map *map)
+{
+    return mmap(map->base, map->base_size, PROT_READ | PROT_WRITE,
+                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
+                0) == MAP_FAILED
+               ? FERRY_E_MEMORY
+               : FERRY_OK;
+}
+
 int ferry_os_map_anonymous(uint64_t size, struct ferry_os_map *ret_map)
 {
     uint64_t whole;

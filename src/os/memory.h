@@ -89,6 +89,13 @@ int ferry_os_map_device(int fd, uint64_t off, uint64_t size, uint32_t access,
  */
 int ferry_os_map_replace(struct ferry_os_map *map, int fd, uint64_t off, uint32_t access);
 
+/*
+ * Puts private zeroed memory where *map is, in one step as above: what was mapped is let
+ * go of, and who uses the addresses still finds memory. Return: FERRY_OK; FERRY_E_MEMORY:
+ * the old one is still there.
+ */
+int ferry_os_map_blank(struct ferry_os_map *map);
+
 /* Private zeroed memory of whole pages, readable and writable, backed when touched. */
 int ferry_os_map_anonymous(uint64_t size, struct ferry_os_map *ret_map);
 

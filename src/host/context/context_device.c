@@ -135,6 +135,21 @@ static void close_regions(struct ferry_host_device *device)
     }
 }
 
+/* Mapped regions would keep it as well. Other threads may be at them: from now on they
+ * find memory that is nobody's. A peer's file stays, which costs him nothing. */
+static void blank_mappings(struct ferry_host_device *device)
+{
+    const struct ferry_backend *backend = device->backend;
+
+    if (backend->ops->regions_are_device == NULL ||
+        !backend->ops->regions_are_device(device->backend)) {
+        return;
+    }
+    for (struct ferry_host_mapping *at = device->mappings; at != NULL; at = at->next) {
+        (void)ferry_os_map_blank(&at->map);
+    }
+}
+
 void ferry_host_device_shut(struct ferry_host_device *device)
 {
     if (device->watched) {
@@ -172,6 +187,7 @@ void ferry_host_device_died(struct ferry_host_device *device, int status)
     }
     device->lost = status;
     close_regions(device);
+    blank_mappings(device);
     /* A dead connection stays readable. The backend stays: other threads may be in it. */
     if (device->watched) {
         ferry_loop_remove(context->loop, &device->watch);
