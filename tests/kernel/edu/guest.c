@@ -18,7 +18,7 @@
 #define CPU_COUNT 32u
 #define WORK_FIRST 64u /* where transfers go to */
 #define WORK_COUNT 512u
-#define IRQ_LIMIT_S 5 /* that an interrupt may be later than its transfer's end */
+#define IRQ_LIMIT_S 3 /* that an interrupt may be later than its transfer's end */
 
 enum phase { IDLE, IN, OUT };
 
