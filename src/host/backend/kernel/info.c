@@ -303,10 +303,11 @@ static int get_migration(struct backend_kernel *kernel, struct ferry_error *rete
                                                                            : status;
     }
     kernel->mig_flags = migration.flags;
-    /* From 7.1 on: tells when initial bytes begin anew. Who cannot refuses. */
-    kernel->reinit =
-        (migration.flags & FERRY_MIG_PRE_COPY) != 0 &&
-        kernel_feature(kernel, UAPI_PRECOPY_V2 | UAPI_FEATURE_SET, NULL, 0, 0) >= 0;
+    /* From 7.1 on, REINIT: initial bytes that come anew are then counted as such. Each
+     * estimate is taken as it comes, so nobody looks at the flag. Who cannot refuses. */
+    if ((migration.flags & FERRY_MIG_PRE_COPY) != 0) {
+        (void)kernel_feature(kernel, UAPI_PRECOPY_V2 | UAPI_FEATURE_SET, NULL, 0, 0);
+    }
     return FERRY_OK;
 }
 

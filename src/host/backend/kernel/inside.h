@@ -77,7 +77,6 @@ struct backend_kernel {
     struct ferry_irq_info *irq;       /* info.irq_count; count 0: not there */
     uint64_t mig_flags;               /* 0: migrates not, or by v1 */
     enum kernel_dirty dirty;          /* never KERNEL_DIRTY_BEST */
-    uint32_t reinit;                  /* 1: pre-copy info says REINIT */
     uint32_t send_all_arcs;           /* 1: also those that hang many kernels */
     uint32_t as_is;                   /* 1: nothing of what a driver does is made good */
 
@@ -146,8 +145,7 @@ void kernel_unmap_all(struct backend_kernel *kernel);
 /* Takes a device out of service; called with the lock held. */
 void kernel_die(struct backend_kernel *kernel, int code, const char *text);
 
-/* --- refusal.c -----------------------------------------------------------------------
- */
+/* --- refusal.c --- */
 
 /* The status for an errno of a VFIO device, the same that a vfio-user server's gives. */
 int kernel_status(int err);
@@ -157,16 +155,14 @@ int kernel_status(int err);
  */
 int kernel_refusal(struct ferry_error *reterr, int rc, const char *what);
 
-/* --- info.c --------------------------------------------------------------------------
- */
+/* --- info.c --- */
 
 /* Worker: what is fixed of the device. */
 kernel_perform_fn kernel_begin;
 int kernel_region_info(struct backend_kernel *kernel, struct ferry_region_info *region,
                        struct ferry_error *reterr);
 
-/* --- access.c: what whoever asks does himself ------------------------------------------
- */
+/* --- access.c: what whoever asks does himself --- */
 
 int kernel_region_access(struct backend_kernel *kernel,
                          const struct ferry_request *request);
@@ -176,8 +172,7 @@ int kernel_set_irqs(struct backend_kernel *kernel, const struct ferry_irq_set *s
 void kernel_watch_notice(struct backend_kernel *kernel);
 int kernel_dma(struct backend_kernel *kernel, struct ferry_request *request);
 
-/* --- feature.c -----------------------------------------------------------------------
- */
+/* --- feature.c --- */
 
 /*
  * VFIO_DEVICE_FEATURE. payload: in and out, at most KERNEL_PAYLOAD_MAX bytes.
@@ -191,29 +186,25 @@ int kernel_probe(struct backend_kernel *kernel, const struct ferry_feature_probe
 /* Who does a request of that kind. Return: NULL: it is none of the worker's. */
 kernel_perform_fn *kernel_performer(uint32_t kind);
 
-/* --- state.c: worker -----------------------------------------------------------------
- */
+/* --- state.c: worker --- */
 
 kernel_perform_fn kernel_get_state, kernel_set_state, kernel_reset;
 void kernel_end_session(struct backend_kernel *kernel);
 
-/* --- data.c: worker ------------------------------------------------------------------
- */
+/* --- data.c: worker --- */
 
 kernel_perform_fn kernel_data_read, kernel_data_write, kernel_precopy_info;
 /* A job that ended, with the lock held: does its session lack bytes from now on that its
  * submitter believes to be there still, or to come? */
 int kernel_tears(const struct kernel_job *job, int status);
 
-/* --- log.c: worker -------------------------------------------------------------------
- */
+/* --- log.c: worker --- */
 
 /* Chooses the dirty tracking; kernel->dirty is what the user asked for. */
 int kernel_find_dirty(struct backend_kernel *kernel, struct ferry_error *reterr);
 kernel_perform_fn kernel_log_start, kernel_log_stop, kernel_log_report;
 
-/* --- worker.c ------------------------------------------------------------------------
- */
+/* --- worker.c --- */
 
 int kernel_worker_start(struct backend_kernel *kernel, struct ferry_error *reterr);
 /*
