@@ -306,6 +306,19 @@ int kernel_await(struct backend_kernel *kernel, struct ferry_request *request)
 
 /* --- the thread --- */
 
+/* A log that began after its submitter had given up: nobody would stop it, and it would
+ * be in the way of the next one. Lock held at both ends. */
+static void stop_stray_log(struct backend_kernel *kernel, struct kernel_job *job,
+                           int status)
+{
+    if (job->request.kind == FERRY_RQ_LOG_START && job->original == NULL &&
+        status == FERRY_OK) {
+        pthread_mutex_unlock(&kernel->lock);
+        (void)kernel_log_stop(kernel, job);
+        pthread_mutex_lock(&kernel->lock);
+    }
+}
+
 /* Lock held at both ends. */
 static void do_job(struct backend_kernel *kernel, struct kernel_job *job)
 {
@@ -319,6 +332,7 @@ static void do_job(struct backend_kernel *kernel, struct kernel_job *job)
     pthread_mutex_unlock(&kernel->lock);
     rc = kernel_performer(job->request.kind)(kernel, job);
     pthread_mutex_lock(&kernel->lock);
+    stop_stray_log(kernel, job, rc);
     kernel->job = NULL;
     kernel->torn |= (uint32_t)kernel_tears(job, rc);
     if (job->original != NULL) {

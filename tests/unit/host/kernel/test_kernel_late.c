@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -27,6 +28,7 @@ static int setup(void **state)
 {
     (void)state;
     fake_init(&fake);
+    fake.start_log.err = 0; /* it has a log */
     backend = fake_open(&fake, KERNEL_DIRTY_BEST, 0);
     memset(&error, 0, sizeof(error));
     return 0;
@@ -132,6 +134,44 @@ static void a_wait_that_moved_nothing_can_be_made_again(void **state)
     assert_int_equal(fake.loaded_bytes, 64);
 }
 
+static struct kernel_calls held_calls;
+static atomic_int held;
+
+/* The start of a log takes as long as a test wants. */
+static int held_ioctl(void *user, int fd, unsigned long request, void *arg)
+{
+    const struct uapi_feature *feature = arg;
+
+    while (request == UAPI_FEATURE &&
+           (feature->flags & UAPI_FEATURE_NUMBER) == UAPI_LOG_START &&
+           atomic_load(&held)) {
+        ferry_os_sleep_ns((uint64_t)FERRY_NS_PER_MS);
+    }
+    return fake.calls.ioctl(user, fd, request, arg);
+}
+
+static void a_log_that_starts_too_late_is_stopped(void **state)
+{
+    struct ferry_range range = { .off = 0, .size = 4096 };
+    struct ferry_request request = { .kind = FERRY_RQ_LOG_START, .reterr = &error };
+
+    (void)state;
+    request.u.log_start =
+        (struct ferry_log_start){ .page_size = 4096, .range = &range, .range_count = 1 };
+    held_calls = fake.calls;
+    held_calls.ioctl = held_ioctl;
+    ((struct backend_kernel *)(void *)backend)->calls = &held_calls;
+    atomic_store(&held, 1);
+    limit(SHORT_MS);
+    assert_int_equal(fake_call(backend, &request), FERRY_E_TIMEOUT);
+    limit(LONG_MS);
+    atomic_store(&held, 0);
+    (void)fake_get_state(backend); /* behind it in the queue */
+    assert_int_equal(fake.logs, 0);
+    assert_int_equal(fake_call(backend, &request), FERRY_OK);
+    assert_int_equal(fake.logs, 1);
+}
+
 static void on_done(struct ferry_request *request)
 {
     ++*(uint32_t *)request->user;
@@ -170,6 +210,7 @@ int main(void)
         TEST(after_a_write_that_came_too_late_nothing_is_written),
         TEST(a_write_of_which_a_part_went_is_not_made_again),
         TEST(a_wait_that_moved_nothing_can_be_made_again),
+        TEST(a_log_that_starts_too_late_is_stopped),
         TEST(a_wait_that_ends_itself_says_why),
     };
 
