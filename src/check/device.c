@@ -185,6 +185,7 @@ static int open_backend(struct check_run *run, struct check_device *device,
         .timeout_ms = run->options->timeout_ms ? run->options->timeout_ms : TIMEOUT_MS,
         .memory = { on_dma_read, on_dma_write, device },
         .as_is = 1,
+        .all_arcs = (run->options->allowed & FERRY_CHECK_MAY_HANG) != 0,
     };
 
     return device->target.endpoint

@@ -50,7 +50,8 @@ struct ferry_backend_options {
     size_t struct_size;
     uint32_t timeout_ms;
     struct ferry_client_memory memory;
-    uint32_t as_is; /* 1: for a checker, a kernel driver's wrong answers as they are */
+    uint32_t as_is;    /* 1: for a checker, a kernel driver's wrong answers as they are */
+    uint32_t all_arcs; /* 1: for a checker, also those that hang many kernels */
 };
 
 /*

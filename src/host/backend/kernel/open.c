@@ -148,7 +148,7 @@ static int open_place(const char *rest, int by_group,
         return rc;
     }
     parts.dirty = address.dirty;
-    parts.send_all_arcs = address.send_all_arcs;
+    parts.send_all_arcs = address.send_all_arcs || options->all_arcs;
     return kernel_backend_new(&parts, ret_backend, reterr);
 }
 
