@@ -98,7 +98,8 @@ FERRY_PUBLIC int ferry_machine_bind(const struct ferry_machine_options *options,
 /*
  * Gives a device back to the driver that it had before ferry_machine_bind(), or to none.
  * ret_driver: 64 bytes, the driver that has it now, "" for none; may be NULL.
- * With options->force the kernel chooses a driver when it is not known what was before.
+ * With options->force the kernel chooses a driver when it is not known what was before; a
+ * device that has a driver then that is none of VFIO's keeps it.
  * Return: as above; FERRY_E_NOT_FOUND also when it is not known what was before,
  * FERRY_E_PROTOCOL (what was remembered is damaged). On failure it may be without a
  * driver; it is remembered still what it had.

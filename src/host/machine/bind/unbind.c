@@ -30,6 +30,20 @@ static int recall(const struct machine_env *env, const struct ferry_machine_plac
     return status;
 }
 
+/* A driver that is none of VFIO's is what the device should have, and the machine may
+ * work with it: even by force it is not taken away on a guess. */
+static int check_given_away(const struct ferry_machine_place *place,
+                            struct ferry_error *reterr)
+{
+    if (place->driver[0] == '\0' || machine_is_vfio(place->folder, place->driver)) {
+        return FERRY_OK;
+    }
+    return ferry_error_set(reterr, FERRY_E_NOT_FOUND, MACHINE_LAYER, NULL, 0,
+                           "%s belongs to the driver %s, which is none of VFIO's: there "
+                           "is nothing to undo",
+                           place->name, place->driver);
+}
+
 /* Without a driver and without an override, as a device that was just plugged in. */
 static int let_choose(const struct machine_env *env,
                       const struct ferry_machine_place *place, struct ferry_error *reterr)
@@ -74,8 +88,11 @@ int machine_unbind(const struct machine_env *env, const char *name, char *ret_dr
         return status;
     }
     known = recall(env, &place, &record, reterr);
-    if (known != FERRY_OK && !env->force) {
-        return known;
+    if (known == FERRY_E_NOT_FOUND || (known != FERRY_OK && env->force)) {
+        status = check_given_away(&place, reterr);
+    }
+    if (status != FERRY_OK || (known != FERRY_OK && !env->force)) {
+        return status != FERRY_OK ? status : known;
     }
     status = machine_check_busy(env, &place, reterr);
     if (status == FERRY_OK) {

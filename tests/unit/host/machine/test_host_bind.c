@@ -314,9 +314,28 @@ static void what_ferry_did_not_bind_is_unbound_by_force_only(void **state)
     fake.chosen = "e1000e";
     assert_int_equal(fake_unbind(&fake, &error), FERRY_OK);
     fake_expect(&fake, "e1000e", "", 0);
+    tree_set_driver(&fake.tree, EDU, "vfio-pci");
     fake.chosen = NULL;
     assert_int_equal(fake_unbind(&fake, &error), FERRY_OK);
     fake_expect(&fake, "", "", 0);
+    fake_remove(&fake);
+}
+
+/* After a new start of the machine, say: nothing is known, and all is as it should be. */
+static void what_vfio_does_not_have_is_not_taken_from_its_driver_by_force(void **state)
+{
+    struct fake_kernel fake;
+    struct ferry_error error;
+
+    (void)state;
+    fake_make(&fake);
+    for (int force = 0; force < 2; force++) {
+        fake.env.force = force;
+        assert_int_equal(fake_unbind(&fake, &error), FERRY_E_NOT_FOUND);
+        assert_says(&error, "belongs to the driver e1000e");
+        fake_expect(&fake, "e1000e", "", 0);
+        assert_int_equal(fake.writes, 0);
+    }
     fake_remove(&fake);
 }
 
@@ -473,6 +492,7 @@ int main(void)
         cmocka_unit_test(the_first_driver_is_remembered_over_a_second_bind),
         cmocka_unit_test(what_somebody_else_bound_meanwhile_is_what_was_before),
         cmocka_unit_test(what_ferry_did_not_bind_is_unbound_by_force_only),
+        cmocka_unit_test(what_vfio_does_not_have_is_not_taken_from_its_driver_by_force),
         cmocka_unit_test(a_bind_that_was_killed_is_begun_anew_and_undone),
         cmocka_unit_test(a_record_of_another_device_does_not_count),
         cmocka_unit_test(a_damaged_record_is_not_used),
