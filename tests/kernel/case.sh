@@ -65,6 +65,11 @@ says_not() {
     done
 }
 
+# The case has a device reach for memory that it may not.
+means_faults() {
+    echo "@@ faults"
+}
+
 # wait_for COMMAND...: until it succeeds.
 wait_for() {
     left=100
@@ -98,6 +103,7 @@ bind() {
 }
 
 unbind() {
+    [ -d "/sys/bus/pci/devices/$1" ] || return 0
     [ ! -e "/sys/bus/pci/devices/$1/driver" ] || echo "$1" >"/sys/bus/pci/devices/$1/driver/unbind"
     echo >"/sys/bus/pci/devices/$1/driver_override"
 }
@@ -149,6 +155,8 @@ clean_up() {
     if [ -d /sys/module/vfio_pci ]; then
         rmmod vfio-pci
     fi
+    # One that was pulled out comes back.
+    [ -d "/sys/bus/pci/devices/$EDU0" ] || echo 1 >/sys/bus/pci/rescan
 }
 
 # run_case NAME LIMIT COMMAND: runs it in a shell of its own, at most LIMIT seconds long, ends

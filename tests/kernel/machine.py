@@ -3,6 +3,7 @@
 
 The guest writes to a port of its own. Lines that begin with "@@ " are the cases' (case.sh):
     @@ begin NAME          what follows is this case's output
+    @@ faults              an access of a device that the IOMMU refuses is no fault of the case
     @@ kernel TEXT         a line of the kernel's log
     @@ end NAME STATUS     its exit status
 """
@@ -38,6 +39,8 @@ TIMED_OUT = (128 + 15, 128 + 9)
 # The kernel's words for what is wrong whatever a case does.
 KERNEL_TROUBLE = ("BUG:", "WARNING:", "Oops", "Call Trace", "general protection", "refcount_t:",
                   "possible circular", "possible recursive", "leaked")
+# The emulated IOMMU refused an access of a device.
+FAULT = "DMAR: [DMA"
 
 
 class Case:
@@ -45,6 +48,7 @@ class Case:
 
     def __init__(self, name):
         self.name = name
+        self.means_faults = False
         self.output = []
         self.kernel = []
         self.status = None
@@ -52,8 +56,8 @@ class Case:
 
     def trouble(self):
         """The kernel's first line that is wrong whatever a case does."""
-        return next((line for line in self.kernel
-                     if any(word in line for word in KERNEL_TROUBLE)), None)
+        words = KERNEL_TROUBLE if self.means_faults else (*KERNEL_TROUBLE, FAULT)
+        return next((line for line in self.kernel if any(word in line for word in words)), None)
 
 
 def command(qemu, kernel, initrd, devices=2, memory=MEMORY_MB, clock=LEAPING, share=None,
@@ -148,6 +152,8 @@ class Machine:
                     self.allow(BOOT_S + SLOWER * limits.get(case.name, 0))
                 elif case is None:
                     continue
+                elif line == "@@ faults":
+                    case.means_faults = True
                 elif line.startswith("@@ kernel "):
                     case.kernel.append(line[10:])
                 elif line.startswith("@@ end "):

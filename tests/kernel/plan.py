@@ -45,7 +45,7 @@ def plans(folder, boots, only=""):
             if re.search(only, name):
                 found.setdefault(boot[1], Plan(boot[1])).cases.append(
                     (name, "cases/" + file, function, int(limit or CASE_S)))
-    return list(found.values())
+    return [found[boot] for boot in boots if boot in found]
 
 
 def wrong_with(case):

@@ -61,6 +61,9 @@ def main():
     assert played(good[0] + ended(names[1], 0, "@@ kernel [ 1.0] harmless\n") + good[2]) == (3, 0)
     assert played(good[0] + ended(
         names[1], 0, "@@ kernel [ 1.0] WARNING: CPU: 0 PID: 1\n") + good[2]) == (2, 1)
+    fault = "@@ kernel [ 1.0] DMAR: [DMA Write NO_PASID] Request device [01:00.0]\n"
+    assert played(good[0] + ended(names[1], 0, fault) + good[2]) == (2, 1)
+    assert played(good[0] + ended(names[1], 0, "@@ faults\n" + fault) + good[2]) == (3, 0)
     # The guest dies: before, between and in cases.
     assert played("") == (0, 3)
     assert played(good[0]) == (1, 2)

@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: BSD-3-Clause
-# boot: devices
+# boot: defects
 # Each fault that can be planted in the reference driver (kernel/edu-vfio-pci/defects.h) is found
 # by the check of the rule that it breaks; without it the same check finds nothing.
 

@@ -12,6 +12,7 @@ vfio_pci() {
 
 test_memory_by_an_iommufd() {
     vfio_pci
+    means_faults
     works kernel_memory iommufd "$EDU0" "$EDU1"
     says "has no dirty tracking (IOMMU_HWPT_ALLOC: EOPNOTSUPP)" "in use by another process" \
         "the limit is 1024 KiB" "peer: iommufd of this kernel does not map"
@@ -19,6 +20,7 @@ test_memory_by_an_iommufd() {
 
 test_memory_by_a_container() {
     vfio_pci
+    means_faults
     works kernel_memory type1 "$EDU0" "$EDU1"
     says "tracking: every page counts as written" "/dev/vfio/" "the limit is 1024 KiB" \
         "peer: mapped"

@@ -15,6 +15,7 @@ test_memory_by_a_container_of_a_stock_kernel() {
     works insmod /lib/modules/vfio-pci.ko
     bind "$EDU0" vfio-pci
     bind "$EDU1" vfio-pci
+    means_faults
     works kernel_memory type1 "$EDU0" "$EDU1"
     says "tracking: every page counts as written" "peer: mapped"
 }
