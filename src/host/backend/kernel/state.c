@@ -168,27 +168,40 @@ static int failed(struct backend_kernel *kernel, struct kernel_job *job, int rc)
 }
 
 /*
- * Linux 6.2 to 7.1 does not end these two: the thread then spins in the kernel for ever,
- * with the device's lock, and no signal ends it. They are forbidden in every version.
+ * Linux 6.2 to 7.1 does not end STOP_COPY to one of the two: the thread then spins in the
+ * kernel for ever, with the device's lock, and no signal ends it. They are forbidden in
+ * every version. The device is asked where it is, since what was known may be old: a
+ * failed change that could not be asked about, a guest that reset it.
  */
-static int never_ends(const struct backend_kernel *kernel, uint32_t wanted)
+static int check_ends(struct backend_kernel *kernel, struct kernel_job *job)
 {
-    return kernel->state == FERRY_STATE_STOP_COPY && !kernel->send_all_arcs &&
-           (wanted == FERRY_STATE_PRE_COPY || wanted == FERRY_STATE_PRE_COPY_P2P);
+    const uint32_t wanted = job->request.u.state;
+    int rc;
+
+    if (kernel->send_all_arcs ||
+        (wanted != FERRY_STATE_PRE_COPY && wanted != FERRY_STATE_PRE_COPY_P2P)) {
+        return FERRY_OK;
+    }
+    rc = ask_state(kernel, job->deadline_ns);
+    if (rc < 0) {
+        return kernel_refusal(&job->detail, rc, "MIG_DEVICE_STATE before pre-copy");
+    }
+    return kernel->state != FERRY_STATE_STOP_COPY
+               ? FERRY_OK
+               : ferry_error_set(&job->detail, FERRY_E_ARC, KERNEL_LAYER, "MIG-ARC-1", 0,
+                                 "STOP_COPY to %s is forbidden, and hangs many kernels: "
+                                 "it was not asked for",
+                                 ferry_state_name(wanted));
 }
 
 int kernel_set_state(struct backend_kernel *kernel, struct kernel_job *job)
 {
-    const uint32_t wanted = job->request.u.state;
-    int fd, rc;
+    int fd, rc = check_ends(kernel, job);
 
-    if (never_ends(kernel, wanted)) {
-        return ferry_error_set(&job->detail, FERRY_E_ARC, KERNEL_LAYER, "MIG-ARC-1", 0,
-                               "STOP_COPY to %s is forbidden, and hangs many kernels: it "
-                               "was not asked for",
-                               ferry_state_name(wanted));
+    if (rc != FERRY_OK) {
+        return rc;
     }
-    rc = set_state(kernel, wanted, job->deadline_ns, &fd);
+    rc = set_state(kernel, job->request.u.state, job->deadline_ns, &fd);
     return rc == 0 ? changed(kernel, job, fd) : failed(kernel, job, rc);
 }
 
