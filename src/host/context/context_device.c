@@ -135,9 +135,10 @@ static void close_regions(struct ferry_host_device *device)
     }
 }
 
-/* Mapped regions would keep it as well. Other threads may be at them: from now on they
- * find memory that is nobody's. A peer's file stays, which costs him nothing. */
-static void blank_mappings(struct ferry_host_device *device)
+/* Mapped regions would keep it as well, here and for other devices. Threads may be at
+ * ours: from now on they find memory that is nobody's. A peer's file stays, which costs
+ * him nothing. */
+static void let_go_of_regions(struct ferry_host_device *device)
 {
     const struct ferry_backend *backend = device->backend;
 
@@ -145,6 +146,7 @@ static void blank_mappings(struct ferry_host_device *device)
         !backend->ops->regions_are_device(device->backend)) {
         return;
     }
+    ferry_host_peer_leave(device);
     for (struct ferry_host_mapping *at = device->mappings; at != NULL; at = at->next) {
         (void)ferry_os_map_blank(&at->map);
     }
@@ -187,7 +189,7 @@ void ferry_host_device_died(struct ferry_host_device *device, int status)
     }
     device->lost = status;
     close_regions(device);
-    blank_mappings(device);
+    let_go_of_regions(device);
     /* A dead connection stays readable. The backend stays: other threads may be in it. */
     if (device->watched) {
         ferry_loop_remove(context->loop, &device->watch);

@@ -18,8 +18,9 @@
 #define BYTES 8192u
 
 static struct ferry_context context;
-static struct ferry_host_device device;
+static struct ferry_host_device device, peer;
 static int is_device;
+static uint32_t unmaps;
 
 static void tell_error(struct ferry_backend *backend, struct ferry_error *ret_error)
 {
@@ -33,9 +34,18 @@ static int regions_are_device(struct ferry_backend *backend)
     return is_device;
 }
 
+static int count_unmaps(struct ferry_backend *backend, struct ferry_request *request)
+{
+    (void)backend;
+    assert_int_equal(request->kind, FERRY_RQ_DMA_UNMAP);
+    unmaps++;
+    return FERRY_OK;
+}
+
 static const struct ferry_backend_ops ops = {
     .struct_size = sizeof(struct ferry_backend_ops),
     .error = tell_error,
+    .call = count_unmaps,
     .regions_are_device = regions_are_device,
 };
 
@@ -75,8 +85,17 @@ static int lose(int of_kernel)
     for (uint32_t i = 0; i < FERRY_HOST_REGIONS_MAX; i++) {
         device.region[i].fd = -1;
     }
+    memset(&peer, 0, sizeof(peer));
+    peer.backend = &backend;
+    peer.context = &context;
+    peer.index = 1;
     context.device[0] = &device;
-    context.device_count = 1;
+    context.device[1] = &peer;
+    context.device_count = 2;
+    context.peer_map[0] = (struct ferry_host_peer_map){
+        .initiator = 1, .target = 0, .size = BYTES, .mapped = 1
+    };
+    unmaps = 0;
     assert_int_equal(ferry_os_memfd_create("lost-region", BYTES, &fd), FERRY_OK);
     device.region[0] = (struct ferry_region_info){
         .size = BYTES,
@@ -94,7 +113,8 @@ static int lose(int of_kernel)
     assert_int_equal(device.region[0].fd, -1);
     mapped = is_mapped(fd);
     assert_int_equal(data[0], mapped ? 0x5a : 0);
-    data[BYTES - 1] = 1; /* who is at it finds memory */
+    assert_int_equal(unmaps, of_kernel); /* what another device has of it */
+    data[BYTES - 1] = 1;                 /* who is at it finds memory */
     ferry_os_unmap(&device.mappings->map);
     free(device.mappings);
     ferry_os_close(&fd);
