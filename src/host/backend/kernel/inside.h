@@ -127,7 +127,7 @@ struct kernel_parts {
     struct kernel_iommu *iommu;       /* may be NULL */
     enum kernel_dirty dirty;
     uint32_t timeout_ms;
-    uint32_t send_all_arcs; /* 1: the user takes the risk of state.c, never_ends() */
+    uint32_t send_all_arcs; /* 1: the user takes the risk of state.c, check_ends() */
     uint32_t as_is;         /* as in the options */
 };
 
