@@ -33,6 +33,7 @@ static_assert(sizeof(struct edu_guest) <= PAGE, "a page");
 
 static uint8_t shadow[EDU_GUEST_BYTES];
 static time_t done_at; /* the transfer was seen to be done; 0: it was not */
+static int has_moved;  /* since the last transfer */
 
 static struct edu_guest *guest_of(const struct edu_place *place)
 {
@@ -136,8 +137,10 @@ static int begin(const struct edu_place *place, struct ferry_error *reterr)
     guest->figures.touched++; /* page 0 */
     guest->irqs_due++;
     done_at = 0;
-    rc = guest->fills && guest->figures.transfers % 2 == 1 ? begin_in(place)
-                                                           : begin_out(place);
+    rc = guest->fills && guest->figures.transfers % 2 == 1 && !has_moved
+             ? begin_in(place)
+             : begin_out(place);
+    has_moved = 0;
     remember(place);
     return rc == FERRY_OK
                ? FERRY_OK
@@ -198,9 +201,14 @@ int edu_guest_turn(const struct edu_place *place, struct ferry_error *reterr)
     return begin(place, reterr);
 }
 
+void edu_guest_moved(void)
+{
+    has_moved = 1;
+}
+
 int edu_guest_is_busy(const struct edu_place *place)
 {
-    return guest_of(place)->phase != IDLE;
+    return edu_driver_idle(&place->pci) == 0;
 }
 
 /* What is in the buffer: a transfer, before anybody looks. */

@@ -36,7 +36,9 @@ int edu_guest_boot(const struct edu_place *place, uint32_t fills,
 /* A look at the device, and the next transfer when the last is done.
  * Return: FERRY_OK; FERRY_E_DEVICE (bytes or an interrupt did not arrive). */
 int edu_guest_turn(const struct edu_place *place, struct ferry_error *reterr);
-/* 1: a transfer is under way, as far as the guest knows. */
+/* It has moved: the next transfer is one out of the buffer, to see what is in there. */
+void edu_guest_moved(void);
+/* 1: the device says that a transfer is under way. */
 int edu_guest_is_busy(const struct edu_place *place);
 /* The memory is what it must be, and nothing is under way. */
 int edu_guest_compare(const struct edu_place *place, struct ferry_error *reterr);

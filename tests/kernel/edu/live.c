@@ -255,6 +255,7 @@ static void move(struct side *from, struct side *to, const char *path)
     if (!from->paused || to->paused) {
         no("the guest does not run where it was moved to");
     }
+    edu_guest_moved();
     edu_guest_figures(&to->place, &after);
     look_at_sizes(from, after.touched - before.touched);
     printf("moved under-way %u rounds %u memory %llu stop %llu ms %llu\n", from->was_busy,

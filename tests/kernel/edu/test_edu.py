@@ -17,7 +17,7 @@ import kernel_rig
 from kill_rig import expect
 
 SERVER_S = 10
-CHECKS = ("data.once*", "data.goes-on*", "dma.*", "irq.*", "cancel.work*", "log.complete*")
+CHECKS = ("data.once*", "dma.goes-on*", "irq.later*", "cancel.work*", "log.complete*", "log.last*")
 
 
 class EduRig(kernel_rig.KernelRig):
@@ -28,8 +28,8 @@ class EduRig(kernel_rig.KernelRig):
         self.program = serve
         kernel_rig.IDS.setdefault("edu", (0x1234, 0x11e8))
 
-    def edu(self, *options):
-        """Serves one; return: its folder."""
+    def edu(self, *options, **token):
+        """Serves one; token: options of its token. Return: its folder."""
         path = self.path("%d.sock" % len(self.device))
         name = "edu%d" % len(self.device)
         # pylint: disable-next=consider-using-with
@@ -38,7 +38,7 @@ class EduRig(kernel_rig.KernelRig):
         while not os.path.exists(path):
             assert time.monotonic() < end, "the fixture is not served"
             time.sleep(0.01)
-        return self.add(path, "edu").folder
+        return self.add(path, "edu", **token).folder
 
 
 def the_checker_finds_its_driver_and_nothing_else(ferry, bridge, serve, _):
@@ -52,30 +52,43 @@ def the_checker_finds_its_driver_and_nothing_else(ferry, bridge, serve, _):
             expect("exit status: " + done.stderr, done.returncode, 0)
             report = json.loads(done.stdout)
             expect("driver", report["device"]["driver"], more[-1] if more else "edu")
-            assert len([r for r in report["results"] if r["verdict"] == "pass"]) > 50
+            assert len([r for r in report["results"] if r["verdict"] == "pass"]) > 30
 
 
 def a_guest_moves_with_a_transfer_under_way(ferry, bridge, serve, live):
     """To and fro, over a connection and a file."""
     with EduRig(ferry, bridge, serve) as rig:
-        here, there = (rig.edu("slices=3000") for _ in range(2))
+        here, there = (rig.edu("slices=20000") for _ in range(2))
         for args in (["--exact", "vfio:" + here, "vfio-group:" + there],
                      ["--fill", "--file", rig.path("state"), "vfio:" + here, "vfio:" + there]):
             done = rig.execute(live, *args)
             expect("exit status: " + done.stderr, done.returncode, 0)
-            expect("under way", done.stdout.count("moved under-way 1"), 2)
+            assert "moved under-way 1" in done.stdout, done.stdout
 
 
 def what_a_device_loses_is_seen(ferry, bridge, serve, live):
     """The test itself."""
     for fault in ("drops", "forgets", "quiet"):
         with EduRig(ferry, bridge, serve) as rig:
-            here, there = (rig.edu("slices=3000", "fault=" + fault) for _ in range(2))
-            done = rig.execute(live, "--fill", "vfio:" + here, "vfio:" + there)
+            here, there = (rig.edu("slices=20000", "fault=" + fault) for _ in range(2))
+            done = rig.execute(live, "--fill", "--moves", "3", "vfio:" + here, "vfio:" + there)
             expect(fault + ": " + done.stderr, done.returncode, 1)
+
+
+def what_hangs_kernels_is_sent_only_when_it_is_forced(ferry, bridge, serve, _):
+    """From STOP_COPY back to pre-copy: the bridge, which is the kernel here, hears of it or not."""
+    refused = "FEATURE 2, flags 0x20000: -22"
+    with EduRig(ferry, bridge, serve) as rig:
+        for scheme in ("vfio:", "vfio-group:"):
+            uri = scheme + rig.edu(trace=1)
+            done = rig.on("check", "--check", "arc.back", uri)
+            assert done.returncode == 0 and refused not in done.stderr, done.stderr
+            done = rig.on("check", "--check", "arc.back", "--force", uri)
+            assert done.returncode == 0 and done.stderr.count(refused) == 2, done.stderr
 
 
 if __name__ == "__main__":
     sys.exit(kernel_rig.main_of((the_checker_finds_its_driver_and_nothing_else,
+                                 what_hangs_kernels_is_sent_only_when_it_is_forced,
                                  a_guest_moves_with_a_transfer_under_way,
                                  what_a_device_loses_is_seen), sys.argv[1:]))
