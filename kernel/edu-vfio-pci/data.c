@@ -192,10 +192,14 @@ int edu_session_finish(struct edu_device *edu)
 	return ret;
 }
 
-/* Has anything changed that was not sent? */
+/*
+ * Has anything changed that was not sent? Who loads takes no more than EDU_STREAM_MAX: a
+ * user whose memory takes hours must not fill that with increments before the final state.
+ */
 static bool is_behind(const struct edu_session *session)
 {
-	return atomic64_read(&session->edu->changes) != session->sent;
+	return session->out.total <= EDU_STREAM_MAX - EDU_OUT_MAX &&
+	       atomic64_read(&session->edu->changes) != session->sent;
 }
 
 /* What is to be read yet of a session in pre-copy comes with STOP_COPY. */
@@ -230,17 +234,20 @@ unsigned long edu_session_size(struct edu_device *edu)
  * An increment, when all before it was read. The device is only touched while the session
  * is its own, which state_mutex keeps so.
  */
-static void add_increment(struct edu_session *session)
+static int add_increment(struct edu_session *session)
 {
 	struct edu_device *edu = session->edu;
 	struct edu_regs regs;
 	bool written;
 	s64 changes;
+	int ret = 0;
 
 	edu_state_lock(edu);
 	changes = atomic64_read(&edu->changes);
-	if (edu->saving == session && session->precopy &&
-	    !read_regs(edu, &regs, &written)) {
+	if (edu->saving == session && session->precopy) {
+		ret = read_regs(edu, &regs, &written);
+		if (ret)
+			goto out;
 		mutex_lock(&session->lock);
 		if (session->pos == session->out.length) {
 			session->pos = 0;
@@ -250,7 +257,9 @@ static void add_increment(struct edu_session *session)
 		}
 		mutex_unlock(&session->lock);
 	}
+out:
 	edu_state_unlock(edu);
+	return ret;
 }
 
 /*
@@ -310,11 +319,14 @@ static ssize_t save_read(struct file *file, char __user *buf, size_t count, loff
 	if (!count)
 		return 0;
 	if (mutex_lock_interruptible(&session->reading))
-		return -EINTR;
-	/* One increment a call: a user whose device works on must come to an end. */
+		return -ERESTARTSYS;
+	/*
+	 * One increment a call: a user whose device works on must come to an end. poll() has
+	 * promised it, so that one that cannot be had is an error and not ENOMSG.
+	 */
 	if (wants_increment(session))
-		add_increment(session);
-	while (done < count) {
+		ret = add_increment(session);
+	while (ret >= 0 && done < count) {
 		ret = peek(session, part, min(count - done, sizeof(part)));
 		if (ret <= 0)
 			break;
@@ -452,8 +464,10 @@ static int give_bytes(struct edu_session *session, const u8 *bytes, size_t count
 		ret = session->in.error;
 	} else {
 		ret = edu_in_feed(&session->in, &session->regs, bytes, count);
-		if (!edu_defect(EDU_DEFECT_STICKY))
-			session->in.error = ret;
+		session->in.error = ret;
+		/* With all that is half taken: what was refused was not looked at. */
+		if (ret && edu_defect(EDU_DEFECT_STICKY))
+			memset(&session->in, 0, sizeof(session->in));
 	}
 	mutex_unlock(&session->lock);
 	return ret;
