@@ -44,8 +44,8 @@ void edu_log_mark(struct edu_device *edu, u64 iova, u64 bytes)
 
 	if (!log->pages)
 		return;
-	if (edu_defect(EDU_DEFECT_LOG_MISS))
-		last--;
+	if (edu_defect(EDU_DEFECT_LOG_MISS) && last-- == page)
+		return;
 	if (edu_defect(EDU_DEFECT_LOG_MORE))
 		last++;
 	for (; page <= last && page < log_pages(); page++)
@@ -163,6 +163,9 @@ static int take_log(struct edu_device *edu, u64 iova, u64 last, unsigned long *t
 		return ret;
 	if (!edu->log.pages) {
 		ret = -EINVAL;
+	} else if (edu->in_flight && edu_regs_check(edu)) {
+		/* Gone with a write under way: nobody can tell what it reached. */
+		ret = -EIO;
 	} else {
 		edu_log_settle(edu);
 		take_bits(&edu->log, iova, last, taken);
