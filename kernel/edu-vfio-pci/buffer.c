@@ -17,10 +17,12 @@
 #include <linux/io-64-nonatomic-lo-hi.h>
 #include <linux/iommu.h>
 #include <linux/jiffies.h>
+#include <linux/kernel.h>
 #include <linux/mm.h>
 #include <linux/moduleparam.h>
 #include <linux/pci.h>
 #include <linux/string.h>
+#include <linux/vfio.h>
 
 #include "edu.h"
 
@@ -49,18 +51,67 @@ static struct iommu_domain *user_domain(struct edu_device *edu)
 	return domain && domain->type & __IOMMU_DOMAIN_PAGING ? domain : NULL;
 }
 
+/* Can the module's parameters be had? */
+bool edu_buffer_scratch_valid(void)
+{
+	return IS_ALIGNED(scratch_iova, PAGE_SIZE) &&
+	       scratch_iova <= BIT_ULL(edu_dma_bits) - PAGE_SIZE;
+}
+
+/*
+ * A user who maps memory at the address meanwhile gets the IOMMU's tables and iommufd's
+ * books out of step, and pages are given back that are not his.
+ */
+void edu_buffer_warn(void)
+{
+	if (!scratch_iova)
+		return;
+	add_taint(TAINT_USER, LOCKDEP_STILL_OK);
+	pr_notice("edu-vfio-pci: scratch_iova is for users that are trusted\n");
+}
+
+/*
+ * The user's page tables are not ours to keep: iommufd takes them from the device at any
+ * time, while a window is open in them too, unless it is made to wait.
+ */
+void edu_buffer_open(struct edu_device *edu, bool opened)
+{
+	mutex_lock(&edu->window_lock);
+	edu->opened = opened;
+	mutex_unlock(&edu->window_lock);
+}
+
+int edu_attach_ioas(struct vfio_device *vdev, u32 *pt_id)
+{
+	struct edu_device *edu = edu_of(vdev);
+	int ret;
+
+	mutex_lock(&edu->window_lock);
+	ret = vfio_iommufd_physical_attach_ioas(vdev, pt_id);
+	mutex_unlock(&edu->window_lock);
+	return ret;
+}
+
+void edu_detach_ioas(struct vfio_device *vdev)
+{
+	struct edu_device *edu = edu_of(vdev);
+
+	mutex_lock(&edu->window_lock);
+	vfio_iommufd_physical_detach_ioas(vdev);
+	mutex_unlock(&edu->window_lock);
+}
+
 bool edu_buffer_can_move(struct edu_device *edu)
 {
 	return scratch_iova || !user_domain(edu);
 }
 
-static int borrow_domain(struct window *window, struct iommu_domain *domain)
+static int borrow_domain(struct edu_device *edu, struct window *window,
+			 struct iommu_domain *domain)
 {
-	if (!scratch_iova)
+	/* Behind close() they are no more ours than the user's: they may go at any time. */
+	if (!scratch_iova || !edu->opened)
 		return -EOPNOTSUPP;
-	if (!IS_ALIGNED(scratch_iova, PAGE_SIZE) ||
-	    scratch_iova + PAGE_SIZE > BIT_ULL(edu_dma_bits))
-		return -EINVAL;
 	if (iommu_iova_to_phys(domain, scratch_iova))
 		return -EADDRINUSE;
 	window->domain = domain;
@@ -97,7 +148,7 @@ static void leave_domain(struct edu_device *edu, struct window *window)
 static int window_make(struct edu_device *edu, struct window *window)
 {
 	struct iommu_domain *user = user_domain(edu);
-	int ret = user ? borrow_domain(window, user) : own_domain(edu, window);
+	int ret = user ? borrow_domain(edu, window, user) : own_domain(edu, window);
 
 	if (ret)
 		return ret;
@@ -115,36 +166,23 @@ static int window_make(struct edu_device *edu, struct window *window)
 	return ret;
 }
 
-/* Only one is open: a reset may come while another thread has it. */
-static bool move_begin(struct edu_device *edu, struct window *window)
-{
-	bool mine;
-
-	mutex_lock(&edu->io_lock);
-	mine = !edu->moving;
-	edu->moving = true;
-	window->resets = edu->resets;
-	mutex_unlock(&edu->io_lock);
-	return mine;
-}
-
-static void move_end(struct edu_device *edu)
-{
-	mutex_lock(&edu->io_lock);
-	edu->moving = false;
-	mutex_unlock(&edu->io_lock);
-}
-
+/*
+ * Only one is open, and the user's page tables stay while it is. A reset has memory_lock,
+ * which comes after window_lock: it only tries.
+ */
 static int window_open(struct edu_device *edu, struct window *window, bool locked)
 {
 	int ret;
 
 	*window = (struct window){ .locked = locked };
-	if (!move_begin(edu, window))
+	if (!locked)
+		mutex_lock(&edu->window_lock);
+	else if (!mutex_trylock(&edu->window_lock))
 		return -EBUSY;
+	window->resets = edu_resets(edu);
 	ret = window_make(edu, window);
 	if (ret)
-		move_end(edu);
+		mutex_unlock(&edu->window_lock);
 	return ret;
 }
 
@@ -154,7 +192,7 @@ static void window_close(struct edu_device *edu, struct window *window)
 	iommu_unmap(window->domain, window->iova, PAGE_SIZE);
 	__free_page(window->page);
 	leave_domain(edu, window);
-	move_end(edu);
+	mutex_unlock(&edu->window_lock);
 }
 
 static int run_dma(struct edu_device *edu, u64 src, u64 dst, u64 command)

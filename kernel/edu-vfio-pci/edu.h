@@ -5,8 +5,9 @@
  * Locks, outermost first:
  *   state_mutex        the state, sessions, whatever changes states. User memory is
  *                      never touched under it
+ *   window_lock        a way to the buffer through page tables, and what changes those
  *   core.memory_lock   vfio_pci_core's: may the registers be reached at all. A reset comes
- *                      with it held, so that a reset only tries state_mutex (states.c)
+ *                      with it held, so that a reset only tries both of the above
  *   io_lock            the registers, and all that is known about them
  *   a session's lock   its bytes (data.c)
  * Page faults take core.memory_lock below the mmap lock, so nothing that touches user
@@ -108,10 +109,12 @@ struct edu_device {
 	spinlock_t reset_lock; /* deferred_reset, and state_mutex's unlock */
 	bool deferred_reset;
 
+	struct mutex window_lock;
+	bool opened; /* by a user. window_lock */
+
 	struct mutex io_lock;
 	unsigned int resets; /* how many: who wants to write to the device compares */
 	bool broken; /* the last one did not bring the registers back */
-	bool moving; /* a window to the buffer is open */
 	bool clear_late; /* so that a reset could not clear it */
 	enum edu_gate gate;
 	u64 dma_command; /* the user's last, which the driver's own transfers overwrite */
@@ -163,6 +166,11 @@ ssize_t edu_bar_write(struct edu_device *edu, const char __user *buf, size_t cou
 		      loff_t *ppos);
 
 /* buffer.c */
+bool edu_buffer_scratch_valid(void);
+void edu_buffer_warn(void);
+void edu_buffer_open(struct edu_device *edu, bool opened);
+int edu_attach_ioas(struct vfio_device *vdev, u32 *pt_id);
+void edu_detach_ioas(struct vfio_device *vdev);
 bool edu_buffer_can_move(struct edu_device *edu);
 bool edu_buffer_readable(const struct edu_buffer *buffer, u32 off, u32 bytes);
 void edu_buffer_note(struct edu_buffer *buffer, u32 off, u32 bytes);
@@ -187,6 +195,7 @@ void edu_state_reset_prepare(struct edu_device *edu);
 void edu_state_reset_done(struct edu_device *edu);
 void edu_state_open(struct edu_device *edu);
 void edu_state_close(struct edu_device *edu);
+void edu_state_clean(struct edu_device *edu);
 
 /* data.c: sessions; all of it wants state_mutex. */
 struct file *edu_session_save(struct edu_device *edu, bool stopped);

@@ -12,10 +12,14 @@ MODULE_PARM_DESC(dma_bits, "Address bits of edu's DMA, of its property dma_mask 
 static int edu_open_device(struct vfio_device *vdev)
 {
 	struct edu_device *edu = edu_of(vdev);
-	int ret = vfio_pci_core_enable(&edu->core);
+	int ret;
 
-	if (ret)
+	edu_buffer_open(edu, true);
+	ret = vfio_pci_core_enable(&edu->core);
+	if (ret) {
+		edu_buffer_open(edu, false);
 		return ret;
+	}
 	edu_state_open(edu);
 	vfio_pci_core_finish_enable(&edu->core);
 	/* All of BAR0 is trapped; region info and mmap() both look here. */
@@ -31,10 +35,8 @@ static void edu_close_device(struct vfio_device *vdev)
 	if (!edu_defect(EDU_DEFECT_KEEP_LOG))
 		edu_log_stop(vdev);
 	/* Resets the device, where that works; edu needs it done by hand in any case. */
-	if (!edu_hw_begin(edu)) {
-		edu_regs_reset(edu);
-		edu_hw_end(edu);
-	}
+	edu_state_clean(edu);
+	edu_buffer_open(edu, false);
 	vfio_pci_core_close_device(vdev);
 }
 
@@ -70,6 +72,7 @@ static int edu_init_dev(struct vfio_device *vdev)
 	if (ret)
 		return ret;
 	mutex_init(&edu->state_mutex);
+	mutex_init(&edu->window_lock);
 	mutex_init(&edu->io_lock);
 	spin_lock_init(&edu->reset_lock);
 	init_waitqueue_head(&edu->data_wait);
@@ -87,6 +90,7 @@ static void edu_release_dev(struct vfio_device *vdev)
 
 	bitmap_free(edu->log.pages);
 	mutex_destroy(&edu->io_lock);
+	mutex_destroy(&edu->window_lock);
 	mutex_destroy(&edu->state_mutex);
 	vfio_pci_core_release_dev(vdev);
 }
@@ -106,8 +110,8 @@ static const struct vfio_device_ops edu_ops = {
 	.match = vfio_pci_core_match,
 	.bind_iommufd = vfio_iommufd_physical_bind,
 	.unbind_iommufd = vfio_iommufd_physical_unbind,
-	.attach_ioas = vfio_iommufd_physical_attach_ioas,
-	.detach_ioas = vfio_iommufd_physical_detach_ioas,
+	.attach_ioas = edu_attach_ioas,
+	.detach_ioas = edu_detach_ioas,
 };
 
 /* What an earlier driver left in the device is no user's business. */
@@ -208,6 +212,11 @@ static int __init edu_module_init(void)
 		pr_err("edu-vfio-pci: dma_bits must be 13 to 32\n");
 		return -EINVAL;
 	}
+	if (!edu_buffer_scratch_valid()) {
+		pr_err("edu-vfio-pci: scratch_iova must be a page that edu reaches\n");
+		return -EINVAL;
+	}
+	edu_buffer_warn();
 	return pci_register_driver(&edu_driver);
 }
 module_init(edu_module_init);

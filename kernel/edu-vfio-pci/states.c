@@ -305,3 +305,19 @@ void edu_state_close(struct edu_device *edu)
 	gate_set(edu, EDU_GATE_CLOSED);
 	edu_state_unlock(edu);
 }
+
+/*
+ * The next user must not find this one's registers. Where they could not be brought back it
+ * finds ERROR, until a reset has done it: not every device is reset when it is opened.
+ */
+void edu_state_clean(struct edu_device *edu)
+{
+	if (edu_hw_begin(edu)) {
+		mutex_lock(&edu->io_lock);
+		edu->broken = true;
+		mutex_unlock(&edu->io_lock);
+		return;
+	}
+	edu->broken = edu_regs_reset(edu) != 0;
+	edu_hw_end(edu);
+}
