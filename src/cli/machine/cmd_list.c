@@ -94,10 +94,16 @@ static void print_migration(const struct ferry_machine_device *device,
 
     if (look->why[0] != '\0') {
         /* Most reasons begin with the device, which the row does already. */
-        int named =
-            strncmp(look->why, device->name, length) == 0 && look->why[length] == ' ';
+        const char *why = look->why, *it = "";
 
-        printf("no: %s%s\n", named ? "it" : "", look->why + (named ? length : 0));
+        if (strncmp(why, device->name, length) == 0 && why[length] == ' ') {
+            it = "it";
+            why += length;
+        } else if (strncmp(why, device->name, length) == 0 &&
+                   strncmp(why + length, ": ", 2) == 0) {
+            why += length + 2;
+        }
+        printf("%s: %s%s\n", look->is_unknown ? "not known" : "no", it, why);
     } else if (!look->is_open) {
         puts("not asked");
     } else {
@@ -195,9 +201,9 @@ static struct json_object *json_device(const struct ferry_machine_device *device
     add_flag(object, "shared_group", device->flags, FERRY_MACHINE_MULTIFUNCTION_GROUP);
     add_flag(object, "override", device->flags, FERRY_MACHINE_OVERRIDE);
     add_flag(object, "no_reset", device->flags, FERRY_MACHINE_NO_RESET);
-    /* null: nobody asked it. */
+    /* null: nobody asked it, or it could not be asked. */
     json_object_object_add(object, "can_migrate",
-                           look->is_open || look->why[0] != '\0'
+                           look->is_open || (look->why[0] != '\0' && !look->is_unknown)
                                ? json_object_new_boolean(look->why[0] == '\0')
                                : NULL);
     json_object_object_add(object, "migration",

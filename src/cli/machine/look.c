@@ -58,12 +58,13 @@ static void explain_driver(const struct ferry_machine_device *device,
     }
 }
 
-/* A context's errors begin with the device's name in it and its URI. */
+/* A context's errors begin with the device's name in it, its URI and the request. */
 static void take_reason(const char *uri, const char *text, struct machine_look *look)
 {
-    char start[sizeof(NAME) + MACHINE_URI_BYTES + 16];
+    char start[sizeof(NAME) + MACHINE_URI_BYTES + 24];
 
-    snprintf(start, sizeof(start), "device '" NAME "' (%s): ", uri);
+    look->is_unknown = 1;
+    snprintf(start, sizeof(start), "device '" NAME "' (%s): open: ", uri);
     snprintf(look->why, sizeof(look->why), "%s",
              strncmp(text, start, strlen(start)) == 0 ? text + strlen(start) : text);
 }

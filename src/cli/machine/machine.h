@@ -28,7 +28,8 @@ struct machine_look {
     int uapi;         /* version of the migration uAPI: 2, 1, or 0 for none */
     uint32_t flags;   /* FERRY_MIG_* */
     uint32_t can_log; /* it logs what it writes */
-    char why[512];    /* why it cannot migrate, and what would help; "": it can */
+    int is_unknown;   /* it could not be opened, such as one that is in use */
+    char why[512];    /* why it cannot migrate or be asked, and what would help */
 };
 
 /*

@@ -4,8 +4,8 @@
 #include "host/machine/inside.h"
 
 #define NAME_BYTES FERRY_MACHINE_NAME_BYTES
-#define PCI_BRIDGE 0x0604u
-#define CARDBUS_BRIDGE 0x0607u
+#define BRIDGES 0x06u
+#define OTHER_BRIDGE 0x0680u /* devices like any other, such as switches of GPUs */
 #define DRIVER_PREFIX "pci:"
 
 static int see_name(void *user, const char *name)
@@ -16,7 +16,7 @@ static int see_name(void *user, const char *name)
 
 int machine_is_bridge(uint64_t class_code)
 {
-    return class_code >> 8 == PCI_BRIDGE || class_code >> 8 == CARDBUS_BRIDGE;
+    return class_code >> 16 == BRIDGES && class_code >> 8 != OTHER_BRIDGE;
 }
 
 int machine_same_name(const char *a, const char *b)

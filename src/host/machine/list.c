@@ -6,7 +6,6 @@
 #include "host/machine/inside.h"
 
 /* Bridges of all kinds, which nobody wants to give to a user. */
-#define BRIDGES 0x06u
 
 /* The names of what is listed, and then what the aliases say of them. */
 struct names {
@@ -32,7 +31,7 @@ static int is_listed(const struct machine_env *env, const char *name)
     return ferry_machine_find(name, env->sysfs, env->dev, &place, NULL) == FERRY_OK &&
            (machine_is_vfio(place.folder, place.driver) ||
             (place.group != FERRY_MACHINE_NO_GROUP &&
-             number_of(&place, "class") >> 16 != BRIDGES));
+             !machine_is_bridge(number_of(&place, "class"))));
 }
 
 static int add_name(void *user, const char *name)

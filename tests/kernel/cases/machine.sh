@@ -90,7 +90,7 @@ test_a_device_that_is_in_use_is_listed_as_such() {
     group=/dev/vfio/$(basename "$(readlink "/sys/bus/pci/devices/$EDU0/iommu_group")")
     exec 8<>"$group"
     works ferry list "$EDU0"
-    says "no: " "in use by another process"
+    says "not known: " "in use by another process"
     exec 8>&-
     works ferry unbind "$EDU0"
 }
@@ -106,7 +106,7 @@ test_only_root_gives_devices_away() {
     says "\`sudo ferry unbind $EDU0'"
     # Whoever may not open it is told so in the list.
     works nobody list "$EDU0"
-    says "no: " "ermission"
+    says "not known: " "ermission"
     works ferry unbind "$EDU0"
 }
 

@@ -95,9 +95,10 @@ static int read_address(const char *text, struct address *address,
 
     memset(address, 0, sizeof(*address));
     if (length == 0 || length >= sizeof(address->place)) {
-        return ferry_error_set(reterr, FERRY_E_ARGUMENT, KERNEL_LAYER, NULL, 0,
-                               "vfio: wants a PCI address, /dev/vfio/devices/vfioN or a "
-                               "device's folder in sysfs (`ferry list` shows them)");
+        return ferry_error_set(
+            reterr, FERRY_E_ARGUMENT, KERNEL_LAYER, NULL, 0,
+            "vfio: wants a PCI address, an mdev's UUID, /dev/vfio/devices/vfioN or a "
+            "device's folder in sysfs (`ferry list` shows them)");
     }
     memcpy(address->place, text, length);
     text += length;

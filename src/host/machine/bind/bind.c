@@ -20,7 +20,7 @@ static int check_device(const struct machine_env *env,
     if (ferry_os_attr_number(path, &class_code) == FERRY_OK &&
         machine_is_bridge(class_code)) {
         return ferry_error_set(reterr, FERRY_E_UNSUPPORTED, MACHINE_LAYER, NULL, 0,
-                               "%s is a bridge, which VFIO does not take", place->name);
+                               "%s is a bridge: the machine needs it", place->name);
     }
     if (place->group == FERRY_MACHINE_NO_GROUP || place->is_noiommu) {
         return ferry_error_set(reterr, FERRY_E_UNSUPPORTED, MACHINE_LAYER, NULL, 0,

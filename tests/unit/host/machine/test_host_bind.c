@@ -439,7 +439,10 @@ static void what_vfio_does_not_take_is_refused(void **state)
     tree_file(&fake.tree, "sys/devices/pci0000:00/" EDU "/class", "0x060400\n");
     assert_int_equal(fake_bind(&fake, "auto", &error), FERRY_E_UNSUPPORTED);
     assert_says(&error, "bridge");
-    tree_file(&fake.tree, "sys/devices/pci0000:00/" EDU "/class", "0x060100\n");
+    tree_file(&fake.tree, "sys/devices/pci0000:00/" EDU "/class", "0x060000\n");
+    assert_int_equal(fake_bind(&fake, "auto", &error), FERRY_E_UNSUPPORTED);
+    assert_says(&error, "bridge");
+    tree_file(&fake.tree, "sys/devices/pci0000:00/" EDU "/class", "0x068000\n");
     tree_file(&fake.tree, "sys/kernel/iommu_groups/5/name", "vfio-noiommu\n");
     assert_int_equal(fake_bind(&fake, "auto", &error), FERRY_E_UNSUPPORTED);
     assert_says(&error, "intel_iommu=on");

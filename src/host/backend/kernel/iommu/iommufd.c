@@ -38,7 +38,8 @@ static int bind_error(struct ferry_error *reterr, int err, const char *name,
         }
         return kernel_say(reterr, FERRY_E_BUSY, err,
                           "%s: the kernel refused to bind it: it is in use by another "
-                          "process, or its IOMMU does not keep caches coherent",
+                          "process (`fuser /dev/vfio/devices/*` says which), or its "
+                          "IOMMU does not keep caches coherent",
                           name);
     case EACCES:
         return kernel_say(reterr, FERRY_E_PERMISSION, err,
