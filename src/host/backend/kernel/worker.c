@@ -227,6 +227,9 @@ void kernel_end_requests(struct backend_kernel *kernel, int status)
         }
         job = next;
     }
+    if (kernel->loop == NULL) {
+        return; /* it could not be made */
+    }
     if (kernel->job != NULL && kernel->job->original != NULL && !kernel->job->sync) {
         first_ns = kernel->job->deadline_ns;
     }

@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -350,6 +352,29 @@ static void features_are_probed_as_the_kernel_has_them(void **state)
     backend->ops->close(backend);
 }
 
+#define OWN_DESCRIPTORS 5u /* of a backend, besides the device's */
+
+static void without_descriptors_it_is_refused_and_nothing_is_left(void **state)
+{
+    struct rlimit before, limit;
+
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    for (uint32_t free = 0; free < OWN_DESCRIPTORS; free++) {
+        const int first = dup(STDIN_FILENO);
+
+        assert_true(first >= 0);
+        assert_int_equal(close(first), 0);
+        limit = before;
+        limit.rlim_cur = (rlim_t)first + 1u + free;
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+        refused(FERRY_E_LIMIT, "ulimit -n");
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+        fake_end(&fake);
+        fake_init(&fake);
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -371,6 +396,7 @@ int main(void)
         TEST(a_mappable_region_comes_with_the_devices_descriptor),
         TEST(a_device_without_migration_is_open_all_the_same),
         TEST(the_feature_of_migration_may_fail_in_old_ways_only),
+        TEST(without_descriptors_it_is_refused_and_nothing_is_left),
         TEST(features_are_probed_as_the_kernel_has_them),
     };
 
