@@ -170,7 +170,7 @@ static void open_slow(void)
     atomic_store(&ended, 0);
     /* In time first: the device has to say what it is. */
     atomic_store(&turn, 1);
-    backend = fake_open(&fake, KERNEL_DIRTY_BEST, 1000);
+    backend = fake_open(&fake, KERNEL_DIRTY_BEST, 0);
     ((struct backend_kernel *)(void *)backend)->calls = &slow;
     ((struct backend_kernel *)(void *)backend)->timeout_ns =
         LIMIT_MS * (uint64_t)FERRY_NS_PER_MS;
