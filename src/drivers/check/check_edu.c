@@ -38,7 +38,7 @@ struct edu_check {
     uint32_t fills;     /* the buffer too */
     uint32_t is_known;  /* KNOWN_OFF has been read from the buffer, or put there */
     uint32_t round;     /* no two rounds of work carry the same bytes */
-    uint32_t move_ms;   /* what a transfer took, at most */
+    uint32_t move_ms;   /* what a transfer took, at least */
     uint8_t *under_way; /* where one that was begun writes to; NULL: none */
     uint32_t under_way_bytes;
 };
@@ -195,7 +195,7 @@ static int move(struct edu_check *check, uint32_t flags, uint64_t iova, uint32_t
     if (rc == FERRY_OK) {
         rc = check_driver_wait(check->device, is_idle, check);
     }
-    if (rc == FERRY_OK && now_ms() - begun > check->move_ms) {
+    if (rc == FERRY_OK && now_ms() - begun < check->move_ms) {
         check->move_ms = (uint32_t)(now_ms() - begun);
     }
     return rc == FERRY_OK ? FERRY_OK : say(reterr, rc, "a transfer");
@@ -471,6 +471,7 @@ static int start(struct ferry_check_device *device, uint32_t fills, void **ret_s
     check->device = device;
     check->pci.check = device;
     check->fills = fills;
+    check->move_ms = UINT32_MAX;
     check->memory = ferry_check_memory(device, &check->iova, &bytes);
     rc = ferry_check_irqs(device, EDU_DRIVER_VECTORS);
     if (rc != FERRY_OK) {
