@@ -158,6 +158,7 @@ static void a_refusal_says_what_would_help(void **state)
         { "/dev/iommu", 0, EACCES, FERRY_E_PERMISSION, "/dev/iommu" },
         { NULL, UAPI_BIND, EBUSY, FERRY_E_BUSY, "in use by another process" },
         { NULL, UAPI_BIND, EPERM, FERRY_E_PERMISSION, "interrupt remapping" },
+        { NULL, UAPI_BIND, EPERM, FERRY_E_PERMISSION, "device of its IOMMU group" },
         { NULL, UAPI_BIND, EINVAL, FERRY_E_BUSY, "in use by another process" },
         { NULL, UAPI_BIND, EACCES, FERRY_E_PERMISSION, "token=UUID" },
         { NULL, UAPI_BIND, ENODEV, FERRY_E_NOT_FOUND, "gone" },

@@ -50,9 +50,10 @@ static int bind_error(struct ferry_error *reterr, int err, const char *name,
                           name);
     case EPERM:
         return kernel_say(reterr, FERRY_E_PERMISSION, err,
-                          "%s: the kernel sees no interrupt remapping on this machine: "
-                          "switch it on (firmware; QEMU: intel-iommu,intremap=on), or, "
-                          "trusting the device, iommufd.allow_unsafe_interrupts=1",
+                          "%s: a device of its IOMMU group is in use by another process "
+                          "(`ferry list`), or there is no interrupt remapping (QEMU: "
+                          "intel-iommu,intremap=on; unsafe: "
+                          "iommufd.allow_unsafe_interrupts=1)",
                           name);
     case ENODEV:
         return kernel_say(reterr, FERRY_E_NOT_FOUND, err,
