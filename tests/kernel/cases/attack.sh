@@ -23,4 +23,4 @@ test_page_tables_that_are_taken_while_the_buffer_is_saved() {
 }
 
 test_threads_that_do_all_at_once() { attack threads; }
-test_threads_that_do_all_at_once_with_the_buffer() { attack threads scratch_iova=0x8000000; }
+test_threads_that_do_all_at_once_with_the_buffer() { attack threads-in scratch_iova=0x8000000; }

@@ -6,8 +6,9 @@
  * usage: edu_attack ATTACK /dev/vfio/devices/vfioN
  *   head         a record's head that was refused, and then a megabyte (defect `sticky`)
  *   page-tables  takes the page tables away while the buffer is saved (scratch_iova)
- *   threads      states, resets, reads, writes and logs at the same time
- * Exit: 0; 1 with what did not hold on standard error.
+ *   threads      states, resets, reads, writes, page tables and transfers to memory at
+ * once threads-in   the same with transfers to the device's buffer (scratch_iova) Exit:
+ * 0; 1 with what did not hold on standard error.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -34,6 +35,7 @@
 #define DMA_BYTES_OFF 0x90
 #define DMA_COMMAND_OFF 0x98
 #define DMA_GO 1u
+#define DMA_OUT 2u /* from the device to memory */
 #define BUFFER 0x40000u
 
 #define IOVA 0x100000u
@@ -48,6 +50,7 @@ struct user {
     int fd, iommu;
     uint32_t ioas;
     uint64_t bar, config;
+    int out;          /* transfers go to memory */
     atomic_int data;  /* the last data descriptor; -1: none */
     atomic_int ended; /* the time is over */
     atomic_uint works[8];
@@ -146,10 +149,11 @@ static int put(uint64_t off, uint64_t value)
            sizeof(value);
 }
 
-static void start_dma(void)
+static void start_dma(int out)
 {
-    (void)(put(DMA_FROM_OFF, IOVA) && put(DMA_TO_OFF, BUFFER) &&
-           put(DMA_BYTES_OFF, 256) && put(DMA_COMMAND_OFF, DMA_GO));
+    (void)(put(DMA_FROM_OFF, out ? BUFFER : IOVA) &&
+           put(DMA_TO_OFF, out ? IOVA : BUFFER) && put(DMA_BYTES_OFF, 256) &&
+           put(DMA_COMMAND_OFF, out ? DMA_GO | DMA_OUT : DMA_GO));
 }
 
 static void *in_thread(void *(*work)(void *), pthread_t *ret_thread, void *with)
@@ -200,7 +204,7 @@ static void attack_tables(void)
     unsigned saved = 0;
     pthread_t thread;
 
-    start_dma();
+    start_dma(0);
     (void)nanosleep(&transfer, NULL);
     in_thread(take_tables, &thread, NULL);
     while (time(NULL) < until) {
@@ -264,23 +268,20 @@ static void *work_device(void *unused)
 {
     (void)unused;
     while (!user.ended) {
-        start_dma();
+        start_dma(user.out);
         user.works[5]++;
-        if (user.works[5] % 16 == 0) {
-            (void)detach();
-            CHECK(attach() == 0);
-        }
     }
     return NULL;
 }
 
-static void attack_threads(void)
+static void attack_all(int out)
 {
     void *(*const works[])(void *) = { work_states, work_resets, work_data, work_data,
                                        work_device };
     enum { COUNT = sizeof(works) / sizeof(*works) };
     pthread_t threads[COUNT];
 
+    user.out = out;
     for (unsigned i = 0; i < COUNT; i++) {
         in_thread(works[i], &threads[i], NULL);
     }
@@ -299,6 +300,16 @@ static void attack_threads(void)
     CHECK(read(user.data, &(char){ 0 }, 1) == 1);
 }
 
+static void attack_threads(void)
+{
+    attack_all(1);
+}
+
+static void attack_threads_in(void)
+{
+    attack_all(0);
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
@@ -308,6 +319,7 @@ int main(int argc, char **argv)
         { "head", attack_head },
         { "page-tables", attack_tables },
         { "threads", attack_threads },
+        { "threads-in", attack_threads_in },
     };
 
     for (unsigned i = 0; argc == 3 && i < sizeof(attacks) / sizeof(*attacks); i++) {
@@ -317,6 +329,6 @@ int main(int argc, char **argv)
             return 0;
         }
     }
-    fprintf(stderr, "usage: edu_attack head|page-tables|threads DEVICE\n");
+    fprintf(stderr, "usage: edu_attack head|page-tables|threads|threads-in DEVICE\n");
     return 2;
 }
