@@ -3,7 +3,6 @@
 # What every case in the guest has: the machine's devices by name, and words to test with. The
 # host's runner reads the lines that begin with @@ (tests/kernel/machine.py).
 
-drivers=/sys/bus/pci/drivers
 mtty=/sys/devices/virtual/mtty/mtty
 said=/tmp/said
 
