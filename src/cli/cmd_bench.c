@@ -14,11 +14,14 @@
 #define PATH_BYTES 512
 #define PREFIX "bench_"
 
-enum bench_key { KEY_JSON = 'j', KEY_LIST = 'l', KEY_QUICK = 'q' };
+#define DEVICE_BENCH "device"
+
+enum bench_key { KEY_DEVICE = 'd', KEY_JSON = 'j', KEY_LIST = 'l', KEY_QUICK = 'q' };
 
 struct bench_args {
     const char *name[BENCHES_MAX];
     size_t name_count;
+    const char *device;
     int json, list, quick;
 };
 
@@ -30,6 +33,8 @@ struct bench_set {
 };
 
 static const struct argp_option bench_options[] = {
+    { "device", KEY_DEVICE, "URI", 0,
+      "measure this device: its registers, its stop, its state", 0 },
     { "list", KEY_LIST, NULL, 0, "list the benchmarks and end", 0 },
     { "quick", KEY_QUICK, NULL, 0, "short runs, whose figures are not steady", 0 },
     { "json", KEY_JSON, NULL, 0, "print JSON", 0 },
@@ -41,6 +46,9 @@ static error_t parse_bench(int key, char *text, struct argp_state *state)
     struct bench_args *args = state->input;
 
     switch (key) {
+    case KEY_DEVICE:
+        args->device = text;
+        return 0;
     case KEY_LIST:
         args->list = 1;
         return 0;
@@ -55,6 +63,11 @@ static error_t parse_bench(int key, char *text, struct argp_state *state)
             argp_error(state, "at most %d names", BENCHES_MAX);
         }
         args->name[args->name_count++] = text;
+        return 0;
+    case ARGP_KEY_END:
+        if (args->device != NULL && args->name_count > 0) {
+            argp_error(state, "either --device or names");
+        }
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -293,6 +306,10 @@ int command_bench(int argc, char **argv)
     int result = EXIT_USAGE, known = 1;
 
     argp_parse(&bench_argp, argc, argv, 0, NULL, &args);
+    if (args.device != NULL) {
+        setenv("FERRY_BENCH_DEVICE", args.device, 1);
+        args.name[args.name_count++] = DEVICE_BENCH;
+    }
     if (!find_benches(&set)) {
         print_error("bench", NULL,
                     "there are no benchmarks in %s; FERRY_BENCH_FOLDER names another "
