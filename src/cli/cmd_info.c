@@ -138,7 +138,9 @@ static struct hindrances find_hindrances(const struct ferry_device_view *view)
     uint32_t flags = view->migration_flags;
     struct hindrances list = { .count = 0 };
 
-    add(&list, (flags & FERRY_MIG_STOP_COPY) == 0, "it has no migration support at all");
+    add(&list, (flags & FERRY_MIG_STOP_COPY) == 0,
+        "it has no migration support at all; of the kernel's devices `ferry list` tells "
+        "which driver has it");
     add(&list, view->state == FERRY_STATE_ERROR, "it is in ERROR and has to be reset");
     return list;
 }
