@@ -25,7 +25,8 @@
 
 #include "tests/kernel/edu/guest.h"
 
-#define LIMIT_S 60 /* of a move, and of work between two */
+#define LIMIT_S 60       /* of a move, and of work between two */
+#define LAST_TURNS 10000 /* before a pause */
 #define SLACK_PAGES 8u
 
 struct side {
@@ -59,8 +60,13 @@ static void no(const char *what)
 static int pause_cpus(void *user, struct ferry_context *context)
 {
     struct side *side = user;
+    struct ferry_error error = { 0 };
 
     (void)context;
+    /* The last thing that the guest does is to begin a transfer. */
+    for (int i = 0; i < LAST_TURNS && !edu_guest_is_busy(&side->place); i++) {
+        must(edu_guest_turn(&side->place, &error), &error, "the guest");
+    }
     side->paused = 1; /* the guest runs in this thread */
     side->was_busy = (uint32_t)edu_guest_is_busy(&side->place);
     return FERRY_OK;
