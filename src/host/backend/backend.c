@@ -38,3 +38,25 @@ int ferry_backend_open(const char *uri, const struct ferry_backend_options *opti
         "vfio:PLACE, vfio-group:PLACE, or a path that begins with '/' or '.'",
         uri);
 }
+
+int ferry_backend_complete(pthread_mutex_t *lock, struct ferry_request **head,
+                           struct ferry_request ***tail)
+{
+    struct ferry_request *request;
+    int count = 0;
+
+    pthread_mutex_lock(lock);
+    request = *head;
+    *head = NULL;
+    *tail = head;
+    pthread_mutex_unlock(lock);
+    while (request != NULL) {
+        struct ferry_request *next = request->next;
+
+        request->next = NULL;
+        request->done(request);
+        request = next;
+        count++;
+    }
+    return count;
+}

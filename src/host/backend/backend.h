@@ -2,6 +2,8 @@
 #ifndef FERRY_HOST_BACKEND_BACKEND_H
 #define FERRY_HOST_BACKEND_BACKEND_H
 
+#include <pthread.h>
+
 #include "link/client/client.h"
 #include "link/endpoint.h"
 #include "link/request.h"
@@ -44,6 +46,13 @@ struct ferry_backend_ops {
 struct ferry_backend {
     const struct ferry_backend_ops *ops;
 };
+
+/*
+ * For a backend's dispatch: empties its list of requests that have ended, linked by
+ * request->next, under the lock, and runs their completions without it. Return: how many.
+ */
+int ferry_backend_complete(pthread_mutex_t *lock, struct ferry_request **head,
+                           struct ferry_request ***tail);
 
 /* What a backend needs from the context: the context's memory for DMA messages. */
 struct ferry_backend_options {

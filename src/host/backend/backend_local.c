@@ -108,27 +108,6 @@ static void end_overdue(struct backend_local *local)
     }
 }
 
-static int run_completions(struct backend_local *local)
-{
-    struct ferry_request *request;
-    int count = 0;
-
-    pthread_mutex_lock(&local->lock);
-    request = local->done_head;
-    local->done_head = NULL;
-    local->done_tail = &local->done_head;
-    pthread_mutex_unlock(&local->lock);
-    while (request != NULL) {
-        struct ferry_request *next = request->next;
-
-        request->next = NULL;
-        request->done(request);
-        request = next;
-        count++;
-    }
-    return count;
-}
-
 static int local_dispatch(struct ferry_backend *backend)
 {
     struct backend_local *local = local_of(backend);
@@ -140,7 +119,7 @@ static int local_dispatch(struct ferry_backend *backend)
     end_overdue(local);
     dead = local->dead;
     pthread_mutex_unlock(&local->lock);
-    count = run_completions(local);
+    count = ferry_backend_complete(&local->lock, &local->done_head, &local->done_tail);
     return dead != FERRY_OK ? FERRY_E_CLOSED : count;
 }
 
@@ -185,7 +164,7 @@ static void local_close(struct ferry_backend *backend)
     pthread_mutex_lock(&local->lock);
     ferry_local_detach(local, FERRY_E_CLOSED);
     pthread_mutex_unlock(&local->lock);
-    (void)run_completions(local);
+    (void)ferry_backend_complete(&local->lock, &local->done_head, &local->done_tail);
     local_free(local);
 }
 

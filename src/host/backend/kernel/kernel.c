@@ -94,27 +94,6 @@ static void on_timer(struct ferry_loop_timer *timer, uint64_t now_ns)
     (void)now_ns;
 }
 
-static int run_completions(struct backend_kernel *kernel)
-{
-    struct ferry_request *request;
-    int count = 0;
-
-    pthread_mutex_lock(&kernel->lock);
-    request = kernel->done_head;
-    kernel->done_head = NULL;
-    kernel->done_tail = &kernel->done_head;
-    pthread_mutex_unlock(&kernel->lock);
-    while (request != NULL) {
-        struct ferry_request *next = request->next;
-
-        request->next = NULL;
-        request->done(request);
-        request = next;
-        count++;
-    }
-    return count;
-}
-
 static int kernel_dispatch(struct ferry_backend *backend)
 {
     struct backend_kernel *kernel = kernel_of(backend);
@@ -125,7 +104,7 @@ static int kernel_dispatch(struct ferry_backend *backend)
     kernel_end_requests(kernel, FERRY_E_TIMEOUT);
     dead = kernel->dead;
     pthread_mutex_unlock(&kernel->lock);
-    count = run_completions(kernel);
+    count = ferry_backend_complete(&kernel->lock, &kernel->done_head, &kernel->done_tail);
     return dead != FERRY_OK ? FERRY_E_CLOSED : count;
 }
 
@@ -323,7 +302,7 @@ static void close_backend(struct ferry_backend *backend)
     }
     end_loop(kernel); /* nothing is given back any more, so nothing is timed */
     pthread_mutex_unlock(&kernel->lock);
-    (void)run_completions(kernel);
+    (void)ferry_backend_complete(&kernel->lock, &kernel->done_head, &kernel->done_tail);
     kernel_worker_end(kernel);
 }
 
