@@ -6,6 +6,7 @@
 #include "base/bitmap.h"
 #include "base/range.h"
 #include "host/backend/kernel/iommu/say.h"
+#include "os/errno.h"
 
 /* Bit by bit, or rather run by run. */
 static void move_runs(void *bitmap, uint64_t to, const void *source, uint64_t from,
@@ -157,6 +158,42 @@ int kernel_dirty_report(const struct kernel_dirty *dirty, struct kernel_maps *ma
         if ((maps->map[i].flags & FERRY_DMA_WRITE) != 0) {
             rc = report_map(dirty, &maps->map[i], report, reterr);
         }
+    }
+    return rc;
+}
+
+int kernel_dirty_unmap(struct kernel_maps *maps, const struct ferry_dma_unmap *unmap,
+                       const char *name,
+                       int (*end_map)(void *user, struct kernel_map *map,
+                                      const struct ferry_log_report *report),
+                       void *user, struct ferry_error *reterr)
+{
+    const struct ferry_log_report report = { .iova = unmap->iova,
+                                             .length = unmap->size,
+                                             .page_size = unmap->page_size,
+                                             .bitmap = unmap->bitmap,
+                                             .bitmap_bytes = unmap->bitmap_bytes };
+    const int wants_bits = (unmap->flags & FERRY_UNMAP_BITMAP) != 0;
+    uint32_t first = 0;
+    uint32_t count = maps->count;
+    int rc = FERRY_OK;
+
+    if ((unmap->flags & FERRY_UNMAP_ALL) == 0) {
+        rc = kernel_maps_whole(maps, unmap->iova, unmap->size, &first, &count, reterr);
+    }
+    if (rc == FERRY_OK && wants_bits) {
+        rc = kernel_dirty_check(&report, reterr);
+    }
+    for (; rc == FERRY_OK && count > 0; count--) {
+        struct kernel_map *map = &maps->map[first];
+        const int number = end_map(user, map, wants_bits ? &report : NULL);
+
+        if (number < 0) {
+            return kernel_say(
+                reterr, FERRY_E_IO, -number, "%s: the map at 0x%llx does not go (%s)",
+                name, (unsigned long long)map->iova, ferry_os_errno_name(-number));
+        }
+        kernel_maps_remove(maps, first, 1);
     }
     return rc;
 }

@@ -51,6 +51,19 @@ void kernel_dirty_mark_bits(const struct ferry_log_report *report, uint64_t iova
 /* Clears bits [first, first + count). */
 void kernel_dirty_clear(uint8_t *bitmap, uint64_t first, uint64_t count);
 
+/*
+ * Takes the maps of a range away, or all, one by one. end_map: one of them at the kernel;
+ * its dirty bits go to report, NULL when nobody wants them; returns 0 or -errno: it is
+ * still there. name: of the way to memory, in messages. Return: FERRY_OK; as
+ * kernel_maps_whole() and kernel_dirty_check(), which come before anything is taken;
+ * FERRY_E_IO.
+ */
+int kernel_dirty_unmap(struct kernel_maps *maps, const struct ferry_dma_unmap *unmap,
+                       const char *name,
+                       int (*end_map)(void *user, struct kernel_map *map,
+                                      const struct ferry_log_report *report),
+                       void *user, struct ferry_error *reterr);
+
 /* Is the range, page size and room of a report as it has to be? Return: FERRY_OK,
  * FERRY_E_ARGUMENT. */
 int kernel_dirty_check(const struct ferry_log_report *report, struct ferry_error *reterr);

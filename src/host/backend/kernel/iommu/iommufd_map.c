@@ -5,7 +5,6 @@
 
 #include "host/backend/kernel/iommu/iommufd.h"
 #include "host/backend/kernel/iommu/say.h"
-#include "os/errno.h"
 #include "os/uapi/iommufd.h"
 #include "os/uapi/vfio.h"
 
@@ -150,41 +149,20 @@ int kernel_iommufd_unmap_range(struct iommufd *iommufd, uint64_t iova, uint64_t 
     return kernel_ioctl(iommufd->calls, iommufd->fd, UAPI_IOMMU_IOAS_UNMAP, &call);
 }
 
+static int take(void *user, struct kernel_map *map, const struct ferry_log_report *report)
+{
+    struct iommufd *iommufd = user;
+
+    if (report != NULL && iommufd->tracking) {
+        kernel_iommufd_last(iommufd, map, report);
+    }
+    return kernel_iommufd_unmap_range(iommufd, map->iova, map->size);
+}
+
 int kernel_iommufd_unmap(struct kernel_iommu *iommu, const struct ferry_dma_unmap *unmap,
                          struct ferry_error *reterr)
 {
     struct iommufd *iommufd = (struct iommufd *)iommu;
-    const struct ferry_log_report report = { .iova = unmap->iova,
-                                             .length = unmap->size,
-                                             .page_size = unmap->page_size,
-                                             .bitmap = unmap->bitmap,
-                                             .bitmap_bytes = unmap->bitmap_bytes };
-    const int wants_bits = (unmap->flags & FERRY_UNMAP_BITMAP) != 0;
-    uint32_t first = 0;
-    uint32_t count = iommufd->maps.count;
-    int rc = FERRY_OK;
 
-    if ((unmap->flags & FERRY_UNMAP_ALL) == 0) {
-        rc = kernel_maps_whole(&iommufd->maps, unmap->iova, unmap->size, &first, &count,
-                               reterr);
-    }
-    if (rc == FERRY_OK && wants_bits) {
-        rc = kernel_dirty_check(&report, reterr);
-    }
-    while (rc == FERRY_OK && count > 0) {
-        struct kernel_map *map = &iommufd->maps.map[first];
-
-        if (wants_bits && iommufd->tracking) {
-            kernel_iommufd_last(iommufd, map, &report);
-        }
-        rc = kernel_iommufd_unmap_range(iommufd, map->iova, map->size);
-        if (rc < 0) {
-            return kernel_say(reterr, FERRY_E_IO, -rc,
-                              "iommufd: the map at 0x%llx does not go (%s)",
-                              (unsigned long long)map->iova, ferry_os_errno_name(-rc));
-        }
-        kernel_maps_remove(&iommufd->maps, first, 1);
-        count--;
-    }
-    return rc;
+    return kernel_dirty_unmap(&iommufd->maps, unmap, NAME, take, iommufd, reterr);
 }

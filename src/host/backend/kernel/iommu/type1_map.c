@@ -5,7 +5,6 @@
 #include "base/bitmap.h"
 #include "host/backend/kernel/iommu/say.h"
 #include "host/backend/kernel/iommu/type1.h"
-#include "os/errno.h"
 #include "os/uapi/type1.h"
 
 #define NAME "type 1"
@@ -104,40 +103,19 @@ int kernel_type1_map(struct kernel_iommu *iommu, const struct ferry_dma_map *map
     return FERRY_OK;
 }
 
+static int take(void *user, struct kernel_map *map, const struct ferry_log_report *report)
+{
+    struct type1 *type1 = user;
+
+    return report != NULL && type1->tracking
+               ? kernel_type1_last(type1, map, report)
+               : kernel_type1_unmap_piece(type1, map->iova, map->size, NULL);
+}
+
 int kernel_type1_unmap(struct kernel_iommu *iommu, const struct ferry_dma_unmap *unmap,
                        struct ferry_error *reterr)
 {
     struct type1 *type1 = (struct type1 *)iommu;
-    const struct ferry_log_report report = { .iova = unmap->iova,
-                                             .length = unmap->size,
-                                             .page_size = unmap->page_size,
-                                             .bitmap = unmap->bitmap,
-                                             .bitmap_bytes = unmap->bitmap_bytes };
-    const int wants_bits = (unmap->flags & FERRY_UNMAP_BITMAP) != 0;
-    uint32_t first = 0;
-    uint32_t count = type1->maps.count;
-    int rc = FERRY_OK;
 
-    if ((unmap->flags & FERRY_UNMAP_ALL) == 0) {
-        rc = kernel_maps_whole(&type1->maps, unmap->iova, unmap->size, &first, &count,
-                               reterr);
-    }
-    if (rc == FERRY_OK && wants_bits) {
-        rc = kernel_dirty_check(&report, reterr);
-    }
-    while (rc == FERRY_OK && count > 0) {
-        struct kernel_map *map = &type1->maps.map[first];
-
-        rc = wants_bits && type1->tracking
-                 ? kernel_type1_last(type1, map, &report)
-                 : kernel_type1_unmap_piece(type1, map->iova, map->size, NULL);
-        if (rc < 0) {
-            return kernel_say(reterr, FERRY_E_IO, -rc,
-                              "type 1: the map at 0x%llx does not go (%s)",
-                              (unsigned long long)map->iova, ferry_os_errno_name(-rc));
-        }
-        kernel_maps_remove(&type1->maps, first, 1);
-        count--;
-    }
-    return rc;
+    return kernel_dirty_unmap(&type1->maps, unmap, NAME, take, type1, reterr);
 }
